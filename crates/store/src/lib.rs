@@ -1,0 +1,3 @@
+//! The keyspace and the value types. See README.md.
+
+pub mod value;

@@ -1,7 +1,9 @@
 //! The value types. Each is a plain structure: no clock, no RESP, no locks; whoever holds one exclusively may change it.
 //! Limits and randomness come in as arguments, so that a test can hold them still.
 
+pub mod intset;
 mod limits;
+pub mod thin;
 
 pub use limits::Limits;
 

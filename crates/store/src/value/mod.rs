@@ -4,6 +4,7 @@
 pub mod intset;
 mod limits;
 pub mod thin;
+pub mod zset;
 
 pub use limits::Limits;
 

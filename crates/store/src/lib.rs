@@ -1,3 +1,6 @@
 //! The keyspace and the value types. See README.md.
 
+pub mod dict;
+pub mod hash;
+pub mod table;
 pub mod value;

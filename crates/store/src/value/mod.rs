@@ -3,6 +3,7 @@
 
 pub mod intset;
 mod limits;
+pub mod listpack;
 pub mod thin;
 pub mod zset;
 

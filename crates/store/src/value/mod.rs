@@ -4,6 +4,7 @@
 pub mod intset;
 mod limits;
 pub mod listpack;
+pub mod set;
 pub mod thin;
 pub mod zset;
 

@@ -23,6 +23,8 @@ use std::ops::Deref;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering, fence};
 
+use crate::table::Word;
+
 /// An owned byte string of one word; up to 127 bytes cost one byte of header, longer ones a byte for each 7 bits of length.
 #[repr(transparent)]
 pub struct ThinBytes(NonNull<u8>);
@@ -31,6 +33,9 @@ pub struct ThinBytes(NonNull<u8>);
 unsafe impl Send for ThinBytes {}
 // SAFETY: shared access only reads.
 unsafe impl Sync for ThinBytes {}
+
+// SAFETY: `repr(transparent)` over a `NonNull`.
+unsafe impl Word for ThinBytes {}
 
 impl ThinBytes {
     /// Copies `bytes`.
@@ -106,6 +111,9 @@ const LENGTH: usize = 9;
 unsafe impl Send for ScoredMember {}
 // SAFETY: as above.
 unsafe impl Sync for ScoredMember {}
+
+// SAFETY: `repr(transparent)` over a `NonNull`.
+unsafe impl Word for ScoredMember {}
 
 impl ScoredMember {
     /// Copies `member` into a new allocation and returns both its owners.

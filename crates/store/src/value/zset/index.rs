@@ -97,15 +97,6 @@ impl ScoreIndex {
         if rank < self.len { self.take(Target::Rank(rank)) } else { None }
     }
 
-    /// The member at `rank`.
-    pub(super) fn get(&self, rank: usize) -> Option<&Entry> {
-        if rank >= self.len {
-            return None;
-        }
-        let (leaf, at) = self.leaf_at(rank);
-        Some(&leaf[at])
-    }
-
     /// How many members satisfy `before`, which holds for all keys below some point of the order and for none above.
     /// It is also asked about keys that are no members.
     pub(super) fn partition_point(&self, before: impl Fn(f64, &[u8]) -> bool) -> usize {
@@ -122,11 +113,6 @@ impl ScoreIndex {
                 }
             }
         }
-    }
-
-    /// How many members lie below this one.
-    pub(super) fn rank(&self, score: f64, member: &[u8]) -> usize {
-        self.partition_point(|other_score, other| order(other_score, other, score, member).is_lt())
     }
 
     /// The members at these ranks, in either direction; ranks beyond the end are left out.
@@ -244,8 +230,12 @@ impl Node {
                 if children.len() <= INNER_MAX {
                     return None;
                 }
-                // Ascending insertions leave full nodes behind.
-                let cut = if at + 2 == children.len() { INNER_MAX } else { children.len() / 2 };
+                // As for leaves: insertions in order leave full nodes behind.
+                let cut = match at {
+                    0 => 1,
+                    _ if at + 2 == children.len() => INNER_MAX,
+                    _ => children.len() / 2,
+                };
                 Some(split_inner(children, cut))
             }
         }
@@ -408,6 +398,10 @@ mod tests {
         }
     }
 
+    fn rank(index: &ScoreIndex, score: f64, member: &[u8]) -> usize {
+        index.partition_point(|other_score, other| order(other_score, other, score, member).is_lt())
+    }
+
     fn check_index(index: &ScoreIndex, model: &[(f64, Vec<u8>)]) {
         assert_eq!(check_node(&index.root).0, index.len());
         let held = |entry: &Entry| (entry.score, entry.item.member().to_vec());
@@ -437,7 +431,7 @@ mod tests {
                         if rng.u8(..8) < insert_of_8 {
                             let at = model.partition_point(|(s, m)| order(*s, m, score, &member).is_lt());
                             if model.get(at).is_none_or(|(s, m)| order(*s, m, score, &member).is_gt()) {
-                                assert_eq!(index.rank(score, &member), at);
+                                assert_eq!(rank(&index, score, &member), at);
                                 index.insert(score, ScoredMember::pair(score, &member).0);
                                 model.insert(at, (score, member));
                             }
@@ -448,8 +442,11 @@ mod tests {
                         } else if !model.is_empty() {
                             let at = rng.usize(..model.len());
                             let (score, member) = model.remove(at);
-                            assert_eq!(index.rank(score, &member), at);
-                            assert_eq!(index.get(at).map(|entry| entry.item.member()), Some(&member[..]));
+                            assert_eq!(rank(&index, score, &member), at);
+                            assert_eq!(
+                                index.range(at..at + 1).next().map(|entry| entry.item.member()),
+                                Some(&member[..])
+                            );
                             assert!(index.remove(score, &member).is_some());
                             assert!(index.remove(score, &member).is_none());
                         }

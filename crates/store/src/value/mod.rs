@@ -1,6 +1,7 @@
 //! The value types. Each is a plain structure: no clock, no RESP, no locks; whoever holds one exclusively may change it.
 //! Limits and randomness come in as arguments, so that a test can hold them still.
 
+pub mod hash;
 pub mod intset;
 mod limits;
 pub mod listpack;

@@ -275,3 +275,30 @@ fn scans_and_samples_reach_every_member() {
     }
     assert!(SortedSet::new().random(&mut Rng::new()).is_none());
 }
+
+#[test]
+fn damaged_dumps_never_panic() {
+    let limits = Limits::default();
+    let mut rng = Rng::with_seed(77);
+    let mut accepted = 0;
+    for _ in 0..20_000 {
+        let mut set = SortedSet::new();
+        for _ in 0..rng.usize(1..6) {
+            set.add(&[rng.u8(b'a'..b'f')], f64::from(rng.i8(..)) / 4.0, AddFlags::empty(), &limits);
+        }
+        let mut bytes = set.as_listpack().unwrap().as_bytes().to_vec();
+        for _ in 0..rng.usize(1..4) {
+            let at = rng.usize(..bytes.len());
+            bytes[at] = rng.u8(..);
+        }
+        let Some(mut set) = Listpack::from_bytes(bytes).ok().and_then(SortedSet::from_listpack) else { continue };
+        accepted += 1;
+        set.add(b"c", 0.5, AddFlags::INCR, &limits);
+        set.ranks_by_score(&ScoreRange { min: -1.0, max: 1.0, min_exclusive: true, max_exclusive: false });
+        let len = set.len();
+        set.prepare(usize::MAX, &limits);
+        assert_eq!((set.encoding(), set.len()), (Encoding::Skiplist, len));
+        while set.pop_max().is_some() {}
+    }
+    assert!(accepted > 100, "{accepted}");
+}

@@ -307,12 +307,13 @@ impl Entry {
         Some(bytes)
     }
 
-    /// Puts another entry of the same key in this one's place; the access clock and the epoch go over.
-    pub fn replace_with(&mut self, mut new: Self) {
+    /// Puts another entry of the same key in this one's place and returns the old one; the access clock and the epoch go
+    /// over.
+    pub fn replace_with(&mut self, mut new: Self) -> Self {
         debug_assert_eq!(self.key(), new.key());
         new.head().access.store(self.access(), Relaxed);
         new.set_epoch(self.epoch());
-        *self = new;
+        std::mem::replace(self, new)
     }
 
     /// The same value under another key, without its expiry; used by RENAME and MOVE. The value itself is not copied

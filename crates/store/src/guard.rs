@@ -103,6 +103,25 @@ impl Guard<'_> {
         Some(unsafe { EntryMut::new(&mut *entry, database, stripe, inner, epoch) })
     }
 
+    /// The entry of a key, to be changed, unless it has expired at `now_ms`: then it is taken out. The key's stripe must
+    /// be held exclusively.
+    #[inline]
+    pub fn live_mut(&mut self, db: u32, key: Key<'_>, now_ms: i64) -> Live<'_> {
+        // The borrow checker cannot see that the entry is let go of before the removal.
+        let guard: *mut Self = self;
+        // SAFETY: `guard` comes from `&mut self`; the two uses never live at the same time.
+        unsafe {
+            match (*guard).get_mut(db, key) {
+                None => Live::Missing,
+                Some(entry) if entry.is_expired(now_ms) => {
+                    drop(entry);
+                    Live::Expired((*guard).remove(db, key).expect("found just now, under the same lock"))
+                }
+                Some(entry) => Live::Present(entry),
+            }
+        }
+    }
+
     /// Inserts an entry whose key is known to be absent; its stripe must be held exclusively.
     pub fn insert(&mut self, db: u32, hash: u64, mut entry: Entry) {
         entry.set_epoch(self.epoch);
@@ -151,6 +170,16 @@ impl Drop for Guard<'_> {
             unsafe { held.database.stripe(held.stripe as usize).unlock(held.mode) };
         }
     }
+}
+
+/// What [`Guard::live_mut`] found.
+pub enum Live<'g> {
+    /// No such key.
+    Missing,
+    /// The key had expired; it is gone from the table, and its effect is to be propagated.
+    Expired(Entry),
+    /// The entry.
+    Present(EntryMut<'g>),
 }
 
 /// An entry that may be changed. Whatever happens to its expiry is booked when this is dropped.
@@ -205,9 +234,9 @@ impl<'g> EntryMut<'g> {
         unsafe { (*entry).get_mut() }
     }
 
-    /// Puts another entry of the same key in this one's place.
-    pub fn replace_with(&mut self, new: Entry) {
-        self.entry.replace_with(new);
+    /// See [`Entry::replace_with`].
+    pub fn replace_with(&mut self, new: Entry) -> Entry {
+        self.entry.replace_with(new)
     }
 }
 

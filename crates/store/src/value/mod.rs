@@ -2,6 +2,7 @@
 //! Limits and randomness come in as arguments, so that a test can hold them still.
 
 mod limits;
+pub mod list;
 pub mod listpack;
 
 pub use limits::Limits;

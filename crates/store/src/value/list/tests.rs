@@ -276,3 +276,30 @@ fn a_million_elements_stay_compact_and_quick() {
     assert_eq!(list.encoding(), Encoding::Listpack);
     assert!(list.memory_bytes() < 128, "{}", list.memory_bytes());
 }
+
+/// Node sizes as the dumps of Redis 8.0.2 show them after the same commands.
+#[test]
+fn nodes_split_and_join_as_in_redis() {
+    let limits = limits(4);
+    let check = |list: &List, expected: &[usize]| {
+        let sizes = list.nodes().map(|node| if let NodeRef::Packed(packed) = node { packed.len() } else { 0 });
+        assert_eq!(sizes.collect::<Vec<_>>(), expected, "{list:?}");
+    };
+    let mut list = list_of(16, &limits);
+    check(&list, &[4, 4, 4, 4]);
+    list.insert(Side::Right, b"5", b"x", &limits);
+    check(&list, &[4, 2, 3, 4, 4]);
+    list.insert(Side::Left, b"10", b"y", &limits);
+    check(&list, &[4, 2, 3, 3, 2, 4]);
+    list.insert(Side::Left, b"12", b"z", &limits);
+    check(&list, &[4, 2, 3, 3, 3, 4]);
+
+    let mut list = list_of(12, &limits);
+    list.trim(0, 8, &limits);
+    list.insert(Side::Right, b"6", b"x", &limits);
+    check(&list, &[4, 3, 3]);
+    list.trim(3, -1, &limits);
+    list.insert(Side::Left, b"5", b"y", &limits);
+    list.insert(Side::Left, b"5", b"z", &limits);
+    check(&list, &[4, 2, 3]);
+}

@@ -3,6 +3,8 @@
 
 mod limits;
 mod string;
+pub mod list;
+pub mod listpack;
 
 pub use limits::Limits;
 pub use string::Str;

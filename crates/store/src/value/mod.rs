@@ -4,10 +4,10 @@
 pub mod hash;
 pub mod intset;
 mod limits;
-mod string;
 pub mod list;
 pub mod listpack;
 pub mod set;
+mod string;
 pub mod thin;
 pub mod zset;
 

@@ -133,8 +133,7 @@ pub fn whole(word: &[u8]) -> Option<i64> {
     let start = word.iter().position(|byte| !blank(byte)).unwrap_or(word.len());
     let (negative, digits) = match &word[start..] {
         [b'-', digits @ ..] => (true, digits),
-        [b'+', digits @ ..] => (false, digits),
-        digits => (false, digits),
+        [b'+', digits @ ..] | digits => (false, digits),
     };
     if digits.is_empty() {
         // Without a digit nothing is used up, so only the empty word passes.

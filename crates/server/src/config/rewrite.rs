@@ -81,6 +81,8 @@ impl Page {
         if old.is_empty() {
             return page;
         }
+        // The last newline ends the last line; it does not begin an empty one.
+        let old = old.strip_suffix(b"\n").unwrap_or(old);
         for line in old.split(|&byte| byte == b'\n').map(trim) {
             page.has_marker |= line == MARKER;
             let comment = line.first().is_none_or(|&byte| byte == b'#');

@@ -28,8 +28,11 @@ pub struct Row {
     /// What becomes of it here.
     pub effect: Effect,
     /// What its kind does not check yet.
-    pub check: Option<fn(&Value) -> Result<(), &'static str>>,
+    pub check: Option<Check>,
 }
+
+/// Looks at a value that its kind accepts; what is wrong with it is told in Redis's words.
+pub type Check = fn(&Value) -> Result<(), &'static str>;
 
 /// What becomes of a directive here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +40,7 @@ pub enum Effect {
     /// It does what it does in Redis.
     Effective,
     /// It is accepted and nothing needs doing; the reason says why. `conf/brindle.conf` repeats it.
-    NoEffect(&'static str),
+    Ignored(&'static str),
     /// What it asks for does not exist yet. A value other than the default is never swallowed.
     ToCome {
         /// What is missing, as a sentence without its full stop.
@@ -115,13 +118,13 @@ impl Row {
         Self { denied_while_loading: true, ..self }
     }
 
-    pub(super) const fn check(self, check: fn(&Value) -> Result<(), &'static str>) -> Self {
+    pub(super) const fn check(self, check: Check) -> Self {
         Self { check: Some(check), ..self }
     }
 
     /// Accepted, with nothing to do, because of `reason`.
     pub(super) const fn no_effect(self, reason: &'static str) -> Self {
-        Self { effect: Effect::NoEffect(reason), ..self }
+        Self { effect: Effect::Ignored(reason), ..self }
     }
 
     /// A setting other than the default stops the start and fails CONFIG SET.

@@ -186,8 +186,7 @@ impl Kind {
         match self {
             Self::YesNo(_) => parse_yes_no(one(words)?),
             Self::Number(range) => range.parse(one(words)?).map(Value::Number),
-            Self::Text { .. } => Ok(Value::Text(one(words)?.clone())),
-            Self::Dir => Ok(Value::Text(one(words)?.clone())),
+            Self::Text { .. } | Self::Dir => Ok(Value::Text(one(words)?.clone())),
             Self::Choice(names, _) => parse_choice(names, words),
             Self::Flags(names) => parse_flags(names, words),
             Self::Bind => parse_bind(words),

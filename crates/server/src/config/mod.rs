@@ -76,6 +76,8 @@ pub struct Asker {
 }
 
 /// What a CONFIG SET brings about: the row, and the value it now has.
+///
+/// It runs while other CONFIG SETs wait, some of them inside a section of the gate; so it must not wait for the gate.
 pub type Hook<'a> = dyn FnMut(&'static Row, &Value) -> Result<(), String> + 'a;
 
 impl Config {
@@ -207,9 +209,9 @@ impl Config {
             _ => false,
         };
         let mut targets = Vec::with_capacity(pairs.len());
-        for (written, _) in pairs {
-            let written = || String::from_utf8_lossy(written).into_owned();
-            let (at, name) = index_of(written().as_bytes()).ok_or_else(|| SetError::Unknown(written()))?;
+        for &(name, _) in pairs {
+            let written = || String::from_utf8_lossy(name).into_owned();
+            let (at, name) = index_of(name).ok_or_else(|| SetError::Unknown(written()))?;
             let row = &ROWS[at];
             let fail = |reason: &str| Err(failed(&written(), reason.into()));
             if row.immutable {

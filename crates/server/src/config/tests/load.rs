@@ -191,3 +191,29 @@ fn renamed_commands_are_handed_on_with_their_lines() {
     let error = StartError::line(&rename.origin, "No such command in rename-command").to_string();
     assert!(error.ends_with(">>> 'rename-command \"FLUSHALL\" \"\"'\nNo such command in rename-command"), "{error}");
 }
+
+/// Its units start servers with these; a refusal would abort the unit. Whoever turns one into a refusal finds out here.
+#[test]
+fn what_the_tcl_suite_sets_at_the_start_is_warned_of_at_most() {
+    let scratch = Scratch::new();
+    let file = scratch.file(
+        "suite.conf",
+        "always-show-logo yes\nnotify-keyspace-events KEA\ndaemonize no\npidfile /var/run/redis.pid\nport 6379\n\
+         timeout 0\nbind 127.0.0.1\nloglevel verbose\nlogfile ''\ndatabases 16\nlatency-monitor-threshold 1\n\
+         repl-diskless-sync-delay 0\nsave 900 1\nrdbcompression no\ndbfilename dump.rdb\ndir ./\n\
+         slave-serve-stale-data yes\nappendonly yes\nappendfsync always\nappendfilename appendonly.aof\n\
+         auto-aof-rewrite-percentage 0\naof-use-rdb-preamble no\nno-appendfsync-on-rewrite no\nactiverehashing yes\n\
+         enable-protected-configs yes\nenable-debug-command yes\nenable-module-command yes\n\
+         propagation-error-behavior panic\nshutdown-on-sigterm force\nunixsocket x.sock\nkey-load-delay 50\n\
+         loading-process-events-interval-bytes 1024\nuse-exit-on-panic yes\ncrash-memcheck-enabled no\n\
+         rename-command flushdb badger\nrequirepass foobar\nmaxclients 10\nio-threads 2\nprotected-mode no\n",
+    );
+    let loaded = scratch.load(&[&file]).unwrap_or_else(|error| panic!("{error}"));
+    let warned = |name: &str| loaded.warnings.iter().any(|warning| warning.contains(&format!("'{name}'")));
+    for name in ["appendonly", "save", "notify-keyspace-events", "latency-monitor-threshold", "key-load-delay"] {
+        assert!(warned(name), "{name}: {:?}", loaded.warnings);
+    }
+    for name in ["crash-memcheck-enabled", "requirepass", "dbfilename", "slave-serve-stale-data"] {
+        assert!(!warned(name), "{name}: {:?}", loaded.warnings);
+    }
+}

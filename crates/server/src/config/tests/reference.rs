@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::super::{Config, ROWS, index_of};
+use super::super::{Config, Kind, ROWS, index_of};
 use super::{Scratch, set};
 
 /// How long the reference may take to start, to stop, or to answer.
@@ -287,6 +287,31 @@ fn sets_are_answered_as_by_redis() {
     }
 }
 
+/// The texts of refusals name the bounds and the choices, so they show that each row has the right ones.
+#[test]
+fn bounds_and_choices_are_those_of_redis() {
+    let Some(server) = reference() else { return };
+    let scratch = Scratch::new();
+    let arguments = ["--enable-protected-configs", "yes", "--save", ""];
+    let mut running = Running::start(&server, &scratch, &arguments);
+    let ours = scratch.load(&arguments).unwrap().config;
+    for row in ROWS.iter().filter(|row| !row.immutable && !OURS.contains(&row.name)) {
+        let extremes: &[&str] = match row.kind {
+            Kind::Number(_) => &["9223372036854775807", "9223372036854775808", "-9223372036854775808", "0", "?"],
+            Kind::Choice(..) | Kind::YesNo(_) | Kind::Flags(_) => &["?", ""],
+            _ => continue,
+        };
+        for extreme in extremes {
+            let theirs = running.ask(&["CONFIG", "SET", row.name, extreme]);
+            let reply = set(&ours, &[row.name, extreme]);
+            // What Redis accepts, ours accepts too, unless its effect is still to come.
+            if theirs != ["OK"] || !reply.contains("cannot be set to this") {
+                assert_eq!([reply].as_slice(), theirs, "{} {extreme}", row.name);
+            }
+        }
+    }
+}
+
 #[test]
 fn patterns_find_what_they_find_in_redis() {
     let Some(server) = reference() else { return };
@@ -342,6 +367,13 @@ const BAD_ARGUMENTS: &[&[&str]] = &[
     &["--port", "-1"],
     &["--dir", "/nowhere/at/all"],
     &["--tcp-backlog", "1 2"],
+    &["--tcp-backlog", "-1"],
+    &["--databases", "0"],
+    &["--socket-mark-id", "-1"],
+    &["--cluster-port", "65536"],
+    &["--supervised", "maybe"],
+    &["--syslog-facility", "local8"],
+    &["--enable-debug-command", "maybe"],
     &["--unixsocketperm", "999"],
     &["--unixsocketperm", "1777"],
     &["--bind", "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17"],

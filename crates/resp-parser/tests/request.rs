@@ -105,6 +105,9 @@ fn multibulk() {
     accepts(format!("*1\r\n$12\r\n{}\r\n", "x".repeat(12)), "xxxxxxxxxxxx");
     accepts(format!("*1\r\n$99\r\n{}\r\n", "x".repeat(99)), &"x".repeat(99));
     accepts(format!("*1\r\n$100\r\n{}\r\n", "x".repeat(100)), &"x".repeat(100));
+    for len in [9, 10, 999, 1000, 9_999, 10_000] {
+        accepts(format!("*1\r\n${len}\r\n{}\r\nPING\n", "x".repeat(len)), &("x".repeat(len) + "|PING"));
+    }
     accepts(format!("*11\r\n{}", "$1\r\nx\r\n".repeat(11)), "x,x,x,x,x,x,x,x,x,x,x");
     accepts(format!("*100\r\n{}", "$1\r\nx\r\n".repeat(100)), &["x"; 100].join(","));
 }
@@ -139,7 +142,7 @@ fn counts() {
 
 #[test]
 fn lengths() {
-    let lengths = ["", "x", "+1", "01", "00", "-0", " 1", "1 ", "-1", "-99", "536870913"];
+    let lengths = ["", "x", "+1", "01", "00", "0001", "00001", "-0", " 1", "1 ", "-1", "-99", "536870913"];
     for len in lengths.into_iter().chain(["9223372036854775807", "9223372036854775808", "99999999999999999999"]) {
         refuses(format!("*2\r\n$4\r\nECHO\r\n${len}\r\nx\r\n"), "", InvalidBulkLength);
         refuses(format!("*1\r\n$4\r\nPING\r\n*1\r\n${len}\r\nx\r\n"), "PING", InvalidBulkLength);

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # What the scripts of this folder share. Sourced, never run:
 #
 #     source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -9,6 +9,9 @@ repo_root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 
 # The folder where real servers are kept between checkouts.
 references_root=${XDG_CACHE_HOME:-${HOME:?HOME is not set, so there is no cache folder}/.cache}/brindle/references
+
+# Where cargo builds.
+target_dir=${CARGO_TARGET_DIR:-$repo_root/target}
 
 # say TEXT: a line of progress. It goes to standard error, so that a script's
 # standard output holds results only.

@@ -244,6 +244,7 @@ mirrors() {
         return
     fi
     # The security archives hold single packages, not a suite.
+    # shellcheck disable=SC2016 # apt expands that, not the shell
     APT_CONFIG='' apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
         grep -v security | awk '!seen[$0]++' || true
 }

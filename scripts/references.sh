@@ -221,7 +221,7 @@ EOF
         fi
         sed 's/^/  apt: /' "$dir/update.log" >&2
     done < <(mirrors)
-    die "no archive that is known here has Debian $suite; set BRINDLE_DEBIAN_MIRROR to the address of a Debian archive"
+    cannot "no archive that can be reached from here has Debian $suite; set BRINDLE_DEBIAN_MIRROR to the address of a Debian archive"
 }
 
 write_source_list() {

@@ -15,6 +15,7 @@
 #     --update          print the list's entry for each unit as this run found it
 #     --write           with --update: put the entries into the list as well
 #     --keep            keep the working copies, with the servers' logs
+#     --units FILE      another list than the committed one
 #     --timeout N       seconds without progress that end a unit (default 200)
 #
 # A run fails (exit 1) when a test fails, a unit or one of its blocks ends early,
@@ -61,6 +62,7 @@ main() {
                 ;;
             --jobs) jobs=${2:?--jobs needs a number} && shift 2 ;;
             --timeout) progress_timeout=${2:?--timeout needs a number} && shift 2 ;;
+            --units) list_file=${2:?--units needs a file} && shift 2 ;;
             --reference) subject=reference && shift ;;
             --check-skipped) mode=check-skipped && shift ;;
             --update) mode=update && shift ;;

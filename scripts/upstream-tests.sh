@@ -193,9 +193,10 @@ find_subject() {
 probe() {
     local dir=$run/probe pid started=$SECONDS
     mkdir -p "$dir"
+    : >"$dir/output"
     "$server" --port "$1" --dir "$dir" --save '' >"$dir/output" 2>&1 </dev/null &
     pid=$!
-    until grep -q 'Ready to accept connections' "$dir/output" && [[ $("$tools/redis-cli" -p "$1" PING 2>&1) == PONG ]]; do
+    until grep -q 'Ready to accept connections' "$dir/output" && [[ $("$tools/redis-cli" -p "$1" PING 2>/dev/null) == PONG ]]; do
         if ! kill -0 "$pid" 2>/dev/null || [[ $((SECONDS - started)) -gt $probe_seconds_max ]]; then
             kill -KILL "$pid" 2>/dev/null || true
             tail -n 20 "$dir/output" | sed 's/^/   | /' >&2

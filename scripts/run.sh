@@ -4,8 +4,9 @@
 #     scripts/run.sh [CONFIG_FILE] [--directive value ...]
 #
 # All arguments go to the server, as they would to redis-server: a configuration
-# file, `-` for standard input, directives that override it, or `--help`. Without
-# any, it serves with its defaults; Ctrl-C ends it. It needs no root.
+# file, `-` for standard input, directives that override it. Without any, it serves
+# with its defaults; Ctrl-C ends it. It needs no root. What the server takes is
+# printed by `target/release/brindle-server --help`.
 #
 # The build needs a C compiler and Rust. Where one is missing, the command that
 # helps is named, and carried out after a question; BRINDLE_INSTALL=yes answers
@@ -15,11 +16,14 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 main() {
+    case ${1:-} in
+        -h | --help) usage && exit 0 ;;
+    esac
     need_c_compiler
     need_cargo
     local binary=$target_dir/release/brindle-server
     if [[ ! -x $binary ]]; then
-        say "building brindle-server; the first time this takes three to five minutes on two cores"
+        say "building brindle-server; the first time this takes two to five minutes on two cores"
     fi
     # Cargo's own output goes to standard error, so the server's stays clean.
     (cd "$repo_root" && cargo build --release --locked --package server --bin brindle-server) >&2
@@ -30,11 +34,11 @@ need_c_compiler() {
     have cc || have gcc || have clang || {
         say "a C compiler is missing (the memory allocator is written in C)"
         if have apt-get; then
-            offer "$(as_root) apt-get install -y gcc libc6-dev"
+            offer "$(as_root)apt-get update && $(as_root)apt-get install -y gcc libc6-dev"
         elif have dnf; then
-            offer "$(as_root) dnf install -y gcc"
+            offer "$(as_root)dnf install -y gcc"
         elif have apk; then
-            offer "$(as_root) apk add gcc musl-dev"
+            offer "$(as_root)apk add gcc musl-dev"
         elif have xcode-select; then
             offer "xcode-select --install"
         else
@@ -44,6 +48,6 @@ need_c_compiler() {
     }
 }
 
-as_root() { [[ $(id -u) -eq 0 ]] || echo sudo; }
+as_root() { [[ $(id -u) -eq 0 ]] || printf 'sudo '; }
 
 main "$@"

@@ -65,7 +65,7 @@ main() {
         run_judge "$name" "$tools"
     done
     printf '\n%s passed, %s failed, %s skipped\n' "$passed" "$failed" "$skipped"
-    [[ $failed -eq 0 ]]
+    [[ $failed -eq 0 ]] || exit 1
 }
 
 # --- the judges -----------------------------------------------------------------

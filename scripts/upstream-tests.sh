@@ -220,13 +220,13 @@ run_all() {
     run=$target_dir/upstream/run-$$
     logs=$target_dir/upstream/logs
     mkdir -p "$run/results" "$logs"
+    workers=()
     trap clean_up EXIT
     printf '%s\n' "${units[@]}" >"$run/queue"
 
     (trap - EXIT && take_ports && probe "$base_port" 7>&-) ||
         die "the server does not start and answer PING within $probe_seconds_max s"
 
-    local workers=()
     [[ $jobs -le ${#units[@]} ]] || jobs=${#units[@]}
     for ((slot = 1; slot <= jobs; slot++)); do
         work_slot "$slot" &
@@ -244,11 +244,13 @@ run_all() {
 }
 
 clean_up() {
+    # The slots first, or they would report what is killed next as results.
+    [[ ${#workers[@]} -eq 0 ]] || kill -KILL "${workers[@]}" 2>/dev/null || true
     local group
     for group in "$run"/*/group; do
-        [[ -s $group ]] && kill -KILL -- "-$(<"$group")" 2>/dev/null
+        [[ ! -s $group ]] || kill -KILL -- "-$(<"$group")" 2>/dev/null || true
     done
-    wait 2>/dev/null
+    wait 2>/dev/null || true
     if [[ $keep == yes ]]; then
         say "working copies: $run"
     else

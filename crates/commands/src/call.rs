@@ -21,7 +21,7 @@ pub struct Call<'a> {
     /// The client's session.
     pub session: &'a mut Session,
     /// The worker's surroundings.
-    pub env: &'a mut Env<'a>,
+    pub env: &'a mut Env,
     /// The section that the command runs in.
     pub section: &'a store::gate::Section<'a>,
 }

@@ -54,6 +54,17 @@ impl Env {
         }
     }
 
+    /// Most bytes that a string may have.
+    pub(crate) fn string_len_max(&self) -> u64 {
+        self.settings.proto_max_bulk_len.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// Counts an error reply by its code.
+    pub(crate) fn count_error(&self, code: &str) {
+        self.stats.error_replies.add(1);
+        self.host.count_error(code);
+    }
+
     /// The access clock of this section.
     pub(crate) fn access(&self) -> Access {
         Access { lru_clock: (self.now_ms / 1000) as u32 & 0xff_ffff }

@@ -9,10 +9,30 @@ use crate::args::OwnedArgs;
 use crate::client::Client;
 use crate::effect::Change;
 
+/// Which commands CLIENT PAUSE holds back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pause {
+    /// None.
+    No,
+    /// Those that may change data.
+    Writes,
+    /// All.
+    All,
+}
+
 /// See the file's head.
 pub trait Host: Send + Sync {
     /// Monotonic time in nanoseconds, for measuring commands.
     fn ticks_ns(&self) -> u64;
+
+    /// Counts an error reply by its code, for INFO's `errorstats`.
+    fn count_error(&self, code: &str);
+
+    /// Whether commands are to wait, because of CLIENT PAUSE: all of them, or those that may change data.
+    fn pause(&self) -> Pause;
+
+    /// Whether expired keys are to stay for now: CLIENT PAUSE stops every change.
+    fn expiry_is_paused(&self) -> bool;
 
     /// Whether anybody must be told of changed keys (WATCH, events, tracking). Read under the changed key's guard.
     fn observes_keys(&self) -> bool;

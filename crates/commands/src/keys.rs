@@ -95,6 +95,15 @@ impl<'g> Keys<'g> {
         live(&self.guard, db, Key::new(key), self.now_ms, &mut self.notes)
     }
 
+    /// Whether a key is there but has expired.
+    pub fn is_expired(&self, key: &[u8]) -> bool {
+        Self::has_expired(&self.guard, self.db, key, self.now_ms)
+    }
+
+    pub(crate) fn has_expired(guard: &Guard<'_>, db: u32, key: &[u8], now_ms: i64) -> bool {
+        guard.get(db, Key::new(key)).is_some_and(|entry| entry.is_expired(now_ms))
+    }
+
     /// A string for reading.
     #[inline]
     pub fn string(&mut self, key: &[u8]) -> Result<Option<Str<'_>>> {

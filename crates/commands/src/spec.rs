@@ -66,6 +66,10 @@ bitflags! {
         const SPANNING = 1 << 20;
         /// Wants the exclusive gate.
         const ALONE = 1 << 21;
+        /// Runs the open transaction.
+        const EXEC = 1 << 23;
+        /// Chooses another database for the commands after it.
+        const SELECTS = 1 << 24;
         /// Cluster: honours ASKING by itself.
         const ASKING = 1 << 22;
     }
@@ -95,6 +99,39 @@ impl Flags {
         (Self::MOVABLEKEYS, "movablekeys"),
         (Self::ALLOW_BUSY, "allow_busy"),
     ];
+}
+
+/// The flags as plain numbers, which can be joined with `|` in a row of the table.
+#[allow(missing_docs)]
+pub mod flag {
+    use super::Flags;
+
+    pub const NONE: u32 = 0;
+    pub const WRITE: u32 = Flags::WRITE.bits();
+    pub const READONLY: u32 = Flags::READONLY.bits();
+    pub const DENYOOM: u32 = Flags::DENYOOM.bits();
+    pub const ADMIN: u32 = Flags::ADMIN.bits();
+    pub const PUBSUB: u32 = Flags::PUBSUB.bits();
+    pub const NOSCRIPT: u32 = Flags::NOSCRIPT.bits();
+    pub const BLOCKING: u32 = Flags::BLOCKING.bits();
+    pub const LOADING: u32 = Flags::LOADING.bits();
+    pub const STALE: u32 = Flags::STALE.bits();
+    pub const SKIP_MONITOR: u32 = Flags::SKIP_MONITOR.bits();
+    pub const SKIP_SLOWLOG: u32 = Flags::SKIP_SLOWLOG.bits();
+    pub const FAST: u32 = Flags::FAST.bits();
+    pub const NO_AUTH: u32 = Flags::NO_AUTH.bits();
+    pub const MAY_REPLICATE: u32 = Flags::MAY_REPLICATE.bits();
+    pub const NO_MANDATORY_KEYS: u32 = Flags::NO_MANDATORY_KEYS.bits();
+    pub const NO_ASYNC_LOADING: u32 = Flags::NO_ASYNC_LOADING.bits();
+    pub const NO_MULTI: u32 = Flags::NO_MULTI.bits();
+    pub const MOVABLEKEYS: u32 = Flags::MOVABLEKEYS.bits();
+    pub const ALLOW_BUSY: u32 = Flags::ALLOW_BUSY.bits();
+    pub const SKIP_QUEUE: u32 = Flags::SKIP_QUEUE.bits();
+    pub const SPANNING: u32 = Flags::SPANNING.bits();
+    pub const ALONE: u32 = Flags::ALONE.bits();
+    pub const EXEC: u32 = Flags::EXEC.bits();
+    pub const SELECTS: u32 = Flags::SELECTS.bits();
+    pub const ASKING: u32 = Flags::ASKING.bits();
 }
 
 /// COMMAND DOCS' groups; most are access-control categories as well.
@@ -403,13 +440,13 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// A command of a group.
-    pub const fn new(name: &'static str, arity: i32, flags: Flags, group: Group, handler: Handler) -> Self {
+    /// A command of a group; `flags` are of [`flag`].
+    pub const fn new(name: &'static str, arity: i32, flags: u32, group: Group, handler: Handler) -> Self {
         Self {
             name,
             full_name: name,
             arity,
-            flags,
+            flags: Flags::from_bits_retain(flags),
             handler,
             categories: &[],
             keys: &[],

@@ -14,8 +14,10 @@
 //!   depends on the size of the pieces whether a longer inline request passes; here it never does.
 //!
 //! # Speed
-//! Nearly every count and length has one or two digits, and then line end and value are seen by one match on five
-//! bytes. Everything else (longer numbers, errors, incomplete lines) takes the strict path behind it.
+//! Nearly every count and length has few digits, and then value and line end are found by looking at each byte once,
+//! in a window whose size is known. Everything else (longer numbers, errors, incomplete lines) takes the strict path
+//! behind it. A match on one or two digits was 10 % slower, and 70 % for values of a thousand bytes; a loop over
+//! complete arguments apart from the loop that resumes gained nothing. `benches/benches/parser.rs` has the numbers.
 
 use std::mem;
 
@@ -358,15 +360,25 @@ const LINE_END_LEN: usize = 2;
 /// Spans for which a parser keeps room between requests that come in pieces: half a kilobyte a connection.
 const KEPT_PENDING_MAX: usize = 64;
 
-/// A number of one or two digits behind a marker, and the length of its line; `None` when the line looks otherwise, is
+/// A number of at most four digits behind a marker, and the length of its line; `None` when the line looks otherwise, is
 /// incomplete, or has a leading zero.
 #[inline]
 fn short_number(rest: &[u8]) -> Option<(usize, usize)> {
-    match *rest {
-        [_, ones @ b'0'..=b'9', b'\r', _, ..] => Some((usize::from(ones - b'0'), 4)),
-        [_, tens @ b'1'..=b'9', ones @ b'0'..=b'9', b'\r', _, ..] => {
-            Some((usize::from(tens - b'0') * 10 + usize::from(ones - b'0'), 5))
+    const DIGITS_MAX: usize = 4;
+    // With the window's size known the loop is unrolled and nothing is checked twice. The last line of a buffer may be
+    // shorter than the window; the strict path reads that one.
+    let line: &[u8; 1 + DIGITS_MAX + LINE_END_LEN] = rest.first_chunk()?;
+    let mut number = 0;
+    for at in 1..DIGITS_MAX + LINE_END_LEN {
+        if line[at] == b'\r' {
+            let canonical = at == 2 || at > 2 && line[1] != b'0';
+            return canonical.then_some((number, at + LINE_END_LEN));
         }
-        _ => None,
+        let digit = line[at].wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        number = number * 10 + usize::from(digit);
     }
+    None
 }

@@ -114,7 +114,6 @@ impl Guard<'_> {
             match (*guard).get_mut(db, key) {
                 None => Live::Missing,
                 Some(entry) if entry.is_expired(now_ms) => {
-                    drop(entry);
                     Live::Expired((*guard).remove(db, key).expect("found just now, under the same lock"))
                 }
                 Some(entry) => Live::Present(entry),
@@ -182,13 +181,12 @@ pub enum Live<'g> {
     Present(EntryMut<'g>),
 }
 
-/// An entry that may be changed. Whatever happens to its expiry is booked when this is dropped.
+/// An entry that may be changed. What happens to its expiry is booked in its stripe.
 pub struct EntryMut<'g> {
     entry: &'g mut Entry,
     database: &'g Database,
     stripe: usize,
     inner: *mut Inner,
-    before: Option<i64>,
 }
 
 impl<'g> EntryMut<'g> {
@@ -197,18 +195,21 @@ impl<'g> EntryMut<'g> {
     /// meanwhile, nor the entry.
     unsafe fn new(entry: &'g mut Entry, database: &'g Database, stripe: usize, inner: *mut Inner, epoch: u16) -> Self {
         entry.set_epoch(epoch);
-        let before = entry.expiry();
-        Self { entry, database, stripe, inner, before }
+        Self { entry, database, stripe, inner }
     }
 
     /// See [`Entry::set_expiry`].
     pub fn set_expiry(&mut self, expiry: Option<i64>) {
+        let before = self.entry.expiry();
         self.entry.set_expiry(expiry);
+        self.book(before);
     }
 
     /// See [`Entry::set_string`].
     pub fn set_string(&mut self, value: &[u8], expiry: Option<i64>) {
+        let before = self.entry.expiry();
         self.entry.set_string(value, expiry);
+        self.book(before);
     }
 
     /// See [`Entry::set_int`].
@@ -228,15 +229,30 @@ impl<'g> EntryMut<'g> {
 
     /// See [`Entry::get_mut`]; keeps the entry reachable for as long as the guard is borrowed.
     pub fn into_mut<T: Boxed>(self) -> Option<&'g mut T> {
-        let entry: *mut Entry = std::ptr::from_ref::<Entry>(self.entry).cast_mut();
-        drop(self);
-        // SAFETY: the booking is done; the entry itself was borrowed for `'g` by `self` alone.
-        unsafe { (*entry).get_mut() }
+        self.entry.get_mut()
     }
 
     /// See [`Entry::replace_with`].
     pub fn replace_with(&mut self, new: Entry) -> Entry {
-        self.entry.replace_with(new)
+        let before = self.entry.expiry();
+        let old = self.entry.replace_with(new);
+        self.book(before);
+        old
+    }
+
+    fn book(&mut self, before: Option<i64>) {
+        let after = self.entry.expiry();
+        if before == after {
+            return;
+        }
+        // SAFETY: promised to `new`.
+        let inner = unsafe { &mut *self.inner };
+        if before.is_some() {
+            self.database.expiry_left(self.stripe, inner);
+        }
+        if let Some(after) = after {
+            self.database.expiry_came(self.stripe, inner, after);
+        }
     }
 }
 
@@ -245,21 +261,5 @@ impl Deref for EntryMut<'_> {
 
     fn deref(&self) -> &Entry {
         self.entry
-    }
-}
-
-impl Drop for EntryMut<'_> {
-    fn drop(&mut self) {
-        let after = self.entry.expiry();
-        if self.before != after {
-            // SAFETY: promised to `new`.
-            let inner = unsafe { &mut *self.inner };
-            if self.before.is_some() {
-                self.database.expiry_left(self.stripe, inner);
-            }
-            if let Some(after) = after {
-                self.database.expiry_came(self.stripe, inner, after);
-            }
-        }
     }
 }

@@ -1,1 +1,5 @@
 //! See README.md.
+
+pub mod glob;
+pub mod longdouble;
+pub mod number;

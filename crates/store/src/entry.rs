@@ -22,6 +22,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use crate::table::Word;
+use crate::value::hash::Hash;
+use crate::value::list::List;
+use crate::value::set::Set;
+use crate::value::zset::SortedSet;
 use crate::value::{Encoding, Str, ValueType};
 
 /// Strings from this length on live in a shared buffer, so that a reply can borrow them after the lock is gone.
@@ -43,15 +47,15 @@ pub enum Kind {
     Inline,
     /// A string in a shared buffer.
     Shared,
-    /// A boxed [`crate::value::List`].
+    /// A boxed [`List`].
     List,
-    /// A boxed [`crate::value::Set`].
+    /// A boxed [`Set`].
     Set,
-    /// A boxed [`crate::value::SortedSet`].
+    /// A boxed [`SortedSet`].
     SortedSet,
-    /// A boxed [`crate::value::Hash`].
+    /// A boxed [`Hash`].
     Hash,
-    /// A boxed [`crate::value::Stream`].
+    /// A boxed stream.
     Stream,
 }
 
@@ -62,6 +66,23 @@ pub enum Kind {
 pub unsafe trait Boxed: Sized {
     /// The kind that stands for this type.
     const KIND: Kind;
+}
+
+// SAFETY: each kind stands beside its type, and each once.
+unsafe impl Boxed for List {
+    const KIND: Kind = Kind::List;
+}
+// SAFETY: as above.
+unsafe impl Boxed for Set {
+    const KIND: Kind = Kind::Set;
+}
+// SAFETY: as above.
+unsafe impl Boxed for SortedSet {
+    const KIND: Kind = Kind::SortedSet;
+}
+// SAFETY: as above.
+unsafe impl Boxed for Hash {
+    const KIND: Kind = Kind::Hash;
 }
 
 #[repr(C)]
@@ -199,15 +220,58 @@ impl Entry {
         }
     }
 
-    /// The encoding of a string, as `OBJECT ENCODING` names it.
-    pub fn string_encoding(&self) -> Option<Encoding> {
+    /// The encoding, as `OBJECT ENCODING` names it.
+    pub fn encoding(&self) -> Encoding {
         match self.kind() {
-            Kind::Int => Some(Encoding::Int),
-            Kind::Inline if self.inline().len() <= EMBSTR_MAX && self.head().flags & GROWN == 0 => {
-                Some(Encoding::Embstr)
+            Kind::Int => Encoding::Int,
+            Kind::Inline if self.inline().len() <= EMBSTR_MAX && self.head().flags & GROWN == 0 => Encoding::Embstr,
+            Kind::Inline | Kind::Shared => Encoding::Raw,
+            _ => self.by_type(
+                |list| list.encoding(),
+                |set| set.encoding(),
+                |zset| zset.encoding(),
+                |hash| hash.encoding(),
+            ),
+        }
+    }
+
+    /// How many parts have to be freed one by one when this entry goes; 1 for what is one allocation.
+    pub fn parts(&self) -> usize {
+        match self.encoding() {
+            Encoding::Quicklist | Encoding::Hashtable | Encoding::Skiplist => {
+                self.by_type(List::len, Set::len, SortedSet::len, Hash::len)
             }
-            Kind::Inline | Kind::Shared => Some(Encoding::Raw),
-            _ => None,
+            _ => 1,
+        }
+    }
+
+    /// Bytes allocated for the entry and its value.
+    pub fn memory_bytes(&self) -> usize {
+        let value = match self.kind() {
+            Kind::Int | Kind::Inline => 0,
+            Kind::Shared => self.arc().capacity(),
+            _ => self.by_type(List::memory_bytes, Set::memory_bytes, SortedSet::memory_bytes, Hash::memory_bytes),
+        };
+        self.allocation_bytes() + value
+    }
+
+    /// A deep copy of the value under another key.
+    pub fn duplicate(&self, key: &[u8], expiry: Option<i64>) -> Self {
+        match self.kind() {
+            Kind::Int | Kind::Inline => {
+                let head = self.head();
+                let copy = Self::allocate(head.kind, head.flags, key, head.value_len as usize, expiry);
+                self.move_value_to(&copy);
+                copy
+            }
+            // The payload is shared until one of the two changes it.
+            Kind::Shared => Self::shared(key, self.arc().clone(), expiry),
+            _ => self.by_type(
+                |list| Self::boxed(key, Box::new(list.clone()), expiry),
+                |set| Self::boxed(key, Box::new(set.clone()), expiry),
+                |zset| Self::boxed(key, Box::new(zset.clone()), expiry),
+                |hash| Self::boxed(key, Box::new(hash.clone()), expiry),
+            ),
         }
     }
 
@@ -307,12 +371,13 @@ impl Entry {
         Some(bytes)
     }
 
-    /// Puts another entry of the same key in this one's place; the access clock and the epoch go over.
-    pub fn replace_with(&mut self, mut new: Self) {
+    /// Puts another entry of the same key in this one's place and returns the old one; the access clock and the epoch go
+    /// over.
+    pub fn replace_with(&mut self, mut new: Self) -> Self {
         debug_assert_eq!(self.key(), new.key());
         new.head().access.store(self.access(), Relaxed);
         new.set_epoch(self.epoch());
-        *self = new;
+        std::mem::replace(self, new)
     }
 
     /// The same value under another key, without its expiry; used by RENAME and MOVE. The value itself is not copied
@@ -356,6 +421,24 @@ impl Entry {
     /// Bytes of the entry's own allocation, without a boxed value's.
     pub fn allocation_bytes(&self) -> usize {
         self.head().size()
+    }
+
+    fn by_type<R>(
+        &self,
+        list: impl FnOnce(&List) -> R,
+        set: impl FnOnce(&Set) -> R,
+        zset: impl FnOnce(&SortedSet) -> R,
+        hash: impl FnOnce(&Hash) -> R,
+    ) -> R {
+        if let Some(value) = self.get() {
+            list(value)
+        } else if let Some(value) = self.get() {
+            set(value)
+        } else if let Some(value) = self.get() {
+            zset(value)
+        } else {
+            hash(self.get().expect("every boxed kind is asked for"))
+        }
     }
 
     fn with_body<B>(kind: Kind, key: &[u8], body: B, expiry: Option<i64>) -> Self {
@@ -463,9 +546,11 @@ impl Drop for Entry {
         match self.kind() {
             Kind::Int | Kind::Inline => {}
             Kind::Shared => self.drop_body::<Arc<Vec<u8>>>(),
-            Kind::List | Kind::Set | Kind::SortedSet | Kind::Hash | Kind::Stream => {
-                unreachable!("no such value can be made yet")
-            }
+            Kind::List => self.drop_body::<Box<List>>(),
+            Kind::Set => self.drop_body::<Box<Set>>(),
+            Kind::SortedSet => self.drop_body::<Box<SortedSet>>(),
+            Kind::Hash => self.drop_body::<Box<Hash>>(),
+            Kind::Stream => unreachable!("no stream can be made yet"),
         }
         self.free_allocation();
     }
@@ -507,7 +592,7 @@ mod tests {
         let check = |value: &[u8], kind, encoding| {
             for expiry in [None, Some(77)] {
                 let entry = Entry::string(b"key", value, expiry);
-                assert_eq!((entry.kind(), entry.string_encoding()), (kind, Some(encoding)));
+                assert_eq!((entry.kind(), entry.encoding()), (kind, encoding));
                 assert_eq!((entry.key(), text(&entry).as_slice(), entry.expiry()), (&b"key"[..], value, expiry));
             }
         };
@@ -541,7 +626,7 @@ mod tests {
         let mut entry = Entry::string(b"k", b"41", Some(3));
         entry.set_int(42);
         entry.string_mut(4).unwrap()[3] = b'!';
-        assert_eq!((text(&entry), entry.string_encoding()), (b"42\0!".to_vec(), Some(Encoding::Raw)));
+        assert_eq!((text(&entry), entry.encoding()), (b"42\0!".to_vec(), Encoding::Raw));
         let len = SHARED_MIN + 1;
         entry.string_mut(len).unwrap()[len - 1] = b'z';
         assert_eq!((entry.kind(), text(&entry).len(), text(&entry)[len - 1]), (Kind::Shared, len, b'z'));

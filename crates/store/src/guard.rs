@@ -103,6 +103,24 @@ impl Guard<'_> {
         Some(unsafe { EntryMut::new(&mut *entry, database, stripe, inner, epoch) })
     }
 
+    /// The entry of a key, to be changed, unless it has expired at `now_ms`: then it is taken out. The key's stripe must
+    /// be held exclusively.
+    #[inline]
+    pub fn live_mut(&mut self, db: u32, key: Key<'_>, now_ms: i64) -> Live<'_> {
+        // The borrow checker cannot see that the entry is let go of before the removal.
+        let guard: *mut Self = self;
+        // SAFETY: `guard` comes from `&mut self`; the two uses never live at the same time.
+        unsafe {
+            match (*guard).get_mut(db, key) {
+                None => Live::Missing,
+                Some(entry) if entry.is_expired(now_ms) => {
+                    Live::Expired((*guard).remove(db, key).expect("found just now, under the same lock"))
+                }
+                Some(entry) => Live::Present(entry),
+            }
+        }
+    }
+
     /// Inserts an entry whose key is known to be absent; its stripe must be held exclusively.
     pub fn insert(&mut self, db: u32, hash: u64, mut entry: Entry) {
         entry.set_epoch(self.epoch);
@@ -153,13 +171,22 @@ impl Drop for Guard<'_> {
     }
 }
 
-/// An entry that may be changed. Whatever happens to its expiry is booked when this is dropped.
+/// What [`Guard::live_mut`] found.
+pub enum Live<'g> {
+    /// No such key.
+    Missing,
+    /// The key had expired; it is gone from the table, and its effect is to be propagated.
+    Expired(Entry),
+    /// The entry.
+    Present(EntryMut<'g>),
+}
+
+/// An entry that may be changed. What happens to its expiry is booked in its stripe.
 pub struct EntryMut<'g> {
     entry: &'g mut Entry,
     database: &'g Database,
     stripe: usize,
     inner: *mut Inner,
-    before: Option<i64>,
 }
 
 impl<'g> EntryMut<'g> {
@@ -168,18 +195,21 @@ impl<'g> EntryMut<'g> {
     /// meanwhile, nor the entry.
     unsafe fn new(entry: &'g mut Entry, database: &'g Database, stripe: usize, inner: *mut Inner, epoch: u16) -> Self {
         entry.set_epoch(epoch);
-        let before = entry.expiry();
-        Self { entry, database, stripe, inner, before }
+        Self { entry, database, stripe, inner }
     }
 
     /// See [`Entry::set_expiry`].
     pub fn set_expiry(&mut self, expiry: Option<i64>) {
+        let before = self.entry.expiry();
         self.entry.set_expiry(expiry);
+        self.book(before);
     }
 
     /// See [`Entry::set_string`].
     pub fn set_string(&mut self, value: &[u8], expiry: Option<i64>) {
+        let before = self.entry.expiry();
         self.entry.set_string(value, expiry);
+        self.book(before);
     }
 
     /// See [`Entry::set_int`].
@@ -199,15 +229,30 @@ impl<'g> EntryMut<'g> {
 
     /// See [`Entry::get_mut`]; keeps the entry reachable for as long as the guard is borrowed.
     pub fn into_mut<T: Boxed>(self) -> Option<&'g mut T> {
-        let entry: *mut Entry = std::ptr::from_ref::<Entry>(self.entry).cast_mut();
-        drop(self);
-        // SAFETY: the booking is done; the entry itself was borrowed for `'g` by `self` alone.
-        unsafe { (*entry).get_mut() }
+        self.entry.get_mut()
     }
 
-    /// Puts another entry of the same key in this one's place.
-    pub fn replace_with(&mut self, new: Entry) {
-        self.entry.replace_with(new);
+    /// See [`Entry::replace_with`].
+    pub fn replace_with(&mut self, new: Entry) -> Entry {
+        let before = self.entry.expiry();
+        let old = self.entry.replace_with(new);
+        self.book(before);
+        old
+    }
+
+    fn book(&mut self, before: Option<i64>) {
+        let after = self.entry.expiry();
+        if before == after {
+            return;
+        }
+        // SAFETY: promised to `new`.
+        let inner = unsafe { &mut *self.inner };
+        if before.is_some() {
+            self.database.expiry_left(self.stripe, inner);
+        }
+        if let Some(after) = after {
+            self.database.expiry_came(self.stripe, inner, after);
+        }
     }
 }
 
@@ -216,21 +261,5 @@ impl Deref for EntryMut<'_> {
 
     fn deref(&self) -> &Entry {
         self.entry
-    }
-}
-
-impl Drop for EntryMut<'_> {
-    fn drop(&mut self) {
-        let after = self.entry.expiry();
-        if self.before != after {
-            // SAFETY: promised to `new`.
-            let inner = unsafe { &mut *self.inner };
-            if self.before.is_some() {
-                self.database.expiry_left(self.stripe, inner);
-            }
-            if let Some(after) = after {
-                self.database.expiry_came(self.stripe, inner, after);
-            }
-        }
     }
 }

@@ -1,8 +1,15 @@
 //! The value types. Each is a plain structure: no clock, no RESP, no locks; whoever holds one exclusively may change it.
 //! Limits and randomness come in as arguments, so that a test can hold them still.
 
+pub mod hash;
+pub mod intset;
 mod limits;
+pub mod list;
+pub mod listpack;
+pub mod set;
 mod string;
+pub mod thin;
+pub mod zset;
 
 pub use limits::Limits;
 pub use string::Str;

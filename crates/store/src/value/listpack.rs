@@ -177,6 +177,11 @@ impl Listpack {
         Iter { listpack: self, front: position.0 as usize, back: self.end() }
     }
 
+    /// The entries from the first to the one at `position`, from either end.
+    pub fn iter_through(&self, position: Position) -> Iter<'_> {
+        Iter { listpack: self, front: HEADER, back: self.after(position) }
+    }
+
     /// The first entry equal to `element`, leaving out `skip` entries after each one compared: with 1, only the fields
     /// of a sequence of field and value pairs are looked at.
     pub fn find(&self, element: &[u8], skip: usize) -> Option<Position> {

@@ -11,6 +11,14 @@ pub enum Item<'a> {
     Bytes(&'a [u8]),
 }
 
+impl<'a> Item<'a> {
+    /// What a packed form makes of `bytes`: an integer if they are the decimal form of one.
+    #[inline]
+    pub fn parse(bytes: &'a [u8]) -> Self {
+        canonical_int(bytes).map_or(Self::Bytes(bytes), Self::Int)
+    }
+}
+
 impl Item<'_> {
     /// Whether the element is `bytes`.
     #[inline]

@@ -4,6 +4,7 @@
 mod limits;
 pub mod list;
 pub mod listpack;
+pub mod stream;
 
 pub use limits::Limits;
 

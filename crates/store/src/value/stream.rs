@@ -425,7 +425,8 @@ impl Counters {
 
     fn added(&mut self, id: StreamId) {
         self.length += 1;
-        self.entries_added += 1;
+        // Whoever set it by XSETID or a dump may have gone to the limit.
+        self.entries_added = self.entries_added.wrapping_add(1);
         self.last_id = id;
         if self.length == 1 {
             self.first_id = id;

@@ -167,7 +167,7 @@ impl Stream {
         for (id, _) in delivered.iter().filter(|(_, exists)| *exists) {
             if let Some(nack) = group.pending.get_mut(id) {
                 nack.delivery_time = now_ms;
-                nack.delivery_count += 1;
+                nack.delivery_count = nack.delivery_count.saturating_add(1);
             }
         }
         delivered
@@ -230,7 +230,7 @@ impl Group {
             .entries_read
             .filter(|_| self.last_id >= counters.first_id && !counters.has_tombstone_from(self.last_id));
         if let Some(read) = counted {
-            self.entries_read = Some(read + 1);
+            self.entries_read = Some(read.saturating_add(1));
         } else if counters.entries_added > 0 {
             self.entries_read = counters.entries_up_to(id);
         }

@@ -537,6 +537,40 @@ fn corrupt_nodes_are_refused_or_harmless() {
     assert!(refused > 100 && accepted > 20, "{refused} refused, {accepted} accepted");
 }
 
+/// Redis accepts integers in a wider encoding than needed, and so do we: changing them moves what follows.
+#[test]
+fn wide_integers_in_a_foreign_node_are_no_trouble() {
+    let stream = stream_of((1..=4).map(|ms| id(ms, 0)), &Limits::default());
+    let mut parts = parts_of(&stream);
+    let narrow = &parts.nodes[0].1;
+    let mut wide = vec![0; 6];
+    let mut at = 6;
+    while narrow[at] != 0xFF {
+        if narrow[at] < 0x80 {
+            wide.extend([0xF1, narrow[at], 0, 3]);
+        } else {
+            // The field "f" and the value "v".
+            wide.extend(&narrow[at..at + 3]);
+            at += 1;
+        }
+        at += 2;
+    }
+    wide.push(0xFF);
+    let len = wide.len() as u8;
+    wide[..6].copy_from_slice(&[len, 0, 0, 0, narrow[4], narrow[5]]);
+    parts.nodes[0].1 = wide;
+
+    for kept in 0..=4 {
+        let mut stream = Stream::from_parts(parts.clone()).expect("well-formed");
+        assert_eq!(stream.trim(&Trim { keep: Keep::Newest(kept), approximate: false, limit: 0 }), 4 - kept);
+        assert_eq!(all(&stream), (5 - kept..=4).map(|ms| id(ms, 0)).collect::<Vec<_>>());
+        let first = stream.first_id();
+        assert_eq!(stream.delete(&[first]), usize::from(kept > 0));
+        stream.append(NewId::Auto, [(&b"f"[..], &b"v"[..])], 0, &Limits::default()).expect("ids ascend");
+        assert_eq!(Stream::from_parts(parts_of(&stream)).map(|copy| all(&copy)), Ok(all(&stream)));
+    }
+}
+
 fn use_up(mut stream: Stream) -> bool {
     let forward = all(&stream);
     let mut backward = ids(stream.range_rev(StreamId::MIN, StreamId::MAX));

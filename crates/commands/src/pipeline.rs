@@ -239,6 +239,26 @@ fn reap(env: &mut Env, section: &Section<'_>, db: u32, key: &[u8]) {
     }
 }
 
+/// Removes up to `max` expired keys of a stripe, logs and announces them; returns how many.
+pub fn expire_stripe(env: &mut Env, section: &Section<'_>, db: u32, stripe: usize, max: usize) -> usize {
+    if env.host.expiry_is_paused() {
+        return 0;
+    }
+    let keyspace = env.keyspace.clone();
+    let log = env.host.log_is_on();
+    let gone = keyspace.expire_stripe(section, db, stripe, env.now_ms, max, |entry| {
+        if log {
+            env.host.append(&[(db, removal(entry.key()))]);
+        }
+        expired(env, db, entry.key());
+    });
+    let removed = gone.len();
+    if removed > 0 {
+        env.host.free(gone);
+    }
+    removed
+}
+
 /// Counts and announces an expired key that was removed; called under its guard.
 fn expired(env: &Env, db: u32, key: &[u8]) {
     env.stats.expired.add(1);

@@ -113,13 +113,19 @@ impl<'a> CommandSpans<'a> {
     #[inline]
     pub fn arg(&self, buf: &'a [u8], i: usize) -> &'a [u8] {
         let Span { start, len } = self.args[i];
-        &self.unescaped.unwrap_or(buf)[start as usize..start as usize + len as usize]
+        &self.base(buf)[start as usize..start as usize + len as usize]
     }
 
     /// The bytes of all arguments.
     pub fn iter(&self, buf: &'a [u8]) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
         let command = *self;
         (0..command.args.len()).map(move |i| command.arg(buf, i))
+    }
+
+    /// What the spans of this command point into.
+    #[inline]
+    pub fn base(&self, buf: &'a [u8]) -> &'a [u8] {
+        self.unescaped.unwrap_or(buf)
     }
 
     /// Bytes the command took on the wire.

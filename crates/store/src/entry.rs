@@ -226,12 +226,7 @@ impl Entry {
             Kind::Int => Encoding::Int,
             Kind::Inline if self.inline().len() <= EMBSTR_MAX && self.head().flags & GROWN == 0 => Encoding::Embstr,
             Kind::Inline | Kind::Shared => Encoding::Raw,
-            _ => self.by_type(
-                |list| list.encoding(),
-                |set| set.encoding(),
-                |zset| zset.encoding(),
-                |hash| hash.encoding(),
-            ),
+            _ => self.by_type(List::encoding, Set::encoding, SortedSet::encoding, Hash::encoding),
         }
     }
 

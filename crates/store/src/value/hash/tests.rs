@@ -280,3 +280,39 @@ fn samples_and_scans_hide_what_has_expired() {
         assert!(hash.random(200, &mut rng).is_none());
     }
 }
+
+#[test]
+fn damaged_dumps_never_panic() {
+    let limits = Limits::default();
+    let mut rng = Rng::with_seed(78);
+    let mut accepted = 0;
+    for round in 0..20_000 {
+        let mut hash = Hash::new();
+        for _ in 0..rng.usize(1..6) {
+            let field = [rng.u8(b'a'..b'f')];
+            hash.set(&field, b"value", OldExpiry::Clear, &limits);
+            if round % 2 == 0 {
+                hash.set_expiry(&field, rng.u64(1..100), ExpiryCondition::Always, 0);
+            }
+        }
+        let timed = hash.encoding() == Encoding::ListpackEx;
+        let mut bytes = hash.as_listpack().unwrap().as_bytes().to_vec();
+        for _ in 0..rng.usize(1..4) {
+            let at = rng.usize(..bytes.len());
+            bytes[at] = rng.u8(..);
+        }
+        let Some(mut hash) = Listpack::from_bytes(bytes).ok().and_then(|lp| Hash::from_listpack(lp, timed)) else {
+            continue;
+        };
+        accepted += 1;
+        hash.set_expiry(b"c", 50, ExpiryCondition::Always, 10);
+        hash.set(b"d", b"longer value", OldExpiry::Keep, &limits);
+        hash.random(60, &mut rng);
+        let next = hash.next_expiry();
+        hash.prepare(usize::MAX, 0, &limits);
+        assert_eq!((hash.encoding(), hash.next_expiry()), (Encoding::Hashtable, next));
+        let names = hash.remove_expired(u64::MAX, usize::MAX);
+        assert_eq!(hash.next_expiry(), None, "{names:?}");
+    }
+    assert!(accepted > 100, "{accepted}");
+}

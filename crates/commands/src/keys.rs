@@ -53,10 +53,6 @@ impl<'g> Keys<'g> {
         Self { guard, db, now_ms, access, observed, notes: Notes::default() }
     }
 
-    pub(crate) fn into_notes(self) -> (Guard<'g>, Notes) {
-        (self.guard, self.notes)
-    }
-
     /// A key's entry for reading; counts as an access.
     #[inline]
     pub fn read(&mut self, key: &[u8]) -> Option<&Entry> {

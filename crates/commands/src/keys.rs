@@ -32,11 +32,19 @@ pub struct Access {
     pub lru_clock: u32,
 }
 
-/// What has happened to the keys so far.
+/// What has happened to the keys so far. Most commands leave nothing but counts, so the rest is boxed.
 #[derive(Default)]
 pub(crate) struct Notes {
     /// Changes, for `rdb_changes_since_last_save`.
     pub(crate) dirty: u64,
+    pub(crate) hits: u64,
+    pub(crate) misses: u64,
+    pub(crate) rest: Option<Box<Rest>>,
+}
+
+/// The rarer part of [`Notes`].
+#[derive(Default)]
+pub(crate) struct Rest {
     pub(crate) changes: Vec<Change>,
     /// Keys that a write found expired and took out.
     pub(crate) expired: SmallVec<[(u32, Box<[u8]>); 1]>,
@@ -44,8 +52,12 @@ pub(crate) struct Notes {
     pub(crate) hidden: SmallVec<[(u32, Box<[u8]>); 1]>,
     /// Values taken out, to be freed after the guard.
     pub(crate) garbage: SmallVec<[Entry; 1]>,
-    pub(crate) hits: u64,
-    pub(crate) misses: u64,
+}
+
+impl Notes {
+    pub(crate) fn rest(&mut self) -> &mut Rest {
+        self.rest.get_or_insert_default()
+    }
 }
 
 impl<'g> Keys<'g> {
@@ -67,7 +79,7 @@ impl<'g> Keys<'g> {
             None => {
                 self.notes.misses += 1;
                 if self.observed {
-                    self.notes.changes.push(Change {
+                    self.notes.rest().changes.push(Change {
                         db: self.db,
                         key: key.into(),
                         class: Class::KEY_MISS,
@@ -136,8 +148,8 @@ impl<'g> Keys<'g> {
             }
             Live::Missing => None,
             Live::Expired(entry) => {
-                self.notes.expired.push((db, key.into()));
-                self.notes.garbage.push(entry);
+                self.notes.rest().expired.push((db, key.into()));
+                self.notes.rest().garbage.push(entry);
                 None
             }
         }
@@ -169,7 +181,7 @@ impl<'g> Keys<'g> {
     pub fn put_in(&mut self, db: u32, key: &[u8], entry: Entry) {
         if let Some(mut old) = self.write_in(db, key) {
             let old = old.replace_with(entry);
-            self.notes.garbage.push(old);
+            self.notes.rest().garbage.push(old);
             return;
         }
         self.insert_in(db, key, entry);
@@ -186,7 +198,13 @@ impl<'g> Keys<'g> {
             entry.set_access(access.lru_clock);
         }
         if self.observed {
-            self.notes.changes.push(Change { db, key: key.into(), class: Class::NEW, event: "new", modified: false });
+            self.notes.rest().changes.push(Change {
+                db,
+                key: key.into(),
+                class: Class::NEW,
+                event: "new",
+                modified: false,
+            });
         }
         self.guard.insert(db, Key::new(key).hash, entry);
     }
@@ -201,7 +219,7 @@ impl<'g> Keys<'g> {
     pub fn delete(&mut self, key: &[u8]) -> bool {
         let entry = self.take(key);
         let found = entry.is_some();
-        self.notes.garbage.extend(entry);
+        self.notes.rest().garbage.extend(entry);
         found
     }
 
@@ -231,7 +249,7 @@ impl<'g> Keys<'g> {
 
     fn note(&mut self, db: u32, key: &[u8], class: Class, event: &'static str, modified: bool) {
         if self.observed {
-            self.notes.changes.push(Change { db, key: key.into(), class, event, modified });
+            self.notes.rest().changes.push(Change { db, key: key.into(), class, event, modified });
         }
     }
 }
@@ -240,7 +258,7 @@ impl<'g> Keys<'g> {
 fn live<'a>(guard: &'a Guard<'_>, db: u32, key: Key<'_>, now_ms: i64, notes: &mut Notes) -> Option<&'a Entry> {
     let entry = guard.get(db, key)?;
     if entry.is_expired(now_ms) {
-        notes.hidden.push((db, key.bytes.into()));
+        notes.rest().hidden.push((db, key.bytes.into()));
         return None;
     }
     Some(entry)

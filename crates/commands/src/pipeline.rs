@@ -166,7 +166,8 @@ struct Done {
 impl Done {
     /// The command's part of the log: first the keys that it found expired, then its effect.
     fn record(&self, db: u32, args: Args<'_>, record: &mut Vec<(u32, OwnedArgs)>) {
-        record.extend(self.notes.expired.iter().map(|(db, key)| (*db, removal(key))));
+        let expired = self.notes.rest.iter().flat_map(|rest| &rest.expired);
+        record.extend(expired.map(|(db, key)| (*db, removal(key))));
         match &self.effect {
             Effect::None => {}
             Effect::AsIs => record.push((db, OwnedArgs::copy(args))),
@@ -177,10 +178,10 @@ impl Done {
 
 /// Runs one command and counts it; its guard stays.
 fn run(call: &mut Call<'_>, command: Command) -> Done {
-    let started = call.env.host.ticks_ns();
     let before = call.out.mark();
     let result = (command.spec.handler)(call);
     let notes = std::mem::take(&mut call.keys.notes);
+    let lap_ns = call.env.lap_ns();
     let env = &*call.env;
     let stats = &env.stats.commands[command.index as usize];
     let effect = result.unwrap_or_else(|error| {
@@ -191,31 +192,33 @@ fn run(call: &mut Call<'_>, command: Command) -> Done {
         Effect::None
     });
     stats.calls.add(1);
-    stats.nanos.add(env.host.ticks_ns() - started);
     env.stats.processed.add(1);
     env.stats.hits.add(notes.hits);
     env.stats.misses.add(notes.misses);
     env.stats.dirty.add(notes.dirty);
     call.session.client.commands.add(1);
+    stats.nanos.add(lap_ns);
     Done { effect, notes }
 }
 
 /// Lets others know of changes, while the guard is held.
 fn tell(env: &Env, notes: &Notes) {
-    for (db, key) in &notes.expired {
+    let Some(rest) = &notes.rest else { return };
+    for (db, key) in &rest.expired {
         expired(env, *db, key);
     }
-    for change in &notes.changes {
+    for change in &rest.changes {
         env.host.key_changed(change);
     }
 }
 
 /// What is left to do when the guard is gone: free values, and remove the expired keys that reads have met.
 fn settle(env: &mut Env, section: &Section<'_>, notes: Notes) {
-    if !notes.garbage.is_empty() {
-        env.host.free(notes.garbage.into_vec());
+    let Some(rest) = notes.rest else { return };
+    if !rest.garbage.is_empty() {
+        env.host.free(rest.garbage.into_vec());
     }
-    for (db, key) in notes.hidden {
+    for (db, key) in rest.hidden {
         reap(env, section, db, &key);
     }
 }

@@ -27,7 +27,7 @@ fn echo(call: &mut Call<'_>) -> Result<Effect> {
 
 fn select(call: &mut Call<'_>) -> Result<Effect> {
     let db = number::parse_i64(call.arg(1)).ok_or_else(|| Error::new("ERR invalid DB index"))?;
-    let db = database(db, &call.env.keyspace)?;
+    let db = database(db, call.env.keyspace)?;
     call.session.select(db);
     call.out.ok();
     Ok(Effect::None)

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use fastrand::Rng;
+use store::database::Database;
 use store::keyspace::Keyspace;
 use store::value::Limits;
 
@@ -28,6 +29,9 @@ pub struct Env {
     /// The conversion limits, as of `limits_generation`.
     pub limits: Arc<Limits>,
     limits_generation: u64,
+    /// Databases that were taken out under the exclusive gate, and whether they are to be freed before the reply is
+    /// sent. They wait here because nothing is freed under the gate.
+    pub(crate) detached: Vec<(Arc<Database>, bool)>,
 }
 
 impl Env {
@@ -41,7 +45,7 @@ impl Env {
     ) -> Self {
         let limits = settings.limits();
         let limits_generation = settings.generation();
-        Self { host, keyspace, settings, stats, rng, now_ms: 0, limits, limits_generation }
+        Self { host, keyspace, settings, stats, rng, now_ms: 0, limits, limits_generation, detached: Vec::new() }
     }
 
     /// Called at the beginning of each section: sets the time and takes over what CONFIG SET has changed.

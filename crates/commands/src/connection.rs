@@ -26,7 +26,7 @@ fn echo(call: &mut Call<'_>) -> Result<Effect> {
 }
 
 fn select(call: &mut Call<'_>) -> Result<Effect> {
-    let db = database_arg(call.arg(1), &call.env.keyspace)?;
+    let db = database_arg(call.arg(1), call.env.keyspace)?;
     call.session.select(db);
     call.out.ok();
     Ok(Effect::None)

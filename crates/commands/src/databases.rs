@@ -64,7 +64,7 @@ fn swapdb(call: &mut Call<'_>) -> Result<Effect> {
     };
     let a = index(1, "ERR invalid first DB index")?;
     let b = index(2, "ERR invalid second DB index")?;
-    let (a, b) = (database(a, &call.env.keyspace)?, database(b, &call.env.keyspace)?);
+    let (a, b) = (database(a, call.env.keyspace)?, database(b, call.env.keyspace)?);
     if a != b {
         let host = call.env.host.clone();
         let watched: BTreeSet<_> = [a, b].into_iter().flat_map(|db| host.watched_keys(db)).collect();
@@ -86,7 +86,7 @@ fn swapdb(call: &mut Call<'_>) -> Result<Effect> {
 /// Whether a key exists in a database; an expired one is taken out. Only under the exclusive gate, where a command may
 /// lock beside its plan, because nobody else holds a stripe for long.
 fn is_live(call: &mut Call<'_>, db: u32, key: &[u8]) -> bool {
-    let keyspace = call.env.keyspace.clone();
+    let keyspace = call.env.keyspace;
     if keyspace.database(call.section, db).is_none() {
         return false;
     }

@@ -16,8 +16,8 @@ use crate::stats::Stats;
 pub struct Env {
     /// The process around the commands.
     pub host: Arc<dyn Host>,
-    /// All data.
-    pub keyspace: Arc<Keyspace>,
+    /// All data. It lives as long as the process, so that no command has to count references.
+    pub keyspace: &'static Keyspace,
     /// Directives that commands read.
     pub settings: Arc<Settings>,
     /// This worker's counters.
@@ -38,7 +38,7 @@ impl Env {
     /// Surroundings for one worker.
     pub fn new(
         host: Arc<dyn Host>,
-        keyspace: Arc<Keyspace>,
+        keyspace: &'static Keyspace,
         settings: Arc<Settings>,
         stats: Arc<Stats>,
         rng: Rng,

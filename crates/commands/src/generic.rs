@@ -111,7 +111,7 @@ impl<'a> Destination<'a> {
 
 fn copy(call: &mut Call<'_>) -> Result<Effect> {
     let (from, db) = (call.args.get(1), call.keys.db);
-    let to = Destination::parse(call.args, db, &call.env.keyspace)?;
+    let to = Destination::parse(call.args, db, call.env.keyspace)?;
     if (db, from) == (to.db, to.key) {
         return Err(SAME_OBJECT);
     }
@@ -137,7 +137,7 @@ fn copy_key(call: &mut Call<'_>, from: &[u8], to: &Destination<'_>) -> bool {
 
 fn move_to_database(call: &mut Call<'_>) -> Result<Effect> {
     let (key, from) = (call.args.get(1), call.keys.db);
-    let to = database_arg(call.args.get(2), &call.env.keyspace)?;
+    let to = database_arg(call.args.get(2), call.env.keyspace)?;
     if from == to {
         return Err(SAME_OBJECT);
     }

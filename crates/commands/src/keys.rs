@@ -56,10 +56,6 @@ impl<'g> Keys<'g> {
         Self { guard, db, now_ms, access: touches.then_some(clock), clock, observed, notes: Notes::default() }
     }
 
-    pub(crate) fn into_notes(self) -> (Guard<'g>, Notes) {
-        (self.guard, self.notes)
-    }
-
     /// A key's entry for reading; counts as an access.
     #[inline]
     pub fn read(&mut self, key: &[u8]) -> Option<&Entry> {

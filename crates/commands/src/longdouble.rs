@@ -1,9 +1,9 @@
 //! The 80-bit numbers of INCRBYFLOAT and HINCRBYFLOAT.
 //!
-//! Redis computes these commands, the coordinates of GEOPOS and the timeouts of blocking commands in C's
-//! `long double`. On the processors it mostly runs on that is the x87 format: 64 bits of mantissa and exponents to
-//! 2^16383. Clients see it: 0.1 + 0.2 is 0.3, and 2^64 - 1 can be counted to. Rust has no such type, so here it is in
-//! software, as far as those commands need it: reading, adding, and writing seventeen places.
+//! Redis computes these commands, and the timeouts of blocking ones, in C's `long double`. On the processors it mostly
+//! runs on that is the x87 format: 64 bits of mantissa and exponents to 2^16383. Clients see it: 0.1 + 0.2 is 0.3, and
+//! 2^64 - 1 can be counted to. Rust has no such type, so here it is in software, as far as those commands need it:
+//! reading, adding, and writing seventeen places.
 //!
 //! Every operation is exact until one rounding at its end, to nearest with ties to even, as in the hardware and in
 //! the C library. Numbers of everyday size fit in 128-bit integers throughout; only texts of more than nineteen digits
@@ -209,26 +209,6 @@ impl From<i64> for LongDouble {
     fn from(int: i64) -> Self {
         let scaled = Scaled { mantissa: int.unsigned_abs().into(), sticky: false, exponent: 0 };
         Self::round(int < 0, &scaled)
-    }
-}
-
-impl From<f64> for LongDouble {
-    /// Exact, since a double is narrower in every way.
-    fn from(value: f64) -> Self {
-        let negative = value.is_sign_negative();
-        if value.is_nan() {
-            return Self { negative, class: Class::NotANumber };
-        }
-        if value.is_infinite() {
-            return Self { negative, class: Class::Infinite };
-        }
-        let bits = value.to_bits();
-        let fraction = bits & ((1 << 52) - 1);
-        let (mantissa, exponent) = match bits >> 52 & 0x7ff {
-            0 => (fraction, -1074),
-            field => (fraction | 1 << 52, field as i64 - 1075),
-        };
-        Self::round(negative, &Scaled { mantissa: mantissa.into(), sticky: false, exponent })
     }
 }
 

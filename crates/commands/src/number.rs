@@ -27,11 +27,7 @@ pub fn parse_u64(text: &[u8]) -> Option<u64> {
         return u64::try_from(int).ok();
     }
     let start = text.iter().position(|&byte| !is_c_space(byte))?;
-    let (negative, digits) = match &text[start..] {
-        [b'-', digits @ ..] => (true, digits),
-        [b'+', digits @ ..] => (false, digits),
-        digits => (false, digits),
-    };
+    let (negative, digits) = literal::split_sign(&text[start..]);
     if digits.is_empty() {
         return None;
     }

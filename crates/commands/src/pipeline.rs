@@ -7,6 +7,7 @@
 mod admit;
 mod exec;
 mod plan;
+mod prepare;
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -16,6 +17,7 @@ use store::keyspace::Keyspace;
 use store::stripe::Mode;
 
 pub use plan::keys_of;
+pub use prepare::{GROUP, Prepared, prefetch};
 
 use crate::args::{Args, OwnedArgs};
 use crate::call::Call;
@@ -72,14 +74,15 @@ pub fn execute(
     gate: &mut GateHold<'_>,
     now_ms: &dyn Fn() -> i64,
     session: &mut Session,
-    args: Args<'_>,
+    prepared: Prepared<'_>,
     out: &mut Reply,
 ) -> Flow {
+    let Prepared { args, named, .. } = prepared;
     let before = out.mark();
     if session.reply_mode == ReplyMode::SkipNext {
         session.reply_mode = ReplyMode::Skip;
     }
-    let command = match admit::find(env, args) {
+    let command = match admit::find(env, named, args) {
         Ok(command) => command,
         Err(error) => {
             refuse(env, session, None, &error, out);
@@ -101,7 +104,7 @@ pub fn execute(
     }
     if plan::wants_to_be_alone(command, session) {
         gate.end();
-        let keyspace = env.keyspace.clone();
+        let keyspace = env.keyspace;
         let section = keyspace.gate().enter_alone();
         env.begin_section(now_ms());
         in_section(env, &section, session, command, args, out);
@@ -128,8 +131,8 @@ fn in_section(
     if command.spec.flags.contains(Flags::EXEC) && session.multi.is_some() {
         return exec::exec(env, section, session, command, out);
     }
-    let keyspace = env.keyspace.clone();
-    let guard = plan::lock(&keyspace, section, command, args, session.db);
+    let keyspace = env.keyspace;
+    let guard = plan::lock(keyspace, section, command, args, session.db);
     let mut call = call(env, section, guard, session, command, args, out);
     let db = call.keys.db;
     let done = run(&mut call, command);
@@ -197,7 +200,7 @@ fn run(call: &mut Call<'_>, command: Command) -> Done {
     env.stats.hits.add(notes.hits);
     env.stats.misses.add(notes.misses);
     env.stats.dirty.add(notes.dirty);
-    call.session.client.commands.fetch_add(1, Relaxed);
+    call.session.client.commands.add(1);
     Done { effect, notes }
 }
 
@@ -228,7 +231,7 @@ fn reap(env: &mut Env, section: &Section<'_>, db: u32, key: &[u8], record: Optio
     if env.host.expiry_is_paused() {
         return;
     }
-    let keyspace = env.keyspace.clone();
+    let keyspace = env.keyspace;
     let key = Key::new(key);
     let mut guard = keyspace.lock_one(section, db, key.hash, Mode::Exclusive);
     let gone = match guard.live_mut(db, key, env.now_ms) {
@@ -252,7 +255,7 @@ pub fn expire_stripe(env: &mut Env, section: &Section<'_>, db: u32, stripe: usiz
     if env.host.expiry_is_paused() {
         return 0;
     }
-    let keyspace = env.keyspace.clone();
+    let keyspace = env.keyspace;
     let log = env.host.log_is_on();
     let gone = keyspace.expire_stripe(section, db, stripe, env.now_ms, max, |entry| {
         if log {

@@ -23,7 +23,7 @@ use crate::client::{Client, ClientFlags};
 use crate::effect::{Change, Class};
 use crate::env::Env;
 use crate::host::{Host, Pause};
-use crate::pipeline::{self, Flow, GateHold};
+use crate::pipeline::{self, Flow, GateHold, Prepared};
 use crate::reply::Reply;
 use crate::session::Session;
 use crate::settings::Settings;
@@ -36,7 +36,7 @@ const STRIPES: usize = 64;
 /// See the file's head.
 pub struct Server {
     pub host: Arc<FakeHost>,
-    pub keyspace: Arc<Keyspace>,
+    pub keyspace: &'static Keyspace,
     pub settings: Arc<Settings>,
     now_ms: Arc<AtomicI64>,
     clients: AtomicU64,
@@ -47,7 +47,8 @@ impl Server {
     pub fn new() -> Self {
         Self {
             host: Arc::default(),
-            keyspace: Arc::new(Keyspace::new(4, STRIPES)),
+            // As in a process, it is never given back; a test may well lose that little.
+            keyspace: Box::leak(Box::new(Keyspace::new(4, STRIPES))),
             settings: Arc::default(),
             now_ms: Arc::new(AtomicI64::new(START_MS)),
             clients: AtomicU64::new(1),
@@ -60,7 +61,7 @@ impl Server {
         let (host, stats) = (self.host.clone(), Arc::new(Stats::default()));
         let rng = Rng::with_seed(id);
         TestClient {
-            env: Env::new(host, self.keyspace.clone(), self.settings.clone(), stats, rng),
+            env: Env::new(host, self.keyspace, self.settings.clone(), stats, rng),
             session: Session::new(Arc::new(Client { id, ..Client::default() }), true),
             out: Reply::default(),
             now_ms: self.now_ms.clone(),
@@ -104,11 +105,11 @@ impl TestClient {
     /// If the command has to wait.
     pub fn run(&mut self, line: &str) -> String {
         let args: OwnedArgs = line.split(' ').map(|word| if word == r#""""# { "" } else { word }).collect();
-        let keyspace = self.env.keyspace.clone();
-        let mut gate = GateHold::new(&keyspace);
+        let mut gate = GateHold::new(self.env.keyspace);
         let now_ms = self.now_ms.clone();
         let clock = || now_ms.load(Relaxed);
-        let flow = pipeline::execute(&mut self.env, &mut gate, &clock, &mut self.session, args.args(), &mut self.out);
+        let prepared = Prepared::new(args.args(), false);
+        let flow = pipeline::execute(&mut self.env, &mut gate, &clock, &mut self.session, prepared, &mut self.out);
         assert_eq!(flow, Flow::Next, "{line} was postponed");
         self.take_reply()
     }

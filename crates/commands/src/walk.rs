@@ -161,7 +161,7 @@ fn scan(call: &mut Call<'_>) -> Result<Effect> {
 
 fn randomkey(call: &mut Call<'_>) -> Result<Effect> {
     let Call { keys, out, env, section, .. } = call;
-    let (db, now_ms, keyspace) = (keys.db, keys.now_ms, env.keyspace.clone());
+    let (db, now_ms, keyspace) = (keys.db, keys.now_ms, env.keyspace);
     for _ in 0..DRAWS_MAX {
         let drawn = keyspace.random(section, db, &mut env.rng, |entry| {
             let live = !entry.is_expired(now_ms);
@@ -195,7 +195,7 @@ fn randomkey(call: &mut Call<'_>) -> Result<Effect> {
 
 fn dbsize(call: &mut Call<'_>) -> Result<Effect> {
     let database = call.env.keyspace.database(call.section, call.keys.db);
-    call.out.len(database.map_or(0, |database| database.len()));
+    call.out.len(database.map_or(0, store::database::Database::len));
     Ok(Effect::None)
 }
 

@@ -39,8 +39,8 @@ pub struct Server {
     pub config: Config,
     /// The part of it that commands read.
     pub settings: Arc<Settings>,
-    /// All data.
-    pub keyspace: Arc<Keyspace>,
+    /// All data; never freed.
+    pub keyspace: &'static Keyspace,
     /// Clients and watches.
     pub registry: Registry,
     /// The workers.
@@ -70,7 +70,8 @@ pub struct Server {
 impl Server {
     /// The shared part of a server whose workers are about to start.
     pub fn new(config: Config, log: Log, settings: Arc<Settings>, workers: Vec<WorkerHandle>) -> Self {
-        let keyspace = Arc::new(Keyspace::new(config.get(keys::DATABASES), config.get(keys::KEYSPACE_STRIPES)));
+        let keyspace = Keyspace::new(config.get(keys::DATABASES), config.get(keys::KEYSPACE_STRIPES));
+        let keyspace = Box::leak(Box::new(keyspace));
         Self {
             settings,
             keyspace,

@@ -2,10 +2,11 @@
 //!
 //! Source: Florian Loitsch, "Printing Floating-Point Numbers Quickly and Accurately with Integers", PLDI 2010.
 //!
-//! Why not Ryu or one of its successors, which a crate would bring: those find the shortest digits always, Grisu2 in
-//! 999 cases of 1000. In the thousandth it writes a digit more, or not the closest of the shortest. Redis prints by
-//! Grisu2, so its bytes need not only the method but the same choices where the paper leaves them open: which of the
-//! cached powers is taken (so that the scaled exponent lies in -60..=-32), and how the last digit moves to the value.
+//! Why not Ryu or one of its successors, which a crate would bring: those always find the shortest digits, and the
+//! closest of them. Grisu2 writes a digit more, or not the closest, for about four random doubles in a thousand
+//! (254 of 60,000 asked of a server). Redis prints by Grisu2, so its bytes need not only the method but the same
+//! choices where the paper leaves them open: which of the cached powers is taken (so that the scaled exponent lies in
+//! -60..=-32), and how the last digit moves towards the value.
 //!
 //! The idea: the doubles beside `value` bound an interval in which every number reads back as `value`. Its ends are
 //! multiplied by a cached power of ten so that their integer part fits in 32 bits. The digits of the upper end are then
@@ -24,12 +25,9 @@ impl Digits {
         &self.text[..self.count]
     }
 
-    /// Appends a digit unless it would lead with a zero.
     fn push(&mut self, digit: u64) {
-        if digit != 0 || self.count != 0 {
-            self.text[self.count] = b'0' + digit as u8;
-            self.count += 1;
-        }
+        self.text[self.count] = b'0' + digit as u8;
+        self.count += 1;
     }
 }
 
@@ -98,17 +96,20 @@ impl Interval {
     fn digits(&self, exponent: i32) -> Digits {
         let mut digits = Digits { text: [0; 20], count: 0, exponent };
         let fraction_mask = (1u64 << self.point) - 1;
-        let mut integer = self.upper >> self.point;
+        let mut integer = (self.upper >> self.point) as u32;
         let mut fraction = self.upper & fraction_mask;
 
-        let mut unit = 1_000_000_000;
-        for place in (0..10).rev() {
-            digits.push(integer / unit);
+        // At least one digit stands before the point: the upper end has its highest bit or the next one set, and at
+        // most 60 bits are fraction.
+        let places = integer.ilog10();
+        let mut unit = 10u32.pow(places);
+        for place in (0..=places).rev() {
+            digits.push(u64::from(integer / unit));
             integer %= unit;
-            let rest = (integer << self.point) + fraction;
+            let rest = (u64::from(integer) << self.point) + fraction;
             if rest <= self.width {
-                digits.exponent += place;
-                approach(&mut digits, self.width, rest, unit << self.point, self.to_value);
+                digits.exponent += place as i32;
+                approach(&mut digits, self.width, rest, u64::from(unit) << self.point, self.to_value);
                 return digits;
             }
             unit /= 10;

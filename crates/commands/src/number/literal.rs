@@ -27,17 +27,21 @@ const EXPONENT_MAX: i64 = 1 << 50;
 
 /// Reads the whole of `text` as one literal. A nan is refused, since no command takes one.
 pub(crate) fn scan(text: &[u8]) -> Option<Literal<'_>> {
-    let (negative, rest) = match text {
-        [b'-', rest @ ..] => (true, rest),
-        [b'+', rest @ ..] => (false, rest),
-        _ => (false, text),
-    };
+    let (negative, rest) = split_sign(text);
     let magnitude = match rest {
         [b'0', b'x' | b'X', digits @ ..] => scan_hex(digits)?,
         _ if rest.eq_ignore_ascii_case(b"inf") || rest.eq_ignore_ascii_case(b"infinity") => Magnitude::Infinite,
         _ => scan_decimal(rest)?,
     };
     Some(Literal { negative, magnitude })
+}
+
+/// Whether a minus stands in front, and what follows the sign, if there is one.
+pub(crate) fn split_sign(text: &[u8]) -> (bool, &[u8]) {
+    match text {
+        [b'-', rest @ ..] => (true, rest),
+        _ => (false, text.strip_prefix(b"+").unwrap_or(text)),
+    }
 }
 
 fn scan_decimal(text: &[u8]) -> Option<Magnitude<'_>> {
@@ -88,11 +92,7 @@ fn scan_exponent(text: &[u8], mark: u8) -> Option<i64> {
     if !letter.eq_ignore_ascii_case(&mark) {
         return None;
     }
-    let (negative, digits) = match rest {
-        [b'-', digits @ ..] => (true, digits),
-        [b'+', digits @ ..] => (false, digits),
-        _ => (false, rest),
-    };
+    let (negative, digits) = split_sign(rest);
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }

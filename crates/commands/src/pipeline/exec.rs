@@ -43,8 +43,8 @@ fn transact(
     queue: &[Queued],
     out: &mut Reply,
 ) -> Result<()> {
-    let keyspace = env.keyspace.clone();
-    let guard = lock_all(&keyspace, section, session, queue);
+    let keyspace = env.keyspace;
+    let guard = lock_all(keyspace, section, session, queue);
     if session.is_dirty() || a_watched_key_expired(env, &guard, session) {
         out.null_array();
         return Ok(());
@@ -77,11 +77,11 @@ fn transact(
 /// Under the exclusive gate nobody else is here; and commands that walk the keyspace lock stripes themselves. So each
 /// command takes its own guard.
 fn one_by_one(env: &mut Env, section: &Section<'_>, session: &mut Session, queue: &[Queued], out: &mut Reply) {
-    let keyspace = env.keyspace.clone();
+    let keyspace = env.keyspace;
     let mut record = Vec::new();
     for queued in queue {
         let args = queued.args.args();
-        let guard = plan::lock(&keyspace, section, queued.command, args, session.db);
+        let guard = plan::lock(keyspace, section, queued.command, args, session.db);
         let mut call = call(env, section, guard, session, queued.command, args, out);
         let db = call.keys.db;
         let done = run(&mut call, queued.command);

@@ -83,10 +83,16 @@ impl Server {
         std::mem::take(&mut *self.host.events.lock().unwrap())
     }
 
+    /// Forgets what was logged and which events there were.
+    pub fn forget(&self) {
+        self.log();
+        self.events();
+    }
+
     /// Entries that lie in a database, expired ones included.
     pub fn entries(&self, db: u32) -> usize {
         let section = self.keyspace.gate().enter();
-        self.keyspace.database(&section, db).map_or(0, |database| database.len())
+        self.keyspace.database(&section, db).map_or(0, Database::len)
     }
 }
 

@@ -6,7 +6,7 @@ fn flushes_empty_what_they_name() {
     let mut client = server.client();
     client.all(&["SET a 1", "SET b 2", "SELECT 1", "SET c 3", "SELECT 0"]);
     let dirty = client.env.stats.dirty.get();
-    (server.log(), server.events());
+    server.forget();
     client.check("FLUSHDB FOO", "-ERR syntax error\r\n");
     client.check("FLUSHALL SYNC ASYNC", "-ERR syntax error\r\n");
     assert_eq!(server.entries(0), 2);

@@ -7,7 +7,7 @@ fn deadlines_of_all_units_are_logged_as_milliseconds() {
     let server = Server::new();
     let mut client = server.client();
     client.all(&["SET a 1"]);
-    (server.log(), server.events());
+    server.forget();
     for (line, deadline) in [
         ("EXPIRE a 10", START_MS + 10_000),
         ("PEXPIRE a 10", START_MS + 10),
@@ -46,7 +46,7 @@ fn a_deadline_in_the_past_deletes() {
         let server = Server::new();
         let mut client = server.client();
         client.all(&["SET a 1"]);
-        (server.log(), server.events());
+        server.forget();
         client.check(line, ":1\r\n");
         assert_eq!((server.log(), server.events()), (vec!["0 DEL a".into()], vec!["0 del a".into()]), "{line}");
         client.check(line, ":0\r\n");

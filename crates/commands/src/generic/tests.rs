@@ -27,7 +27,7 @@ fn an_expired_key_is_not_deleted_but_expires() {
     let mut client = server.client();
     client.all(&["SET a 1 PX 10", "SET b 2"]);
     server.advance_ms(10);
-    (server.log(), server.events());
+    server.forget();
     client.check("DEL a b", ":1\r\n");
     assert_eq!(server.log(), ["0 DEL a", "0 DEL a b"]);
     assert_eq!(server.events(), ["0 expired a", "0 del b"]);
@@ -66,7 +66,7 @@ fn rename_carries_value_and_expiry() {
     let long = "x".repeat(20_000);
     for value in ["12", "text", &long] {
         client.all(&[&format!("SET a {value} PX 500"), "SET b old"]);
-        (server.log(), server.events());
+        server.forget();
         let dirty = client.env.stats.dirty.get();
         client.check("RENAME a b", "+OK\r\n");
         assert_eq!(server.log(), ["0 RENAME a b"]);
@@ -113,7 +113,7 @@ fn copies_are_independent() {
     let server = Server::new();
     let mut client = server.client();
     client.all(&["SET a 1 PX 500"]);
-    (server.log(), server.events());
+    server.forget();
     client.check("COPY a b", ":1\r\n");
     assert_eq!(server.events(), ["0 new b", "0 copy_to b"]);
     client.check("COPY a b", ":0\r\n");
@@ -175,7 +175,7 @@ fn move_takes_value_and_expiry_to_another_database() {
     let server = Server::new();
     let mut client = server.client();
     client.all(&["SET a 1 PX 500"]);
-    (server.log(), server.events());
+    server.forget();
     client.check("MOVE nokey 1", ":0\r\n");
     client.check("MOVE a 1", ":1\r\n");
     assert_eq!(server.log(), ["0 MOVE a 1"]);

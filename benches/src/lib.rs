@@ -15,6 +15,7 @@ use commands::settings::Settings;
 use commands::stats::Stats;
 use fastrand::Rng;
 use resp_parser::{Batch, Limits, RequestParser};
+use store::database::Database;
 use store::entry::Entry;
 use store::keyspace::Keyspace;
 
@@ -43,7 +44,14 @@ impl Host for NoHost {
     fn free(&self, garbage: Vec<Entry>) {
         drop(garbage);
     }
-    fn watch(&self, _: u32, _: &[u8], _: &Arc<Client>) {}
+    fn free_database(&self, _: Arc<Database>, _: bool) {}
+
+    fn watch(&self, _: u32, _: &[u8], _: &Arc<Client>, _: bool) {}
+
+    fn watched_keys(&self, _: u32) -> Vec<Box<[u8]>> {
+        Vec::new()
+    }
+
     fn unwatch(&self, _: u32, _: &[u8], _: &Arc<Client>) {}
 }
 

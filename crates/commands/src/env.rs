@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use fastrand::Rng;
+use store::database::Database;
 use store::keyspace::Keyspace;
 use store::value::Limits;
 
@@ -30,6 +31,9 @@ pub struct Env {
     limits_generation: u64,
     /// When the last command ended, in [`Host::ticks_ns`].
     last_ns: u64,
+    /// Databases that were taken out under the exclusive gate, and whether they are to be freed before the reply is
+    /// sent. They wait here because nothing is freed under the gate.
+    pub(crate) detached: Vec<(Arc<Database>, bool)>,
 }
 
 impl Env {
@@ -43,7 +47,18 @@ impl Env {
     ) -> Self {
         let limits = settings.limits();
         let limits_generation = settings.generation();
-        Self { host, keyspace, settings, stats, rng, now_ms: 0, limits, limits_generation, last_ns: 0 }
+        Self {
+            host,
+            keyspace,
+            settings,
+            stats,
+            rng,
+            now_ms: 0,
+            limits,
+            limits_generation,
+            last_ns: 0,
+            detached: Vec::new(),
+        }
     }
 
     /// Starts the stop-watch by which commands are measured: the end of one command is the beginning of the next, so each

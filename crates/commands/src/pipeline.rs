@@ -108,6 +108,10 @@ pub fn execute(
         let section = keyspace.gate().enter_alone();
         env.begin_section(now_ms());
         in_section(env, &section, session, command, args, out);
+        drop(section);
+        for (database, sync) in env.detached.drain(..) {
+            env.host.free_database(database, sync);
+        }
     } else {
         let section = gate.shared(|| ());
         in_section(env, section, session, command, args, out);
@@ -140,7 +144,7 @@ fn in_section(
     }
     tell(env, &done.notes);
     drop(keys);
-    settle(env, section, done.notes);
+    settle(env, section, done.notes, None);
 }
 
 fn call<'a>(
@@ -152,8 +156,8 @@ fn call<'a>(
     args: Args<'a>,
     out: &'a mut Reply,
 ) -> Call<'a> {
-    let access = (!session.client.flags().contains(ClientFlags::NO_TOUCH)).then(|| env.access());
-    let keys = Keys::new(guard, session.db, env.now_ms, access, env.host.observes_keys());
+    let touches = !session.client.flags().contains(ClientFlags::NO_TOUCH);
+    let keys = Keys::new(guard, session.db, env.now_ms, env.access(), touches, env.host.observes_keys());
     Call { spec: command.spec, args, keys, out, session, env, section }
 }
 
@@ -212,19 +216,21 @@ fn tell(env: &Env, notes: &Notes) {
     }
 }
 
-/// What is left to do when the guard is gone: free values, and remove the expired keys that reads have met.
-fn settle(env: &mut Env, section: &Section<'_>, notes: Notes) {
+/// What is left to do when the guard is gone: free values, and remove the expired keys that reads have met. The removals
+/// go into the log at once, or into `record` if there is one: that of a transaction in which SWAPDB may have given the
+/// databases other numbers.
+fn settle(env: &mut Env, section: &Section<'_>, notes: Notes, mut record: Option<&mut Vec<(u32, OwnedArgs)>>) {
     let Some(rest) = notes.rest else { return };
     if !rest.garbage.is_empty() {
         env.host.free(rest.garbage.into_vec());
     }
     for (db, key) in rest.hidden {
-        reap(env, section, db, &key);
+        reap(env, section, db, &key, record.as_deref_mut());
     }
 }
 
 /// Removes a key that a read has found expired, if it still is.
-fn reap(env: &mut Env, section: &Section<'_>, db: u32, key: &[u8]) {
+fn reap(env: &mut Env, section: &Section<'_>, db: u32, key: &[u8], record: Option<&mut Vec<(u32, OwnedArgs)>>) {
     if env.host.expiry_is_paused() {
         return;
     }
@@ -236,8 +242,10 @@ fn reap(env: &mut Env, section: &Section<'_>, db: u32, key: &[u8]) {
         Live::Missing | Live::Present(_) => None,
     };
     if let Some(entry) = gone {
-        if env.host.log_is_on() {
-            env.host.append(&[(db, removal(key.bytes))]);
+        match record {
+            Some(record) => record.push((db, removal(key.bytes))),
+            None if env.host.log_is_on() => env.host.append(&[(db, removal(key.bytes))]),
+            None => {}
         }
         expired(env, db, key.bytes);
         drop(guard);

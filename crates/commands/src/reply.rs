@@ -195,6 +195,18 @@ impl Reply {
         items.for_each(|item| self.bulk(item.as_ref()));
     }
 
+    /// Puts what `write` writes in front of what came after the mark: the head of an array whose length is known only
+    /// when its elements are written. Nothing after the mark may have been sent.
+    pub fn prepend(&mut self, at: Mark, write: impl FnOnce(&mut Self)) {
+        let end = self.mark();
+        write(self);
+        debug_assert_eq!(self.shared.len(), end.shared, "a head has no large payloads");
+        let head_len = self.bytes.len() - end.bytes;
+        // In place, so that a large reply is never held twice.
+        self.bytes[at.bytes..].rotate_right(head_len);
+        self.shared.range_mut(at.shared..).for_each(|shared| shared.at += head_len);
+    }
+
     /// Bytes that are RESP already.
     pub fn raw(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);

@@ -194,7 +194,8 @@ impl Work {
             .iter()
             .map(|command| name(command).to_uppercase().replace('|', " "))
             .collect();
-        let grammar = self.grammar.clone();
+        let mut grammar = self.grammar.clone();
+        grammar.commands.retain(|name, _| known.contains(name));
         let payloads = self.payloads.clone();
         let mut number = 0;
         for sequence in &campaign.written {
@@ -205,7 +206,7 @@ impl Work {
             }
         }
         for family in &campaign.settings.families {
-            let commands = family_commands(&grammar, family, &known);
+            let commands = family_commands(&grammar, family);
             if commands.is_empty() {
                 continue;
             }
@@ -281,13 +282,13 @@ impl Work {
     }
 }
 
-fn family_commands<'g>(grammar: &'g Grammar, family: &'g str, known: &BTreeSet<String>) -> Vec<&'g Command> {
+fn family_commands<'g>(grammar: &'g Grammar, family: &'g str) -> Vec<&'g Command> {
     let groups: &[&str] = if family == "transactions" { &["transactions", "string", "list"] } else { &[family] };
     grammar
         .commands
         .values()
         .filter(|command| groups.contains(&command.group.as_str()))
-        .filter(|command| known.contains(&command.name) && !never_random(&command.name))
+        .filter(|command| !never_random(&command.name))
         .filter(|command| family != "transactions" || !command.name.starts_with('B'))
         .collect()
 }

@@ -20,7 +20,7 @@ const DELIBERATE: &[Deliberate] = &[];
 
 /// Whether the table holds the difference between these replies to `command`.
 #[must_use]
-pub fn covers(command: &Words, reference: &Reply, subject: &Reply) -> bool {
+pub(super) fn covers(command: &Words, reference: &Reply, subject: &Reply) -> bool {
     DELIBERATE.iter().any(|entry| {
         command.first().is_some_and(|name| name.eq_ignore_ascii_case(entry.command.as_bytes()))
             && (entry.is_meant)(reference, subject)

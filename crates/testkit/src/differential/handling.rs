@@ -4,7 +4,7 @@ use crate::words::Words;
 
 /// How a command is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Handling {
+pub(super) enum Handling {
     /// In a pipeline with its neighbours.
     Plain,
     /// Alone: it closes the connection, or changes what others may do.
@@ -17,7 +17,7 @@ pub enum Handling {
 
 /// How `command` is run when no transaction is open.
 #[must_use]
-pub fn handling(command: &Words) -> Handling {
+pub(super) fn handling(command: &Words) -> Handling {
     let name = command.first().map(|name| name.to_ascii_uppercase()).unwrap_or_default();
     let cursor = match name.as_slice() {
         b"SCAN" => command.get(1),

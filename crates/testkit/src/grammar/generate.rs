@@ -55,6 +55,10 @@ impl<'g> Generator<'g> {
     pub fn command(&mut self, command: &Command) -> Words {
         let mut words: Words = command.name.split(' ').map(|word| self.case(word)).collect();
         let name_len = words.len();
+        if command.name.starts_with("COMMAND GETKEYS") {
+            words.extend(self.any());
+            return words;
+        }
         self.list(command, &command.arguments, &mut words, None);
         if self.random.f64() >= UNREPAIRED_SHARE {
             repair::repair(&command.name, &mut words, &mut self.random);
@@ -66,13 +70,15 @@ impl<'g> Generator<'g> {
                 words.push(b"extra".to_vec());
             }
         }
+        repair::make_deterministic(&command.name, &mut words);
         words
     }
 
-    /// A random form of the command of this name, if the grammar has it.
-    pub fn named(&mut self, name: &str) -> Option<Words> {
+    /// A random form of any command of the grammar.
+    fn any(&mut self) -> Words {
         let grammar = self.grammar;
-        grammar.commands.get(name).map(|command| self.command(command))
+        let chosen = grammar.commands.values().nth(self.random.usize(..grammar.commands.len()));
+        chosen.filter(|chosen| !chosen.name.starts_with("COMMAND")).map(|chosen| self.command(chosen)).unwrap_or_default()
     }
 
     /// Commands that give a sequence of `family` something to work on.

@@ -103,6 +103,9 @@ fn key(random: &mut fastrand::Rng, command: &Command, argument: &str) -> &'stati
     let missing = random.u8(..100) < 4;
     let pool = match (command.group.as_str(), command.name.as_str(), argument) {
         _ if missing => MISSING,
+        // Other sorted sets have different scores, and then a range of members is not defined.
+        (_, name, _) if wrong_type && name.contains("LEX") => LISTS,
+        (_, "ZRANGE" | "ZRANGESTORE", _) if wrong_type => LISTS,
         _ if wrong_type => ANY,
         (_, "INCR" | "DECR" | "INCRBY" | "DECRBY", _) => NUMBERS,
         (_, "INCRBYFLOAT", _) => FLOATS,
@@ -156,7 +159,7 @@ fn integer(random: &mut fastrand::Rng, counters: &mut Counters, command: &Comman
         "count" | "limit" | "num-matches" | "len" | "min-match-len" if hard >= 8 => choose(random, COUNTS),
         "rank" if hard >= 8 => choose(random, &["1", "2", "-1", "-2"]),
         "ms" | "min-idle-time" => choose(random, &["0", "100000"]),
-        "entriesread" | "entries-added" => choose(random, &["0", "3", "1000", "-1"]),
+        "entriesread" | "entries-added" => choose(random, &["1000", "3", "1000", "-1"]),
         "increment" | "decrement" | "value" if hard < 15 => choose(random, LIMITS),
         _ if hard < 4 => choose(random, LIMITS),
         _ => choose(random, SMALL),
@@ -231,7 +234,8 @@ fn text(random: &mut fastrand::Rng, counters: &mut Counters, command: &Command, 
         "min-idle-time" => &["0", "0", "100000", "-1", "abc"],
         "start" if stream => &["-", "0", "3", "(2-1", "4-1", "5-0"],
         "end" if stream => &["+", "3", "(4-1", "9999", "5-1"],
-        "last-id" | "lastid" | "max-deleted-id" => &["9999-0", "5-1", "3-3", "0-0", "abc"],
+        "last-id" => &["9999-0", "99999-1", "999999", "9999-1", "3-3", "abc"],
+        "lastid" | "max-deleted-id" => &["5-1", "3-3", "0-0", "1", "abc"],
         "id" if stream => &["1-1", "2-1", "2-2", "3-3", "4-1", "5-1", "0-0", "7", "abc", "18446744073709551615-1"],
         "group" => &["g1", "g1", "g2", "g3"],
         "consumer" => &["alice", "bob", "alice"],
@@ -263,7 +267,8 @@ pub(super) fn seeds(family: &str) -> Vec<&'static str> {
     const LIST: Pool = &["RPUSH list:1 a b c a 1 2", "RPUSH list:2 c d e f g a b 3.5", "RPUSH list:3 a"];
     const SET: Pool = &["SADD set:1 a b c d", "SADD set:2 1 2 3 100", "SADD set:3 a b 1 2"];
     const HASH: Pool = &["HSET hash:1 f1 v1 f2 v2 f3 3 n 10", "HSET hash:2 f1 1 f5 x n 3.5", "HSET hash:3 f4 a"];
-    const ZSET: Pool = &["ZADD zset:1 1 a 2 b 2.5 c 3 d", "ZADD zset:2 0 a 0 b 0 c 0 d 0 e", "ZADD zset:3 inf a -inf b 1e17 c"];
+    const ZSET: Pool = &["ZADD zset:1 1 a 2 b 2.5 c 3 d", "ZADD zset:2 0 a 0 b 0 c 0 d 0 e", "ZADD zset:3 inf a -inf b 1e17 c",
+        "ZADD lex:1 0 a 0 b 0 c 0 d 0 e 0 f", "ZADD lex:2 0 a 0 c 0 \"\" 0 foo", "ZADD lex:3 0 d"];
     const STREAM: Pool = &[
         "XADD stream:1 1-1 f1 a", "XADD stream:1 2-1 f1 b f2 c", "XADD stream:1 2-2 f1 b f2 c", "XADD stream:1 3-3 n 1",
         "XADD stream:1 4-1 f1 a", "XADD stream:2 5-1 x y", "XGROUP CREATE stream:1 g1 0", "XGROUP CREATE stream:1 g2 $",

@@ -28,7 +28,9 @@ pub(super) fn optional_share(command: &str, argument: &Argument, usual: f64) -> 
         ("GEORADIUS" | "GEORADIUSBYMEMBER", _, "store") => 0.15,
         ("SORT" | "SORT_RO", Some("ALPHA"), _) => 0.6,
         ("XGROUP CREATE", Some("MKSTREAM"), _) => 0.5,
-        ("MSETNX", ..) => 0.2,
+        ("RESTORE", Some("REPLACE"), _) => 0.8,
+        ("RESTORE", Some("IDLETIME" | "FREQ"), _) => 0.1,
+        ("XSETID" | "XCLAIM", Some("ENTRIESADDED" | "MAXDELETEDID" | "LASTID" | "RETRYCOUNT"), _) => 0.12,
         _ => usual,
     }
 }
@@ -38,21 +40,40 @@ pub(super) fn never_chosen(command: &str, token: Option<&str>) -> bool {
     command == "XADD" && token == Some("*")
 }
 
+/// Takes out what two servers may answer differently and which would leave them in different states, and what keeps a
+/// server busy for minutes.
+pub(super) fn make_deterministic(command: &str, words: &mut Words) {
+    match command {
+        // Elements that compare equal stay in the order of the set's table.
+        "SORT" | "SORT_RO" if has(words, "ALPHA") => remove_option(words, "BY", 2),
+        "SORT" if has(words, "nosort") => remove_option(words, "STORE", 2),
+        // With repetition allowed, two milliards of members would be sent.
+        "SRANDMEMBER" | "HRANDFIELD" | "ZRANDMEMBER" => {
+            words.iter_mut().filter(|word| word.as_slice() == b"-2147483649").for_each(|word| *word = b"-20".to_vec());
+        }
+        // A range of members is defined only where all scores are equal, so these keys see nothing else.
+        "ZRANGE" if has(words, "BYLEX") => lex_key(words, 1),
+        "ZRANGESTORE" if has(words, "BYLEX") => lex_key(words, 2),
+        name if name.starts_with('Z') && name.contains("LEX") => lex_key(words, 1),
+        // ANY takes whichever the search meets first.
+        "GEOSEARCHSTORE" => remove(words, &["ANY"]),
+        "GEORADIUS" | "GEORADIUSBYMEMBER" if has(words, "STORE") || has(words, "STOREDIST") => remove(words, &["ANY"]),
+        _ => {}
+    }
+}
+
 /// Makes a combination that is refused into one that is taken.
 pub(super) fn repair(command: &str, words: &mut Words, random: &mut fastrand::Rng) {
     match command {
-        "ZADD" => zadd(words),
+        "ZADD" => zadd(words, random),
         "ZRANGE" | "ZRANGESTORE" => zrange(words, random, usize::from(command == "ZRANGESTORE") + 2),
-        "ZREVRANGEBYSCORE" | "ZREVRANGEBYLEX" | "ZRANGEBYSCORE" | "ZRANGEBYLEX" | "ZCOUNT" | "ZLEXCOUNT" => {}
         "XADD" | "XTRIM" => trim(words),
         "SET" => remove_pair_conflict(words, &["NX"], &["GET"], random),
         "GEORADIUS" | "GEORADIUSBYMEMBER" => geo_store(words),
-        "GEOSEARCHSTORE" => remove(words, &["ANY"]),
         "LCS" => lcs(words),
         "BITOP" => bitop_not(words),
         "COPY" => copy(words),
         "BITFIELD" => bitfield(words),
-        "SMOVE" | "MSETNX" => {}
         "HELLO" => hello(words),
         _ => {}
     }
@@ -74,6 +95,19 @@ fn remove(words: &mut Words, tokens: &[&str]) {
     }
 }
 
+fn lex_key(words: &mut Words, place: usize) {
+    if let Some(key) = words.get_mut(place).filter(|key| key.starts_with(b"zset")) {
+        key.splice(..4, *b"lex");
+    }
+}
+
+/// Removes a token with what follows it, `len` words in all.
+fn remove_option(words: &mut Words, token: &str, len: usize) {
+    if let Some(index) = position(words, token) {
+        words.drain(index..(index + len).min(words.len()));
+    }
+}
+
 fn remove_pair_conflict(words: &mut Words, first: &[&str], second: &[&str], random: &mut fastrand::Rng) {
     if first.iter().any(|token| has(words, token)) && second.iter().any(|token| has(words, token)) && random.bool() {
         remove(words, second);
@@ -81,7 +115,11 @@ fn remove_pair_conflict(words: &mut Words, first: &[&str], second: &[&str], rand
 }
 
 /// NX goes with neither GT nor LT; INCR takes one pair.
-fn zadd(words: &mut Words) {
+fn zadd(words: &mut Words, random: &mut fastrand::Rng) {
+    if random.u8(..8) == 0 && words.len() > 3 {
+        let member = words.pop().unwrap_or_default();
+        words.splice(1.., [b"lex:1".to_vec(), b"0".to_vec(), member]);
+    }
     if has(words, "NX") {
         remove(words, &["GT", "LT"]);
     }
@@ -108,8 +146,8 @@ fn zrange(words: &mut Words, random: &mut fastrand::Rng, first_bound: usize) {
             }
         }
         words.splice(first_bound..first_bound + 2, bounds);
-    } else if let Some(limit) = position(words, "LIMIT") {
-        words.drain(limit..(limit + 3).min(words.len()));
+    } else {
+        remove_option(words, "LIMIT", 3);
     }
     if lex {
         remove(words, &["WITHSCORES"]);
@@ -118,17 +156,15 @@ fn zrange(words: &mut Words, random: &mut fastrand::Rng, first_bound: usize) {
 
 /// LIMIT goes only with an approximate trim.
 fn trim(words: &mut Words) {
-    if let Some(limit) = position(words, "LIMIT")
-        && !has(words, "~")
-    {
-        words.drain(limit..(limit + 2).min(words.len()));
+    if !has(words, "~") {
+        remove_option(words, "LIMIT", 2);
     }
 }
 
 /// A stored search answers with a number, so nothing may be asked for beside.
 fn geo_store(words: &mut Words) {
     if has(words, "STORE") || has(words, "STOREDIST") {
-        remove(words, &["WITHCOORD", "WITHDIST", "WITHHASH", "ANY"]);
+        remove(words, &["WITHCOORD", "WITHDIST", "WITHHASH"]);
     }
 }
 

@@ -12,7 +12,7 @@ use crate::client::Protocol;
 /// Below this share of accepted commands the grammar tests little but error texts.
 const ACCEPTED_SHARE_MIN: f64 = 0.3;
 /// Fewer random commands than this say nothing about a share.
-const SHARE_SAMPLE_MIN: usize = 20;
+const SHARE_SAMPLE_MIN: usize = 50;
 
 /// One difference, with everything that is needed to see it again.
 #[derive(Debug, Clone)]

@@ -13,7 +13,9 @@ pub(super) fn weight(command: &str) -> f64 {
         "BLPOP" | "BRPOP" | "BLMPOP" | "BLMOVE" | "BRPOPLPUSH" | "BZPOPMIN" | "BZPOPMAX" | "BZMPOP" | "WAIT" | "WAITAOF" => 0.5,
         "PFSELFTEST" | "LOLWUT" | "MEMORY MALLOC-STATS" | "MEMORY DOCTOR" | "COMMAND" | "COMMAND DOCS" | "COMMAND INFO" => 0.1,
         "XADD" | "RPUSH" | "LPUSH" | "SADD" | "HSET" | "ZADD" | "GEOADD" | "XREADGROUP" | "XGROUP CREATE" | "MULTI" => 3.0,
-        "HEXPIRE" | "HPEXPIRE" | "HSETEX" => 2.0,
+        // A subscriber of RESP2 may do little else, so it should not stay one for long.
+        "SUBSCRIBE" | "PSUBSCRIBE" | "SSUBSCRIBE" => 0.6,
+        "HEXPIRE" | "UNSUBSCRIBE" | "PUNSUBSCRIBE" | "SUNSUBSCRIBE" | "HPEXPIRE" | "HSETEX" => 2.0,
         _ => 1.0,
     }
 }

@@ -238,8 +238,10 @@ impl Work {
 
     fn one(&mut self, pair: &mut Pair<'_>, sequence: &Sequence, protocol: Protocol, random: Option<&Grammar>) -> io::Result<()> {
         self.last = Some(sequence.clone());
+        let begin = Instant::now();
         let outcome = pair.run(sequence, protocol)?;
         self.report.sequences += 1;
+        self.report.slowest.push((begin.elapsed(), sequence.name.clone()));
         if let Some(grammar) = random {
             self.report.commands += outcome.accepted.len();
             for (words, accepted) in &outcome.accepted {

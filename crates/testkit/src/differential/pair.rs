@@ -154,6 +154,9 @@ impl Running<'_, '_> {
                 }
                 self.waiting.entry(*connection).or_default().push_back(command.clone());
             }
+            Step::Mute(connection, command) => {
+                let _ = self.pair.both(|lane| lane.send(*connection, &[command]).err().unwrap_or(Answer::Silence));
+            }
             Step::Receive(connection) => {
                 let command = self.waiting.entry(*connection).or_default().pop_front().unwrap_or_default();
                 let (reference, subject) = self.pair.both(|lane| lane.receive(*connection, &command));

@@ -14,6 +14,11 @@ const ACCEPTED_SHARE_MIN: f64 = 0.3;
 /// Fewer random commands than this say nothing about a share.
 const SHARE_SAMPLE_MIN: usize = 50;
 
+/// A sequence that takes longer than this is named, for whoever writes sequences.
+const SLOW_MIN: Duration = Duration::from_secs(1);
+/// So many are named.
+const SLOW_SHOWN_MAX: usize = 10;
+
 /// One difference, with everything that is needed to see it again.
 #[derive(Debug, Clone)]
 pub struct Finding {
@@ -46,6 +51,8 @@ pub struct Report {
     pub commands: usize,
     /// The seeds: the fixed one and the fresh one.
     pub seeds: (u64, u64),
+    /// Every sequence's time; a silence that both servers share shows here.
+    pub slowest: Vec<(Duration, String)>,
     /// How long it took.
     pub elapsed: Duration,
 }
@@ -61,6 +68,7 @@ impl Report {
             share.0 += accepted;
             share.1 += all;
         }
+        self.slowest.extend(other.slowest);
         self.troubles.extend(other.troubles);
         self.sequences += other.sequences;
         self.commands += other.commands;
@@ -113,6 +121,11 @@ impl fmt::Display for Report {
         }
         for trouble in &self.troubles {
             writeln!(out, "TROUBLE: {trouble}")?;
+        }
+        let mut slowest: Vec<_> = self.slowest.iter().filter(|(time, _)| *time > SLOW_MIN).collect();
+        slowest.sort();
+        for (time, name) in slowest.iter().rev().take(SLOW_SHOWN_MAX) {
+            writeln!(out, "slow: {time:.1?} for {name}")?;
         }
         writeln!(
             out,

@@ -8,6 +8,7 @@
 //! SET k v            a command on connection a; its reply is compared
 //! @b GET k           the same on connection b
 //! @b> BLPOP l 0      sent on b, nothing read: it will block
+//! @b! CLIENT REPLY OFF   sent on b; no reply will come
 //! @b<                the next reply on b is read and compared
 //! @sleep 20          both wait 20 ms
 //! # ...              a comment
@@ -27,6 +28,8 @@ pub enum Step {
     Call(char, Words),
     /// A command whose reply comes later.
     Send(char, Words),
+    /// A command that is not answered.
+    Mute(char, Words),
     /// A reply that was left out before.
     Receive(char),
     /// A pause in milliseconds.
@@ -39,6 +42,7 @@ impl fmt::Display for Step {
             Self::Call('a', words) => out.write_str(&join(words)),
             Self::Call(connection, words) => write!(out, "@{connection} {}", join(words)),
             Self::Send(connection, words) => write!(out, "@{connection}> {}", join(words)),
+            Self::Mute(connection, words) => write!(out, "@{connection}! {}", join(words)),
             Self::Receive(connection) => write!(out, "@{connection}<"),
             Self::Sleep(ms) => write!(out, "@sleep {ms}"),
         }
@@ -96,6 +100,7 @@ fn parse_step(line: &str) -> Option<Step> {
     match rest.chars().next()? {
         '<' if rest.len() == 1 => Some(Step::Receive(connection)),
         '>' => command(&rest[1..]).map(|words| Step::Send(connection, words)),
+        '!' => command(&rest[1..]).map(|words| Step::Mute(connection, words)),
         ' ' => command(rest).map(|words| Step::Call(connection, words)),
         _ => None,
     }
@@ -111,7 +116,7 @@ mod tests {
 
     #[test]
     fn text_and_back() {
-        let text = "== one\nSET k \"a b\"\n@b> BLPOP l 0\n@a RPUSH l \"\\x00\"\n@b<\n@sleep 20\n== two: alone\nPING\n";
+        let text = "== one\nSET k \"a b\"\n@b> BLPOP l 0\n@b! PING\n@a RPUSH l \"\\x00\"\n@b<\n@sleep 20\n== two: alone\nPING\n";
         let sequences = parse(text).unwrap();
         assert_eq!(sequences.len(), 2);
         assert!(sequences[1].alone && !sequences[0].alone);

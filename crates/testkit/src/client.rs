@@ -144,7 +144,8 @@ impl Client {
     pub fn receive(&mut self) -> io::Result<Reply> {
         let mut buffer = [0; 16 * 1024];
         loop {
-            let next = self.decoder.next().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
+            let next =
+                self.decoder.next().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
             if let Some(reply) = next {
                 self.check_spelling(&reply)?;
                 return Ok(reply);
@@ -167,7 +168,11 @@ impl Client {
         let same = canonical == self.pending[..raw_len];
         let text = if same { String::new() } else { String::from_utf8_lossy(&self.pending[..raw_len]).into_owned() };
         self.pending.drain(..raw_len);
-        if same { Ok(()) } else { Err(io::Error::new(io::ErrorKind::InvalidData, format!("unusual spelling: {text:?}"))) }
+        if same {
+            Ok(())
+        } else {
+            Err(io::Error::new(io::ErrorKind::InvalidData, format!("unusual spelling: {text:?}")))
+        }
     }
 
     /// One request and its reply.
@@ -204,7 +209,9 @@ impl Client {
             match self.stream.read(&mut buffer) {
                 Ok(0) => break Ok(()),
                 Ok(count) => bytes.extend_from_slice(&buffer[..count]),
-                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => break Ok(()),
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                    break Ok(());
+                }
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => break Ok(()),
                 Err(error) => break Err(error),
             }

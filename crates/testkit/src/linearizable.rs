@@ -175,15 +175,7 @@ mod tests {
         // A lost update: two swaps were told the same predecessor.
         check(&[(0, 5, Swap(None, Some(1))), (0, 5, Swap(None, Some(2)))], false);
         // Two readers disagree about the order of two writes.
-        check(
-            &[
-                (0, 1, Write(Some(1))),
-                (0, 1, Write(Some(2))),
-                (2, 3, Read(Some(1))),
-                (4, 5, Read(Some(2))),
-            ],
-            false,
-        );
+        check(&[(0, 1, Write(Some(1))), (0, 1, Write(Some(2))), (2, 3, Read(Some(1))), (4, 5, Read(Some(2)))], false);
         // A value that nobody wrote.
         check(&[(0, 1, Write(Some(1))), (0, 1, Read(Some(7)))], false);
     }
@@ -204,7 +196,11 @@ mod tests {
                 value = next;
             }
             let (early, late) = (random.u64(..60), random.u64(..60));
-            history.push(Operation { called: 1000 + instant * 10 - early, returned: 1000 + instant * 10 + late, action });
+            history.push(Operation {
+                called: 1000 + instant * 10 - early,
+                returned: 1000 + instant * 10 + late,
+                action,
+            });
         }
         assert!(linearize(None, &history).is_some());
         let read = history.iter().rposition(|operation| matches!(operation.action, Read(Some(_)))).unwrap();

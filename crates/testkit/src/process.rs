@@ -1,7 +1,8 @@
 //! Servers as child processes: the one under test, and the references beside it.
 //!
 //! Every server gets a free port (never 6379), a temporary folder of its own as `dir`, and a log file there.
-//! It is ended by its pid when the handle is dropped: SIGTERM first, SIGKILL when that is not heeded in time.
+//! It is ended by its pid when the handle is dropped: SIGTERM first, SIGKILL when that is not heeded in time. A test
+//! that is itself killed drops nothing, so a small shell waits at the end of a pipe and ends the server when that breaks.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -72,7 +73,8 @@ fn target_folder() -> PathBuf {
 }
 
 fn newest(folders: [PathBuf; 3]) -> Option<PathBuf> {
-    let modified = |path: &PathBuf| path.metadata().and_then(|facts| facts.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+    let modified =
+        |path: &PathBuf| path.metadata().and_then(|facts| facts.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
     folders.into_iter().map(|folder| folder.join("brindle-server")).filter(|path| path.is_file()).max_by_key(modified)
 }
 
@@ -80,6 +82,9 @@ fn newest(folders: [PathBuf; 3]) -> Option<PathBuf> {
 #[derive(Debug)]
 pub struct Server {
     child: Child,
+    /// Ends the server when this process is gone. The death signal that Linux offers is no use: it is bound to the
+    /// thread that started the server, and tests come and go on threads.
+    watcher: Child,
     port: u16,
     folder: TempDir,
     name: String,
@@ -115,7 +120,8 @@ impl Server {
             .stderr(log)
             .spawn()
             .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", program.path.display())))?;
-        let mut server = Self { child, port, folder, name: program.name.clone() };
+        let watcher = watcher(child.id(), folder.path())?;
+        let mut server = Self { child, watcher, port, folder, name: program.name.clone() };
         server.wait_until_up()?;
         Ok(server)
     }
@@ -225,8 +231,22 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // The watcher first: while the server is not reaped, the pid that it knows is no other's.
+        let _ = self.watcher.kill();
+        let _ = self.watcher.wait();
         let _ = self.stop();
     }
+}
+
+/// Waits for the end of its standard input, which is ours to hold open, then ends the server and removes its folder.
+fn watcher(server: u32, folder: &Path) -> io::Result<Child> {
+    Command::new("sh")
+        .args(["-c", "read -r _; kill -9 \"$1\" 2>/dev/null; rm -rf -- \"$2\"", "sh", &server.to_string()])
+        .arg(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
 }
 
 /// A port that was free a moment ago. Never 6379, which belongs to a user's own server.

@@ -83,7 +83,12 @@ impl Surface {
     /// The summary and the complexity are prose, which we write in our own words.
     fn add_doc(&mut self, command: &str, doc: &Reply) {
         let Some(facts) = self.commands.get_mut(command) else { return };
-        for (fact, key) in [("group", "group"), ("since", "since"), ("deprecated since", "deprecated_since"), ("replaced by", "replaced_by")] {
+        for (fact, key) in [
+            ("group", "group"),
+            ("since", "since"),
+            ("deprecated since", "deprecated_since"),
+            ("replaced by", "replaced_by"),
+        ] {
             facts.insert(fact, field(doc, key).map(name).unwrap_or_default());
         }
         facts.insert("doc flags", field(doc, "doc_flags").map(sorted).unwrap_or_default());

@@ -15,7 +15,8 @@ const CLIENTS: usize = 16;
 
 /// Runs `check` against the reference and against the server under test, each with a server of its own.
 fn against_both(check: fn(&Server)) {
-    for (program, name) in [(Program::reference("redis-8.0.2"), "redis-8.0.2"), (Program::subject(), "brindle-server")] {
+    for (program, name) in [(Program::reference("redis-8.0.2"), "redis-8.0.2"), (Program::subject(), "brindle-server")]
+    {
         if let Some(program) = found(program, name) {
             check(&Server::start(&program, &[]).expect("the server starts"));
         }
@@ -24,9 +25,9 @@ fn against_both(check: fn(&Server)) {
 
 fn rounds() -> u64 {
     let full = std::env::var("BRINDLE_DEPTH").as_deref() == Ok("full");
-    std::env::var("BRINDLE_CONCURRENCY_ROUNDS")
-        .ok()
-        .map_or(if full { 20_000 } else { 400 }, |rounds| rounds.parse().expect("BRINDLE_CONCURRENCY_ROUNDS is a number"))
+    std::env::var("BRINDLE_CONCURRENCY_ROUNDS").ok().map_or(if full { 20_000 } else { 400 }, |rounds| {
+        rounds.parse().expect("BRINDLE_CONCURRENCY_ROUNDS is a number")
+    })
 }
 
 /// One thread a client, each with a number and a connection.
@@ -67,7 +68,8 @@ fn counters_are_exact() {
                 assert!(value > last[key], "INCR answered {value} after {}", last[key]);
                 last[key] = value;
                 if round % 8 == 0 {
-                    let batch: Vec<Vec<String>> = (0..16).map(|_| vec!["INCRBY".into(), "piped".into(), "2".into()]).collect();
+                    let batch: Vec<Vec<String>> =
+                        (0..16).map(|_| vec!["INCRBY".into(), "piped".into(), "2".into()]).collect();
                     let replies: Vec<i64> = client.pipeline(&batch).expect("replies").iter().map(number).collect();
                     assert!(replies.is_sorted_by(|left, right| left < right), "{replies:?}");
                 }
@@ -97,14 +99,18 @@ fn collections_lose_nothing() {
         });
         let all = (rounds * CLIENTS as u64) as i64;
         let mut client = server.connect().expect("a connection");
-        for (question, expected) in
-            [("HGET hash field", all), ("ZSCORE scores member", all), ("LLEN list", all), ("SCARD set", all), ("STRLEN string", all)]
-        {
+        for (question, expected) in [
+            ("HGET hash field", all),
+            ("ZSCORE scores member", all),
+            ("LLEN list", all),
+            ("SCARD set", all),
+            ("STRLEN string", all),
+        ] {
             assert_eq!(number(&call(&mut client, question)), expected, "{question}");
         }
         // Each client's elements stand in the order it pushed them, and none is lost or doubled.
         let list = call(&mut client, "LRANGE list 0 -1");
-        let mut next = vec![0; CLIENTS];
+        let mut next = [0; CLIENTS];
         for element in items(&list) {
             let element = String::from_utf8_lossy(text(element).expect("an element")).into_owned();
             let (pusher, round) = element.split_once(':').expect("client:round");
@@ -256,7 +262,8 @@ fn blocking_pops_deliver_once() {
                     let mut client = server.connect().expect("a connection");
                     loop {
                         let popped = call(&mut client, "BLPOP queue:1 queue:2 0");
-                        let element = String::from_utf8_lossy(text(&items(&popped)[1]).expect("an element")).into_owned();
+                        let element =
+                            String::from_utf8_lossy(text(&items(&popped)[1]).expect("an element")).into_owned();
                         if element == "stop" {
                             return;
                         }
@@ -306,7 +313,7 @@ fn registers_are_linearizable() {
                 let called = begin.elapsed().as_nanos() as u64;
                 let reply = call(client, &command);
                 let returned = begin.elapsed().as_nanos() as u64;
-                let seen: Value = text(&reply).filter(|_| choice < 4 || choice > 6).map(|_| number(&reply) as u64);
+                let seen: Value = text(&reply).filter(|_| !(4..7).contains(&choice)).map(|_| number(&reply) as u64);
                 let action = match choice {
                     0..4 => Action::Read(seen),
                     4..7 => Action::Write(Some(value)),

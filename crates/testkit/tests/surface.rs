@@ -72,7 +72,8 @@ fn keys_are_found_alike() {
 fn the_judge_tells_servers_apart() {
     let Some(reference) = found(Program::reference(REFERENCE), REFERENCE) else { return };
     let Some(older) = found(Program::reference("redis-7.0.15"), "redis-7.0.15") else { return };
-    let (reference, older) = (Server::start(&reference, &[]).expect("starts"), Server::start(&older, &[]).expect("starts"));
+    let (reference, older) =
+        (Server::start(&reference, &[]).expect("starts"), Server::start(&older, &[]).expect("starts"));
     assert!(key_differences(&reference, &reference).is_empty());
     let (new, old) = (surface(&reference), surface(&older));
     assert!(new.differences(&new).is_empty() && new.lacking(&new).is_empty());
@@ -105,7 +106,9 @@ fn key_differences(reference: &Server, subject: &Server) -> Vec<String> {
         for _ in 0..FORMS_PER_COMMAND {
             let form = generator.command(command);
             for question in ["GETKEYS", "GETKEYSANDFLAGS"] {
-                questions.push([b"COMMAND".to_vec(), question.as_bytes().to_vec()].into_iter().chain(form.clone()).collect());
+                questions.push(
+                    [b"COMMAND".to_vec(), question.as_bytes().to_vec()].into_iter().chain(form.clone()).collect(),
+                );
             }
         }
     }
@@ -113,7 +116,12 @@ fn key_differences(reference: &Server, subject: &Server) -> Vec<String> {
     for batch in questions.chunks(50) {
         let replies = left.pipeline(batch).expect("replies").into_iter().zip(right.pipeline(batch).expect("replies"));
         for (question, (left, right)) in batch.iter().zip(replies).filter(|(_, (left, right))| left != right) {
-            differences.push(format!("{}\n    reference: {}\n    ours:      {}", join(question), show(&left), show(&right)));
+            differences.push(format!(
+                "{}\n    reference: {}\n    ours:      {}",
+                join(question),
+                show(&left),
+                show(&right)
+            ));
         }
     }
     differences

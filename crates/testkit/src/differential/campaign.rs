@@ -12,7 +12,7 @@ use super::minimise::minimise;
 use super::pair::{Difference, Pair};
 use super::random;
 use super::report::{Finding, Report};
-use super::steps::Sequence;
+use super::steps::{Sequence, Step};
 use crate::client::Protocol;
 use crate::grammar::{Command, Grammar, seeds_of_family};
 use crate::process::{Program, Server};
@@ -21,8 +21,19 @@ use crate::words::Words;
 
 /// The groups of COMMAND DOCS that random sequences are made of.
 const FAMILIES: [&str; 13] = [
-    "string", "generic", "list", "set", "hash", "sorted-set", "stream", "bitmap", "hyperloglog", "geo", "connection",
-    "transactions", "pubsub",
+    "string",
+    "generic",
+    "list",
+    "set",
+    "hash",
+    "sorted-set",
+    "stream",
+    "bitmap",
+    "hyperloglog",
+    "geo",
+    "connection",
+    "transactions",
+    "pubsub",
 ];
 /// The group whose commands are about the server; fewer of them say as much.
 const SERVER_FAMILY: &str = "server";
@@ -53,18 +64,30 @@ pub const DEFAULT_LIMITS: Condition =
 pub const SMALL_LIMITS: Condition = Condition {
     name: "small limits",
     arguments: &[
-        "--enable-debug-command", "yes",
-        "--list-max-listpack-size", "4",
-        "--list-compress-depth", "1",
-        "--set-max-intset-entries", "3",
-        "--set-max-listpack-entries", "3",
-        "--set-max-listpack-value", "8",
-        "--hash-max-listpack-entries", "3",
-        "--hash-max-listpack-value", "8",
-        "--zset-max-listpack-entries", "3",
-        "--zset-max-listpack-value", "8",
-        "--stream-node-max-entries", "3",
-        "--hll-sparse-max-bytes", "30",
+        "--enable-debug-command",
+        "yes",
+        "--list-max-listpack-size",
+        "4",
+        "--list-compress-depth",
+        "1",
+        "--set-max-intset-entries",
+        "3",
+        "--set-max-listpack-entries",
+        "3",
+        "--set-max-listpack-value",
+        "8",
+        "--hash-max-listpack-entries",
+        "3",
+        "--hash-max-listpack-value",
+        "8",
+        "--zset-max-listpack-entries",
+        "3",
+        "--zset-max-listpack-value",
+        "8",
+        "--stream-node-max-entries",
+        "3",
+        "--hll-sparse-max-bytes",
+        "30",
     ],
 };
 
@@ -88,7 +111,9 @@ impl Settings {
     #[must_use]
     pub fn from_env() -> Self {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let number = |name: &str| variable(name).map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is no number: {value}")));
+        let number = |name: &str| {
+            variable(name).map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is no number: {value}")))
+        };
         let full = variable("BRINDLE_DEPTH").as_deref() == Some("full");
         let families = variable("BRINDLE_DIFF_FAMILIES").map_or_else(
             || FAMILIES.iter().chain([&SERVER_FAMILY]).map(ToString::to_string).collect(),
@@ -157,8 +182,9 @@ impl Campaign<'_> {
                     let tail: Vec<&str> = log.lines().rev().take(15).collect();
                     let tail = tail.into_iter().rev().collect::<Vec<_>>().join("\n    ");
                     let last = work.last.as_ref().map(ToString::to_string).unwrap_or_default();
-                    work.report.troubles.push(format!("{error}; our server {ended}; after\n{last}\nits log:\n    {tail}"));
-                    work.next += 1;
+                    work.report
+                        .troubles
+                        .push(format!("{error}; our server {ended}; after\n{last}\nits log:\n    {tail}"));
                     if start == RESTARTS_MAX {
                         work.report.troubles.push("too many restarts".into());
                     }
@@ -198,13 +224,17 @@ impl Work {
         grammar.commands.retain(|name, _| known.contains(name));
         let payloads = self.payloads.clone();
         let mut number = 0;
+        let mut left_out_steps = 0;
         for sequence in &campaign.written {
+            let (sequence, left_out) = known_steps(sequence, &self.grammar, &known);
+            left_out_steps += left_out;
             for protocol in [Protocol::Resp2, Protocol::Resp3] {
                 if self.is_due(&mut number) {
-                    self.one(pair, sequence, protocol, None)?;
+                    self.one(pair, &sequence, protocol, None)?;
                 }
             }
         }
+        self.report.left_out = left_out_steps;
         for family in &campaign.settings.families {
             let commands = family_commands(&grammar, family);
             if commands.is_empty() {
@@ -218,7 +248,8 @@ impl Work {
                 }
                 let base = if index.is_multiple_of(2) { FIXED_SEED } else { campaign.settings.fresh_seed };
                 let protocol = if index / 2 % 2 == 0 { Protocol::Resp2 } else { Protocol::Resp3 };
-                let seed = fastrand::Rng::with_seed(base ^ (index << 20) ^ u64::from(self.condition.len() as u32)).u64(..);
+                let seed =
+                    fastrand::Rng::with_seed(base ^ (index << 20) ^ u64::from(self.condition.len() as u32)).u64(..);
                 let sequence = random::sequence(&grammar, family, &commands, seed, &payloads);
                 self.one(pair, &sequence, protocol, Some(&grammar))?;
             }
@@ -236,7 +267,15 @@ impl Work {
         due
     }
 
-    fn one(&mut self, pair: &mut Pair<'_>, sequence: &Sequence, protocol: Protocol, random: Option<&Grammar>) -> io::Result<()> {
+    fn one(
+        &mut self,
+        pair: &mut Pair<'_>,
+        sequence: &Sequence,
+        protocol: Protocol,
+        random: Option<&Grammar>,
+    ) -> io::Result<()> {
+        // Counted before it runs: one that ends a server is not run again after the restart.
+        self.next += 1;
         self.last = Some(sequence.clone());
         let begin = Instant::now();
         let outcome = pair.run(sequence, protocol)?;
@@ -250,14 +289,19 @@ impl Work {
                 share.1 += 1;
             }
         }
-        self.next += 1;
         match outcome.difference {
             Some(difference) => self.found(pair, sequence, protocol, difference),
             None => Ok(()),
         }
     }
 
-    fn found(&mut self, pair: &mut Pair<'_>, sequence: &Sequence, protocol: Protocol, difference: Difference) -> io::Result<()> {
+    fn found(
+        &mut self,
+        pair: &mut Pair<'_>,
+        sequence: &Sequence,
+        protocol: Protocol,
+        difference: Difference,
+    ) -> io::Result<()> {
         if let Some(known) = self.report.findings.get_mut(&difference.signature) {
             known.count += 1;
             return Ok(());
@@ -284,6 +328,36 @@ impl Work {
     }
 }
 
+/// The sequence without the commands that the reference has and the subject has not: the surface test holds the list of
+/// those. Says how many were left out.
+fn known_steps(sequence: &Sequence, reference: &Grammar, known: &BTreeSet<String>) -> (Sequence, usize) {
+    let lacks = |words: &Words| {
+        let name = full_name(reference, words);
+        reference.commands.contains_key(&name) && !known.contains(&name)
+    };
+    let mut unsent = BTreeSet::new();
+    let mut kept = Sequence { steps: Vec::new(), ..sequence.clone() };
+    for step in &sequence.steps {
+        let keep = match step {
+            Step::Call(_, words) | Step::Mute(_, words) => !lacks(words),
+            Step::Send(connection, words) => {
+                let lacks = lacks(words);
+                if lacks {
+                    unsent.insert(*connection);
+                }
+                !lacks
+            }
+            Step::Receive(connection) => !unsent.remove(connection),
+            Step::Sleep(_) => true,
+        };
+        if keep {
+            kept.steps.push(step.clone());
+        }
+    }
+    let left_out = sequence.steps.len() - kept.steps.len();
+    (kept, left_out)
+}
+
 fn family_commands<'g>(grammar: &'g Grammar, family: &'g str) -> Vec<&'g Command> {
     let groups: &[&str] = if family == "transactions" { &["transactions", "string", "list"] } else { &[family] };
     grammar
@@ -297,7 +371,8 @@ fn family_commands<'g>(grammar: &'g Grammar, family: &'g str) -> Vec<&'g Command
 
 /// The command's name in the grammar: two words where the first is a container.
 fn full_name(grammar: &Grammar, words: &Words) -> String {
-    let upper = |index: usize| words.get(index).map(|word| String::from_utf8_lossy(word).to_uppercase()).unwrap_or_default();
+    let upper =
+        |index: usize| words.get(index).map(|word| String::from_utf8_lossy(word).to_uppercase()).unwrap_or_default();
     let both = format!("{} {}", upper(0), upper(1));
     if grammar.commands.contains_key(&both) { both } else { upper(0) }
 }

@@ -41,8 +41,23 @@ pub enum Rule {
 
 /// The exceptions. A name stands for its subcommands too.
 const RULES: &[(Rule, &[&str])] = &[
-    (Rule::Unordered, &["SMEMBERS", "SINTER", "SUNION", "SDIFF", "HKEYS", "HVALS", "KEYS", "PUBSUB CHANNELS",
-        "PUBSUB SHARDCHANNELS", "COMMAND LIST", "ACL CAT", "ACL USERS"]),
+    (
+        Rule::Unordered,
+        &[
+            "SMEMBERS",
+            "SINTER",
+            "SUNION",
+            "SDIFF",
+            "HKEYS",
+            "HVALS",
+            "KEYS",
+            "PUBSUB CHANNELS",
+            "PUBSUB SHARDCHANNELS",
+            "COMMAND LIST",
+            "ACL CAT",
+            "ACL USERS",
+        ],
+    ),
     (Rule::UnorderedPairs, &["HGETALL"]),
     // Chance.
     (Rule::Shape, &["SRANDMEMBER", "HRANDFIELD", "ZRANDMEMBER", "SPOP", "RANDOMKEY"]),
@@ -53,8 +68,28 @@ const RULES: &[(Rule, &[&str])] = &[
     (Rule::Type, &["TIME", "LASTSAVE"]),
     // The process: its memory, its clients, its build.
     (Rule::Except(&["id"]), &["HELLO"]),
-    (Rule::Type, &["CLIENT ID", "CLIENT INFO", "CLIENT LIST", "INFO", "MEMORY", "LOLWUT", "DEBUG", "SLOWLOG",
-        "LATENCY", "ROLE", "COMMAND COUNT", "COMMAND DOCS", "COMMAND INFO", "COMMAND", "CONFIG GET", "ACL GENPASS", "ACL LOG"]),
+    (
+        Rule::Type,
+        &[
+            "CLIENT ID",
+            "CLIENT INFO",
+            "CLIENT LIST",
+            "INFO",
+            "MEMORY",
+            "LOLWUT",
+            "DEBUG",
+            "SLOWLOG",
+            "LATENCY",
+            "ROLE",
+            "COMMAND COUNT",
+            "COMMAND DOCS",
+            "COMMAND INFO",
+            "COMMAND",
+            "CONFIG GET",
+            "ACL GENPASS",
+            "ACL LOG",
+        ],
+    ),
     // Another encoding of the same value is as good: a test of its own restores each server's payloads at the other.
     (Rule::Type, &["DUMP"]),
     (Rule::Scan, &["SCAN", "SSCAN", "HSCAN", "ZSCAN"]),
@@ -79,7 +114,11 @@ pub fn rule(command: &Words) -> Rule {
         }
         // Without sorting, a set's elements come in its own order.
         "SORT" | "SORT_RO" if has("nosort") => {
-            if has("LIMIT") || has("GET") { Rule::Type } else { Rule::Unordered }
+            if has("LIMIT") || has("GET") {
+                Rule::Type
+            } else {
+                Rule::Unordered
+            }
         }
         "XADD" if has("*") => Rule::Shape,
         _ => RULES
@@ -111,7 +150,10 @@ pub fn same(rule: Rule, left: &Reply, right: &Reply) -> bool {
         Rule::Near(tolerance) => same_but(left, right, &|left, right, _| near(left, right, tolerance)),
         Rule::Times => same_but(left, right, &|left, right, place| time(left, right, place)),
         Rule::Except(fields) => same_fields(left, right, fields),
-        Rule::Scan => matches!((items(left), items(right)), ([Reply::Bulk(_), Reply::Array(_)], [Reply::Bulk(_), Reply::Array(_)])),
+        Rule::Scan => matches!(
+            (items(left), items(right)),
+            ([Reply::Bulk(_), Reply::Array(_)], [Reply::Bulk(_), Reply::Array(_)])
+        ),
     }
 }
 
@@ -178,7 +220,10 @@ fn same_but(left: &Reply, right: &Reply, integers: &dyn Fn(i64, i64, Place<'_>) 
         }
         variant(left) == variant(right)
             && inner_left.len() == inner_right.len()
-            && inner_left.iter().zip(&inner_right).all(|((left, place), (right, _))| walk(left, right, *place, integers))
+            && inner_left
+                .iter()
+                .zip(&inner_right)
+                .all(|((left, place), (right, _))| walk(left, right, *place, integers))
     }
     walk(left, right, TOP, integers)
 }

@@ -35,7 +35,8 @@ fn exact_tells_every_null_and_every_spelling_apart() {
 #[test]
 fn errors_are_exact_under_every_rule() {
     let error = |text: &str| Reply::Error(text.as_bytes().to_vec());
-    for command in ["SMEMBERS k", "HGETALL k", "SRANDMEMBER k", "TTL k", "XINFO STREAM k", "HELLO 9", "INFO", "SCAN 0"] {
+    for command in ["SMEMBERS k", "HGETALL k", "SRANDMEMBER k", "TTL k", "XINFO STREAM k", "HELLO 9", "INFO", "SCAN 0"]
+    {
         check(command, &error("ERR a"), &error("ERR a"), true);
         check(command, &error("ERR a"), &error("ERR b"), false);
         check(command, &error("ERR a"), &array(&[]), false);

@@ -177,7 +177,8 @@ impl<'s> Lane<'s> {
         let begin = Instant::now();
         while begin.elapsed() < BLOCK_MAX {
             let info = self.admin(&["INFO", "clients"]).ok();
-            let said = info.as_ref().and_then(text).map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default();
+            let said =
+                info.as_ref().and_then(text).map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default();
             let blocked = said.lines().find_map(|line| line.strip_prefix("blocked_clients:"));
             if blocked.and_then(|number| number.trim().parse().ok()) >= Some(count) {
                 return;

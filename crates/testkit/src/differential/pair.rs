@@ -122,11 +122,10 @@ impl Running<'_, '_> {
     }
 
     fn batch(&mut self, steps: &[Step], at: usize) {
-        let commands: Vec<&Words> = steps
-            .iter()
-            .filter_map(|step| if let Step::Call(_, words) = step { Some(words) } else { None })
-            .collect();
-        let connection = steps.first().map_or('a', |step| if let Step::Call(connection, _) = step { *connection } else { 'a' });
+        let commands: Vec<&Words> =
+            steps.iter().filter_map(|step| if let Step::Call(_, words) = step { Some(words) } else { None }).collect();
+        let connection =
+            steps.first().map_or('a', |step| if let Step::Call(connection, _) = step { *connection } else { 'a' });
         let sent = (self.pair.reference.send(connection, &commands), self.pair.subject.send(connection, &commands));
         for (index, command) in commands.iter().enumerate() {
             let (reference, subject) = match &sent {
@@ -136,7 +135,7 @@ impl Running<'_, '_> {
                 }
             };
             let lost = !matches!(reference, Answer::Reply(_));
-            self.judge(at + index, connection, command, reference, subject);
+            self.judge(at + index, connection, command, &reference, &subject);
             if lost || self.outcome.difference.is_some() {
                 return;
             }
@@ -160,11 +159,11 @@ impl Running<'_, '_> {
             Step::Receive(connection) => {
                 let command = self.waiting.entry(*connection).or_default().pop_front().unwrap_or_default();
                 let (reference, subject) = self.pair.both(|lane| lane.receive(*connection, &command));
-                self.judge(at, *connection, &command, reference, subject);
+                self.judge(at, *connection, &command, &reference, &subject);
             }
             Step::Call(connection, command) if alone => {
                 let (reference, subject) = self.pair.both(|lane| lane.call_alone(*connection, command));
-                self.judge(at, *connection, command, reference, subject);
+                self.judge(at, *connection, command, &reference, &subject);
             }
             Step::Call(connection, command) => {
                 let open = self.transactions.get(connection).is_some_and(|transaction| transaction.open);
@@ -173,7 +172,7 @@ impl Running<'_, '_> {
                     Handling::Pop if !open => self.pop(at, *connection, command),
                     _ => {
                         let (reference, subject) = self.pair.both(|lane| lane.call(*connection, command));
-                        self.judge(at, *connection, command, reference, subject);
+                        self.judge(at, *connection, command, &reference, &subject);
                     }
                 }
             }
@@ -181,10 +180,10 @@ impl Running<'_, '_> {
     }
 
     /// Notes the reference's answer and compares the two.
-    fn judge(&mut self, at: usize, connection: char, command: &Words, reference: Answer, subject: Answer) {
+    fn judge(&mut self, at: usize, connection: char, command: &Words, reference: &Answer, subject: &Answer) {
         let transaction = self.transactions.entry(connection).or_default();
-        let queued = follow(transaction, command, &reference);
-        let same = match (&reference, &subject) {
+        let queued = follow(transaction, command, reference);
+        let same = match (reference, subject) {
             (Answer::Reply(left), Answer::Reply(right)) => {
                 let agree = match queued.as_deref() {
                     Some(queued) => same_results(queued, left, right),
@@ -197,9 +196,9 @@ impl Running<'_, '_> {
             }
             (left, right) => left == right,
         };
-        if let Answer::Reply(reply) = &reference {
+        if let Answer::Reply(reply) = reference {
             self.outcome.accepted.push((command.clone(), !is_error(reply)));
-        } else if let Answer::Several(replies) = &reference {
+        } else if let Answer::Several(replies) = reference {
             self.outcome.accepted.push((command.clone(), !replies.first().is_some_and(is_error)));
         }
         if !same {
@@ -222,7 +221,7 @@ impl Running<'_, '_> {
     /// A whole SCAN on both; the elements found are compared as sets (SCAN may return one twice).
     fn iterate(&mut self, at: usize, connection: char, command: &Words) {
         let (reference, subject) = self.pair.both(|lane| iteration(lane, connection, command));
-        self.judge(at, connection, command, reference, subject);
+        self.judge(at, connection, command, &reference, &subject);
     }
 
     /// SPOP on both; what one took and the other did not is removed there too.
@@ -240,7 +239,7 @@ impl Running<'_, '_> {
             self.differ(at, command, &format!("{reference} of {}", before.0), &format!("{subject} of {}", before.1));
             return;
         }
-        self.judge(at, connection, command, reference, subject);
+        self.judge(at, connection, command, &reference, &subject);
         let only = |these: &[Vec<u8>], those: &[Vec<u8>]| -> Words {
             these.iter().filter(|member| !those.contains(member)).cloned().collect()
         };
@@ -283,7 +282,10 @@ fn same_results(queued: &[Words], left: &Reply, right: &Reply) -> bool {
         (Reply::Array(left), Reply::Array(right)) => {
             left.len() == right.len()
                 && left.len() == queued.len()
-                && queued.iter().zip(left.iter().zip(right)).all(|(command, (left, right))| same(rule(command), left, right))
+                && queued
+                    .iter()
+                    .zip(left.iter().zip(right))
+                    .all(|(command, (left, right))| same(rule(command), left, right))
         }
         _ => left == right,
     }
@@ -294,7 +296,8 @@ fn same_caused(command: &Words, left: &[Reply], right: &[Reply]) -> bool {
     let leaves_all = command.len() == 1 && command[0].to_ascii_uppercase().ends_with(b"UNSUBSCRIBE");
     if leaves_all {
         let names = |replies: &[Reply]| {
-            let mut names: Vec<String> = replies.iter().map(|reply| items(reply).get(1).map(name).unwrap_or_default()).collect();
+            let mut names: Vec<String> =
+                replies.iter().map(|reply| items(reply).get(1).map(name).unwrap_or_default()).collect();
             names.sort_unstable();
             names
         };

@@ -47,6 +47,8 @@ pub struct Report {
     pub troubles: Vec<String>,
     /// How many sequences ran.
     pub sequences: usize,
+    /// How many steps of written sequences were left out, because the server under test lacks the command.
+    pub left_out: usize,
     /// How many of their commands were random.
     pub commands: usize,
     /// The seeds: the fixed one and the fresh one.
@@ -70,6 +72,7 @@ impl Report {
         }
         self.slowest.extend(other.slowest);
         self.troubles.extend(other.troubles);
+        self.left_out = self.left_out.max(other.left_out);
         self.sequences += other.sequences;
         self.commands += other.commands;
         self.elapsed = self.elapsed.max(other.elapsed);
@@ -82,7 +85,9 @@ impl Report {
             .iter()
             .filter(|(_, (_, all))| *all >= SHARE_SAMPLE_MIN)
             .map(|(name, (accepted, all))| (name.as_str(), *accepted as f64 / *all as f64))
-            .filter(|(name, share)| *share < ACCEPTED_SHARE_MIN && !MOSTLY_REFUSED.iter().any(|(listed, _)| listed == name))
+            .filter(|(name, share)| {
+                *share < ACCEPTED_SHARE_MIN && !MOSTLY_REFUSED.iter().any(|(listed, _)| listed == name)
+            })
             .collect()
     }
 
@@ -98,7 +103,11 @@ impl fmt::Display for Report {
         writeln!(out, "accepted of the random commands, by command:")?;
         for line in self.shares.iter().collect::<Vec<_>>().chunks(4) {
             for (name, (accepted, all)) in line {
-                write!(out, "  {:<34}", format!("{name} {accepted}/{all} {:.0}%", 100.0 * *accepted as f64 / *all as f64))?;
+                write!(
+                    out,
+                    "  {:<34}",
+                    format!("{name} {accepted}/{all} {:.0}%", 100.0 * *accepted as f64 / *all as f64)
+                )?;
             }
             writeln!(out)?;
         }
@@ -121,6 +130,9 @@ impl fmt::Display for Report {
         }
         for trouble in &self.troubles {
             writeln!(out, "TROUBLE: {trouble}")?;
+        }
+        if self.left_out > 0 {
+            writeln!(out, "{} steps of written sequences left out: the command is not there yet", self.left_out)?;
         }
         let mut slowest: Vec<_> = self.slowest.iter().filter(|(time, _)| *time > SLOW_MIN).collect();
         slowest.sort();

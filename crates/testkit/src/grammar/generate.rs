@@ -78,7 +78,10 @@ impl<'g> Generator<'g> {
     fn any(&mut self) -> Words {
         let grammar = self.grammar;
         let chosen = grammar.commands.values().nth(self.random.usize(..grammar.commands.len()));
-        chosen.filter(|chosen| !chosen.name.starts_with("COMMAND")).map(|chosen| self.command(chosen)).unwrap_or_default()
+        chosen
+            .filter(|chosen| !chosen.name.starts_with("COMMAND"))
+            .map(|chosen| self.command(chosen))
+            .unwrap_or_default()
     }
 
     /// Commands that give a sequence of `family` something to work on.
@@ -100,7 +103,8 @@ impl<'g> Generator<'g> {
             count = Some(self.random.usize(1..=2));
         }
         for argument in arguments {
-            if argument.optional && self.random.f64() >= repair::optional_share(&command.name, argument, OPTIONAL_SHARE) {
+            if argument.optional && self.random.f64() >= repair::optional_share(&command.name, argument, OPTIONAL_SHARE)
+            {
                 continue;
             }
             if matches!(argument.name.as_str(), "numkeys" | "numfields") {

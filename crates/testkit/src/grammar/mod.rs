@@ -139,7 +139,8 @@ fn argument(reply: &Reply) -> io::Result<Argument> {
         "block" => Kind::Block,
         other => return Err(io::Error::other(format!("COMMAND DOCS has an argument of type {other:?}"))),
     };
-    let flags: Vec<String> = field(reply, "flags").map(|flags| items(flags).iter().map(name).collect()).unwrap_or_default();
+    let flags: Vec<String> =
+        field(reply, "flags").map(|flags| items(flags).iter().map(name).collect()).unwrap_or_default();
     let flag = |wanted: &str| flags.iter().any(|flag| flag == wanted);
     Ok(Argument {
         name: text("name").unwrap_or_default(),

@@ -25,7 +25,8 @@ const ANY: Pool = &[
 ];
 const SORTABLE: Pool = &["list:n", "set:n", "zset:1", "list:1", "set:1"];
 
-const TEXTS: Pool = &["hello", "world", "10", "-3", "3.14", "a", "b", "foo bar", "9223372036854775807", "0", "007", " 1"];
+const TEXTS: Pool =
+    &["hello", "world", "10", "-3", "3.14", "a", "b", "foo bar", "9223372036854775807", "0", "007", " 1"];
 const MEMBERS: Pool = &["a", "b", "c", "d", "e", "f", "g", "1", "2", "3", "-7", "100", "3.5", "foo bar"];
 const FIELDS: Pool = &["f1", "f2", "f3", "f4", "f5", "n"];
 const HARD_BINARY: [&[u8]; 5] = [
@@ -38,18 +39,60 @@ const HARD_BINARY: [&[u8]; 5] = [
 
 const SMALL: Pool = &["0", "1", "2", "3", "4", "5", "7", "10", "-1", "-2", "-3"];
 const LIMITS: Pool = &[
-    "9223372036854775807", "-9223372036854775808", "9223372036854775808", "18446744073709551616", "4294967296",
-    "2147483648", "-2147483649", "abc", "", "1.5", "+1", " 1", "01", "-0",
+    "9223372036854775807",
+    "-9223372036854775808",
+    "9223372036854775808",
+    "18446744073709551616",
+    "4294967296",
+    "2147483648",
+    "-2147483649",
+    "abc",
+    "",
+    "1.5",
+    "+1",
+    " 1",
+    "01",
+    "-0",
 ];
 const COUNTS: Pool = &["1", "2", "3", "5", "10", "100"];
 const DOUBLES: Pool = &[
-    "0", "1", "-1", "2", "2.5", "3", "-2.5", "10", "0.1", "3.0000000000000004", "1e3", "100", "1000000", "1e17", "1e21",
+    "0",
+    "1",
+    "-1",
+    "2",
+    "2.5",
+    "3",
+    "-2.5",
+    "10",
+    "0.1",
+    "3.0000000000000004",
+    "1e3",
+    "100",
+    "1000000",
+    "1e17",
+    "1e21",
 ];
 const HARD_DOUBLES: Pool = &[
-    "inf", "-inf", "+inf", "nan", "-0", "1e308", "-1e308", "5e-324", "1e309", "0x10", "abc", "", "1.7976931348623157e308",
-    "12345678901234567890.123456789", "infinity", "1e400", "-nan",
+    "inf",
+    "-inf",
+    "+inf",
+    "nan",
+    "-0",
+    "1e308",
+    "-1e308",
+    "5e-324",
+    "1e309",
+    "0x10",
+    "abc",
+    "",
+    "1.7976931348623157e308",
+    "12345678901234567890.123456789",
+    "infinity",
+    "1e400",
+    "-nan",
 ];
-const PATTERNS: Pool = &["*", "?", "a*", "string:*", "*:1", "[a-c]*", "[^a]*", "h?ll*", "f[1-3]", "\\*", "", "*[", "l*:*"];
+const PATTERNS: Pool =
+    &["*", "?", "a*", "string:*", "*:1", "[a-c]*", "[^a]*", "h?ll*", "f[1-3]", "\\*", "", "*[", "l*:*"];
 
 /// One of several words.
 pub(super) fn choose(random: &mut fastrand::Rng, pool: &[&'static str]) -> &'static str {
@@ -134,17 +177,27 @@ fn integer(random: &mut fastrand::Rng, counters: &mut Counters, command: &Comman
         "milliseconds" if hard >= 8 => return (1000 * counters.expiry_s(random)).to_string().into_bytes(),
         "ttl" if hard >= 8 => choose(random, &["0", "5000000", "0"]),
         // Small positive ones would run out in the middle of a sequence.
-        "seconds" | "milliseconds" | "ttl" => choose(random, &["0", "-1", "9223372036854775807", "abc", "-100", "1.5", ""]),
+        "seconds" | "milliseconds" | "ttl" => {
+            choose(random, &["0", "-1", "9223372036854775807", "abc", "-100", "1.5", ""])
+        }
         "timeout" => choose(random, &["1", "2"]),
         // Far enough for growth, and beyond the limit for the error; what lies between costs memory only.
         "offset" if command.group == "bitmap" && command.name.starts_with("BITFIELD") => {
             choose(random, &["0", "#0", "#1", "7", "8", "13", "100", "#3", "-1", "4294967296"])
         }
         "offset" if matches!(command.name.as_str(), "SETBIT" | "GETBIT") => {
-            if hard < 5 { choose(random, &["4294967296", "-1", "abc"]) } else { choose(random, &["0", "1", "7", "8", "100", "1000"]) }
+            if hard < 5 {
+                choose(random, &["4294967296", "-1", "abc"])
+            } else {
+                choose(random, &["0", "1", "7", "8", "100", "1000"])
+            }
         }
         "offset" if command.name == "SETRANGE" => {
-            if hard < 5 { choose(random, &["536870912", "-1", "abc"]) } else { choose(random, &["0", "1", "5", "30"]) }
+            if hard < 5 {
+                choose(random, &["536870912", "-1", "abc"])
+            } else {
+                choose(random, &["0", "1", "5", "30"])
+            }
         }
         "bit" => choose(random, if hard < 5 { &["2", "-1"] } else { &["0", "1"] }),
         "value" if command.name == "SETBIT" => choose(random, if hard < 5 { &["2", "abc"] } else { &["0", "1"] }),
@@ -172,7 +225,9 @@ fn double(random: &mut fastrand::Rng, command: &Command, argument: &str) -> Vec<
     match argument {
         "timeout" if hard => choose(random, &["-1", "abc", "1e400"]).as_bytes().to_vec(),
         "timeout" => choose(random, &["0.001", "0.002"]).as_bytes().to_vec(),
-        "longitude" | "latitude" if hard => choose(random, &["181", "-86", "abc", "180", "-180", "85"]).as_bytes().to_vec(),
+        "longitude" | "latitude" if hard => {
+            choose(random, &["181", "-86", "abc", "180", "-180", "85"]).as_bytes().to_vec()
+        }
         // Distinct places near each other, so that distances do not tie and searches find some.
         "longitude" => format!("{:.6}", 13.0 + random.f64() * 4.0).into_bytes(),
         "latitude" => format!("{:.6}", 37.0 + random.f64() * 2.0).into_bytes(),
@@ -262,18 +317,37 @@ fn text(random: &mut fastrand::Rng, counters: &mut Counters, command: &Command, 
 /// What a sequence of a family begins with.
 pub(super) fn seeds(family: &str) -> Vec<&'static str> {
     const STRING: Pool = &[
-        "SET string:1 hello", "SET string:2 10", "SET string:3 a-text-longer-than-forty-four-bytes-which-is-raw-encoded",
-        "SET int:1 10", "SET int:2 -5", "SET int:3 9223372036854775800", "SET float:1 3.5", "SET float:2 1e10",
+        "SET string:1 hello",
+        "SET string:2 10",
+        "SET string:3 a-text-longer-than-forty-four-bytes-which-is-raw-encoded",
+        "SET int:1 10",
+        "SET int:2 -5",
+        "SET int:3 9223372036854775800",
+        "SET float:1 3.5",
+        "SET float:2 1e10",
     ];
     const LIST: Pool = &["RPUSH list:1 a b c a 1 2", "RPUSH list:2 c d e f g a b 3.5", "RPUSH list:3 a"];
     const SET: Pool = &["SADD set:1 a b c d", "SADD set:2 1 2 3 100", "SADD set:3 a b 1 2"];
     const HASH: Pool = &["HSET hash:1 f1 v1 f2 v2 f3 3 n 10", "HSET hash:2 f1 1 f5 x n 3.5", "HSET hash:3 f4 a"];
-    const ZSET: Pool = &["ZADD zset:1 1 a 2 b 2.5 c 3 d", "ZADD zset:2 0 a 0 b 0 c 0 d 0 e", "ZADD zset:3 inf a -inf b 1e17 c",
-        "ZADD lex:1 0 a 0 b 0 c 0 d 0 e 0 f", "ZADD lex:2 0 a 0 c 0 \"\" 0 foo", "ZADD lex:3 0 d"];
+    const ZSET: Pool = &[
+        "ZADD zset:1 1 a 2 b 2.5 c 3 d",
+        "ZADD zset:2 0 a 0 b 0 c 0 d 0 e",
+        "ZADD zset:3 inf a -inf b 1e17 c",
+        "ZADD lex:1 0 a 0 b 0 c 0 d 0 e 0 f",
+        "ZADD lex:2 0 a 0 c 0 \"\" 0 foo",
+        "ZADD lex:3 0 d",
+    ];
     const STREAM: Pool = &[
-        "XADD stream:1 1-1 f1 a", "XADD stream:1 2-1 f1 b f2 c", "XADD stream:1 2-2 f1 b f2 c", "XADD stream:1 3-3 n 1",
-        "XADD stream:1 4-1 f1 a", "XADD stream:2 5-1 x y", "XGROUP CREATE stream:1 g1 0", "XGROUP CREATE stream:1 g2 $",
-        "XGROUP CREATE stream:2 g1 0", "XREADGROUP GROUP g1 alice COUNT 3 STREAMS stream:1 >",
+        "XADD stream:1 1-1 f1 a",
+        "XADD stream:1 2-1 f1 b f2 c",
+        "XADD stream:1 2-2 f1 b f2 c",
+        "XADD stream:1 3-3 n 1",
+        "XADD stream:1 4-1 f1 a",
+        "XADD stream:2 5-1 x y",
+        "XGROUP CREATE stream:1 g1 0",
+        "XGROUP CREATE stream:1 g2 $",
+        "XGROUP CREATE stream:2 g1 0",
+        "XREADGROUP GROUP g1 alice COUNT 3 STREAMS stream:1 >",
         "XREADGROUP GROUP g1 bob COUNT 1 STREAMS stream:1 >",
     ];
     const GEO: Pool = &[
@@ -283,8 +357,12 @@ pub(super) fn seeds(family: &str) -> Vec<&'static str> {
     const HLL: Pool = &["PFADD hll:1 a b c d e f g", "PFADD hll:2 1 2 3 a b", "PFADD hll:3 x"];
     const BIT: Pool = &["SET bits:1 foobar", "SETBIT bits:2 100 1", "SET string:1 \"\\xff\\xf0\\x00\""];
     const SORT: Pool = &[
-        "RPUSH list:n 3 1 2 10", "SADD set:n 5 4 6", "MSET w_1 3 w_2 2 w_3 1 w_10 0 w_a z w_b y",
-        "HSET h_1 w 5", "HSET h_2 w 4", "HSET h_3 w 6",
+        "RPUSH list:n 3 1 2 10",
+        "SADD set:n 5 4 6",
+        "MSET w_1 3 w_2 2 w_3 1 w_10 0 w_a z w_b y",
+        "HSET h_1 w 5",
+        "HSET h_2 w 4",
+        "HSET h_3 w 6",
     ];
     let own: &[Pool] = match family {
         "string" | "transactions" => &[STRING, LIST],

@@ -9,10 +9,12 @@ use crate::words::Words;
 pub(super) fn weight(command: &str) -> f64 {
     match command {
         "FLUSHALL" | "FLUSHDB" | "SWAPDB" | "SELECT" | "MOVE" | "RESET" | "XGROUP DESTROY" => 0.2,
-        "DEL" | "UNLINK" | "XTRIM" | "SPOP" | "XSETID" | "XGROUP SETID" | "RENAME" | "GETDEL" | "LTRIM" => 0.5,
-        "BLPOP" | "BRPOP" | "BLMPOP" | "BLMOVE" | "BRPOPLPUSH" | "BZPOPMIN" | "BZPOPMAX" | "BZMPOP" | "WAIT" | "WAITAOF" => 0.5,
-        "PFSELFTEST" | "LOLWUT" | "MEMORY MALLOC-STATS" | "MEMORY DOCTOR" | "COMMAND" | "COMMAND DOCS" | "COMMAND INFO" => 0.1,
-        "XADD" | "RPUSH" | "LPUSH" | "SADD" | "HSET" | "ZADD" | "GEOADD" | "XREADGROUP" | "XGROUP CREATE" | "MULTI" => 3.0,
+        "DEL" | "UNLINK" | "XTRIM" | "SPOP" | "XSETID" | "XGROUP SETID" | "RENAME" | "GETDEL" | "LTRIM" | "BLPOP"
+        | "BRPOP" | "BLMPOP" | "BLMOVE" | "BRPOPLPUSH" | "BZPOPMIN" | "BZPOPMAX" | "BZMPOP" | "WAIT" | "WAITAOF" => 0.5,
+        "MEMORY MALLOC-STATS" | "MEMORY DOCTOR" | "COMMAND" | "COMMAND DOCS" | "COMMAND INFO" => 0.1,
+        "XADD" | "RPUSH" | "LPUSH" | "SADD" | "HSET" | "ZADD" | "GEOADD" | "XREADGROUP" | "XGROUP CREATE" | "MULTI" => {
+            3.0
+        }
         // A subscriber of RESP2 may do little else, so it should not stay one for long.
         "SUBSCRIBE" | "PSUBSCRIBE" | "SSUBSCRIBE" => 0.6,
         "HEXPIRE" | "UNSUBSCRIBE" | "PUNSUBSCRIBE" | "SUNSUBSCRIBE" | "HPEXPIRE" | "HSETEX" => 2.0,
@@ -25,9 +27,8 @@ pub(super) fn optional_share(command: &str, argument: &Argument, usual: f64) -> 
     match (command, argument.token.as_deref(), argument.name.as_str()) {
         // A password for a user without one is refused every time.
         ("HELLO", Some("AUTH"), _) => 0.05,
-        // Every run on past ids of a group needs them.
-        ("XADD", _, "trim") | ("XADD", Some("NOMKSTREAM"), _) => 0.15,
-        ("GEORADIUS" | "GEORADIUSBYMEMBER", _, "store") => 0.15,
+        // Trimmed entries are not there for the others, and a stored search is not answered.
+        ("XADD", _, "trim") | ("XADD", Some("NOMKSTREAM"), _) | ("GEORADIUS" | "GEORADIUSBYMEMBER", _, "store") => 0.15,
         ("SORT" | "SORT_RO", Some("ALPHA"), _) => 0.6,
         ("XGROUP CREATE", Some("MKSTREAM"), _) => 0.5,
         ("RESTORE", Some("REPLACE"), _) => 0.8,
@@ -196,7 +197,16 @@ fn bitfield(words: &mut Words) {
     for word in words.iter_mut().skip(2) {
         match word.as_slice() {
             b"u64" | b"i65" | b"x8" => *word = b"u8".to_vec(),
-            b"-1" | b"4294967296" | b"abc" | b"" | b"1.5" | b"+1" | b" 1" | b"01" | b"-0" | b"18446744073709551616"
+            b"-1"
+            | b"4294967296"
+            | b"abc"
+            | b""
+            | b"1.5"
+            | b"+1"
+            | b" 1"
+            | b"01"
+            | b"-0"
+            | b"18446744073709551616"
             | b"9223372036854775808" => *word = b"3".to_vec(),
             _ => {}
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use resp_parser::Reply;
 
@@ -46,6 +46,9 @@ const COMMANDS_FULL: usize = 100_000;
 const MINIMISED_MAX: usize = 40;
 /// How many times the server under test is started again after it ended in the middle.
 const RESTARTS_MAX: usize = 10;
+/// A sequence that takes as long as this met a command without an answer, and after so many the run is given up.
+const SILENT_MIN: Duration = Duration::from_secs(4);
+const SILENT_MAX: usize = 30;
 
 /// How both servers are started.
 #[derive(Debug, Clone, Copy)]
@@ -205,6 +208,8 @@ struct Work {
     /// The number of the next sequence: written ones first (in both protocols), then random ones by family.
     next: usize,
     last: Option<Sequence>,
+    /// How many sequences met a command without an answer.
+    silent: usize,
 }
 
 impl Work {
@@ -212,7 +217,7 @@ impl Work {
         let mut client = reference.connect()?;
         let grammar = Grammar::read(&mut client)?;
         let payloads = payloads(reference)?;
-        Ok(Self { condition, grammar, payloads, report: Report::default(), next: 0, last: None })
+        Ok(Self { condition, grammar, payloads, report: Report::default(), next: 0, last: None, silent: 0 })
     }
 
     fn go_on(&mut self, pair: &mut Pair<'_>, campaign: &Campaign<'_>) -> io::Result<()> {
@@ -254,13 +259,16 @@ impl Work {
                 self.one(pair, &sequence, protocol, Some(&grammar))?;
             }
         }
+        if self.silent > SILENT_MAX {
+            self.report.troubles.push(format!("given up: {SILENT_MAX} sequences met a command without an answer"));
+        }
         Ok(())
     }
 
     /// Counts sequences, so that after a restart those that have run are passed over.
     fn is_due(&mut self, number: &mut usize) -> bool {
         *number += 1;
-        let due = *number > self.next;
+        let due = *number > self.next && self.silent <= SILENT_MAX;
         if due {
             self.next = *number - 1;
         }
@@ -281,6 +289,7 @@ impl Work {
         let outcome = pair.run(sequence, protocol)?;
         self.report.sequences += 1;
         self.report.slowest.push((begin.elapsed(), sequence.name.clone()));
+        self.silent += usize::from(begin.elapsed() > SILENT_MIN);
         if let Some(grammar) = random {
             self.report.commands += outcome.accepted.len();
             for (words, accepted) in &outcome.accepted {
@@ -313,14 +322,17 @@ impl Work {
             protocol,
             condition: self.condition,
             count: 1,
-            steady: true,
+            note: "; not made small",
         };
+        finding.sequence.steps.truncate(finding.difference.step + 1);
         // It is noted before it is made small: if the server ends meanwhile, the finding stays.
         self.report.findings.insert(signature.clone(), finding.clone());
         if self.report.findings.len() <= MINIMISED_MAX {
             match minimise(pair, sequence, protocol, &finding.difference)? {
-                Some((sequence, difference)) => (finding.sequence, finding.difference) = (sequence, difference),
-                None => finding.steady = false,
+                Some((sequence, difference)) => {
+                    (finding.sequence, finding.difference, finding.note) = (sequence, difference, "");
+                }
+                None => finding.note = "; UNSTEADY: it did not come back when the sequence was run again",
             }
             self.report.findings.insert(signature, finding);
         }

@@ -2,6 +2,7 @@
 //! each command.
 
 use std::io;
+use std::time::{Duration, Instant};
 
 use super::pair::{Difference, Pair};
 use super::steps::{Sequence, Step};
@@ -9,6 +10,8 @@ use crate::client::Protocol;
 
 /// How many times a sequence may be run again to make it smaller.
 const RUNS_MAX: usize = 400;
+/// How long that may take: a server that does not answer costs seconds each time.
+const TIME_MAX: Duration = Duration::from_secs(20);
 
 /// A smaller sequence with a difference of the same signature, and that difference. None if the difference does not
 /// come back when the sequence is run again as it is.
@@ -21,7 +24,7 @@ pub fn minimise(
     protocol: Protocol,
     difference: &Difference,
 ) -> io::Result<Option<(Sequence, Difference)>> {
-    let mut search = Search { pair, protocol, signature: &difference.signature, runs: 0 };
+    let mut search = Search { pair, protocol, signature: &difference.signature, runs: 0, begin: Instant::now() };
     let Some(found) = search.fails(sequence)? else { return Ok(None) };
     let mut best = (sequence.clone(), found);
     if best.1.step + 1 < best.0.steps.len() {
@@ -38,6 +41,7 @@ struct Search<'p, 's, 'd> {
     protocol: Protocol,
     signature: &'d str,
     runs: usize,
+    begin: Instant,
 }
 
 impl Search<'_, '_, '_> {
@@ -47,12 +51,16 @@ impl Search<'_, '_, '_> {
         Ok(difference.filter(|difference| difference.signature == self.signature))
     }
 
+    fn may_go_on(&self) -> bool {
+        self.runs < RUNS_MAX && self.begin.elapsed() < TIME_MAX
+    }
+
     /// Leaves out ever smaller pieces as long as the difference stays.
     fn drop_steps(&mut self, best: &mut (Sequence, Difference)) -> io::Result<()> {
         let mut piece = best.0.steps.len().div_ceil(2);
         while piece > 0 {
             let mut from = 0;
-            while from < best.0.steps.len() && self.runs < RUNS_MAX {
+            while from < best.0.steps.len() && self.may_go_on() {
                 let mut smaller = best.0.clone();
                 smaller.steps.drain(from..(from + piece).min(smaller.steps.len()));
                 match self.fails(&smaller)? {
@@ -71,7 +79,7 @@ impl Search<'_, '_, '_> {
             let mut word = 1;
             while let Step::Call(_, words) = &best.0.steps[step]
                 && word < words.len()
-                && self.runs < RUNS_MAX
+                && self.may_go_on()
             {
                 let mut smaller = best.0.clone();
                 if let Step::Call(_, words) = &mut smaller.steps[step] {

@@ -32,8 +32,8 @@ pub struct Finding {
     pub condition: &'static str,
     /// How often its signature was seen.
     pub count: usize,
-    /// Whether it came back when the sequence was run again.
-    pub steady: bool,
+    /// What to know about the sequence: empty when it was made small.
+    pub note: &'static str,
 }
 
 /// The results of a campaign.
@@ -115,10 +115,7 @@ impl fmt::Display for Report {
             writeln!(
                 out,
                 "\nDIFFERENCE ({} times; {:?}, {}{})",
-                finding.count,
-                finding.protocol,
-                finding.condition,
-                if finding.steady { "" } else { "; UNSTEADY: it did not come back" }
+                finding.count, finding.protocol, finding.condition, finding.note
             )?;
             write!(out, "{}", finding.sequence)?;
             writeln!(out, "# at:        {}", finding.difference.what)?;

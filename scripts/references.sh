@@ -221,7 +221,7 @@ EOF
         fi
         sed 's/^/  apt: /' "$dir/update.log" >&2
     done < <(mirrors)
-    die "no archive that is known here has Debian $suite; set BRINDLE_DEBIAN_MIRROR to the address of a Debian archive"
+    cannot "no archive that can be reached from here has Debian $suite; set BRINDLE_DEBIAN_MIRROR to the address of a Debian archive"
 }
 
 write_source_list() {
@@ -244,6 +244,7 @@ mirrors() {
         return
     fi
     # The security archives hold single packages, not a suite.
+    # shellcheck disable=SC2016 # apt expands that, not the shell
     APT_CONFIG='' apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
         grep -v security | awk '!seen[$0]++' || true
 }

@@ -118,6 +118,7 @@ fn a_stream_of_all_samples_in_pieces_of_every_size() {
 #[test]
 fn broken_frames_are_refused_and_stay_refused() {
     use ReplyError::*;
+    let too_deep = b"*1\r\n".repeat(REPLY_DEPTH_MAX + 1);
     let table: Vec<(&[u8], ReplyError)> = vec![
         (b"x", UnknownMarker(b'x')),
         (b"\r\n", UnknownMarker(b'\r')),
@@ -149,6 +150,7 @@ fn broken_frames_are_refused_and_stay_refused() {
         (b"#T\r\n", BadText(b'#')),
         (b"(-\r\n", BadText(b'(')),
         (b"(12a\r\n", BadText(b'(')),
+        (&too_deep, TooDeep),
     ];
     for (bytes, error) in table {
         let shown = bytes.escape_ascii().to_string();

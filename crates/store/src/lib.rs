@@ -1,3 +1,13 @@
 //! The keyspace and the value types. See README.md.
 
+pub mod counter;
+pub mod database;
+pub mod dict;
+pub mod entry;
+pub mod gate;
+pub mod guard;
+pub mod hash;
+pub mod keyspace;
+pub mod stripe;
+pub mod table;
 pub mod value;

@@ -67,7 +67,9 @@ pub fn references_folder() -> PathBuf {
     cache.join("brindle").join("references")
 }
 
-fn target_folder() -> PathBuf {
+/// Where cargo builds: reports are written there.
+#[must_use]
+pub fn target_folder() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"), PathBuf::from)
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use testkit::differential::{Campaign, DEFAULT_LIMITS, Fault, Report, SMALL_LIMITS, Sequence, Settings, parse};
 use testkit::grammar::seeds_of_family;
+use testkit::process::target_folder;
 use testkit::reply::{items, text};
 use testkit::{Program, Reply, Server, Words, found};
 
@@ -30,6 +31,7 @@ fn brindle_is_as_the_reference() {
     .run()
     .expect("both servers start");
     println!("{report}");
+    std::fs::write(target_folder().join("differential.txt"), report.to_string()).expect("the report is written");
     assert!(report.is_good(), "see the report above");
 }
 

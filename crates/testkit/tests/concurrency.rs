@@ -3,6 +3,7 @@
 //! Runs against Redis 8.0.2, where it must hold (one thread, after all), and against the server under test.
 //! `BRINDLE_CONCURRENCY_ROUNDS` says how much (default 400 rounds a client; `BRINDLE_DEPTH=full`: 20,000).
 
+#[path = "concurrency/arena.rs"]
 mod arena;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -1,0 +1,98 @@
+//! The arguments of one command, borrowed from wherever they lie: a connection's buffer or a queued copy.
+
+use resp_parser::Span;
+
+/// A command's arguments; the first is its name.
+#[derive(Clone, Copy)]
+pub struct Args<'a> {
+    bytes: &'a [u8],
+    spans: &'a [Span],
+}
+
+impl<'a> Args<'a> {
+    /// Arguments that are parts of `bytes`.
+    pub fn new(bytes: &'a [u8], spans: &'a [Span]) -> Self {
+        Self { bytes, spans }
+    }
+
+    /// How many there are, the name included.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// Whether there is not even a name.
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
+    /// One argument.
+    ///
+    /// # Panics
+    /// When there is none of this index; arity has been checked before a handler runs.
+    #[inline]
+    pub fn get(&self, index: usize) -> &'a [u8] {
+        let span = self.spans[index];
+        &self.bytes[span.start as usize..][..span.len as usize]
+    }
+
+    /// One argument, if it is there.
+    pub fn opt(&self, index: usize) -> Option<&'a [u8]> {
+        (index < self.len()).then(|| self.get(index))
+    }
+
+    /// The arguments from an index on.
+    pub fn from(&self, index: usize) -> impl DoubleEndedIterator<Item = &'a [u8]> + ExactSizeIterator + use<'a> {
+        let Self { bytes, spans } = *self;
+        spans[index.min(spans.len())..].iter().map(move |span| &bytes[span.start as usize..][..span.len as usize])
+    }
+
+    /// Whether an argument is this word, in any case.
+    pub fn is(&self, index: usize, word: &str) -> bool {
+        self.get(index).eq_ignore_ascii_case(word.as_bytes())
+    }
+
+    /// Bytes of all arguments together.
+    pub fn byte_len(&self) -> usize {
+        self.spans.iter().map(|span| span.len as usize).sum()
+    }
+}
+
+/// A command that outlives the buffer it came in: queued by MULTI, or made by a rewrite.
+#[derive(Clone, Debug, Default)]
+pub struct OwnedArgs {
+    bytes: Vec<u8>,
+    spans: Vec<Span>,
+}
+
+impl OwnedArgs {
+    /// Copies a command.
+    pub fn copy(args: Args<'_>) -> Self {
+        args.from(0).collect()
+    }
+
+    /// Adds one argument.
+    pub fn push(&mut self, arg: &[u8]) {
+        let start = u32::try_from(self.bytes.len()).expect("a command is below 4 GiB");
+        self.bytes.extend_from_slice(arg);
+        self.spans.push(Span { start, len: arg.len() as u32 });
+    }
+
+    /// The arguments, to be executed.
+    pub fn args(&self) -> Args<'_> {
+        Args::new(&self.bytes, &self.spans)
+    }
+
+    /// Bytes held.
+    pub fn memory_bytes(&self) -> usize {
+        self.bytes.capacity() + self.spans.capacity() * size_of::<Span>()
+    }
+}
+
+impl<A: AsRef<[u8]>> FromIterator<A> for OwnedArgs {
+    fn from_iter<I: IntoIterator<Item = A>>(args: I) -> Self {
+        let mut owned = Self::default();
+        args.into_iter().for_each(|arg| owned.push(arg.as_ref()));
+        owned
+    }
+}

@@ -1,0 +1,72 @@
+//! A worker's surroundings, as its commands see them: the keyspace, the settings, the time, chance and counters.
+
+use std::sync::Arc;
+
+use fastrand::Rng;
+use store::keyspace::Keyspace;
+use store::value::Limits;
+
+use crate::host::Host;
+use crate::keys::Access;
+use crate::settings::Settings;
+use crate::stats::Stats;
+
+/// See the file's head. Each worker has its own.
+pub struct Env {
+    /// The process around the commands.
+    pub host: Arc<dyn Host>,
+    /// All data. It lives as long as the process, so that no command has to count references.
+    pub keyspace: &'static Keyspace,
+    /// Directives that commands read.
+    pub settings: Arc<Settings>,
+    /// This worker's counters.
+    pub stats: Arc<Stats>,
+    /// Chance.
+    pub rng: Rng,
+    /// The time of the current section, in milliseconds since 1970; it never runs behind another worker's.
+    pub now_ms: i64,
+    /// The conversion limits, as of `limits_generation`.
+    pub limits: Arc<Limits>,
+    limits_generation: u64,
+}
+
+impl Env {
+    /// Surroundings for one worker.
+    pub fn new(
+        host: Arc<dyn Host>,
+        keyspace: &'static Keyspace,
+        settings: Arc<Settings>,
+        stats: Arc<Stats>,
+        rng: Rng,
+    ) -> Self {
+        let limits = settings.limits();
+        let limits_generation = settings.generation();
+        Self { host, keyspace, settings, stats, rng, now_ms: 0, limits, limits_generation }
+    }
+
+    /// Called at the beginning of each section: sets the time and takes over what CONFIG SET has changed.
+    pub fn begin_section(&mut self, now_ms: i64) {
+        self.now_ms = now_ms;
+        let generation = self.settings.generation();
+        if generation != self.limits_generation {
+            self.limits = self.settings.limits();
+            self.limits_generation = generation;
+        }
+    }
+
+    /// Most bytes that a string may have.
+    pub(crate) fn string_len_max(&self) -> u64 {
+        self.settings.proto_max_bulk_len.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// Counts an error reply by its code.
+    pub(crate) fn count_error(&self, code: &str) {
+        self.stats.error_replies.add(1);
+        self.host.count_error(code);
+    }
+
+    /// The access clock of this section.
+    pub(crate) fn access(&self) -> Access {
+        Access { lru_clock: (self.now_ms / 1000) as u32 & 0xff_ffff }
+    }
+}

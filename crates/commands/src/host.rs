@@ -1,0 +1,57 @@
+//! The process around the commands: everything about clients, configuration and the machine that a command may ask for
+//! or bring about. The server implements it; tests fake it. No method waits for another worker.
+
+use std::sync::Arc;
+
+use store::entry::Entry;
+
+use crate::args::OwnedArgs;
+use crate::client::Client;
+use crate::effect::Change;
+
+/// Which commands CLIENT PAUSE holds back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pause {
+    /// None.
+    No,
+    /// Those that may change data.
+    Writes,
+    /// All.
+    All,
+}
+
+/// See the file's head.
+pub trait Host: Send + Sync {
+    /// Monotonic time in nanoseconds, for measuring commands.
+    fn ticks_ns(&self) -> u64;
+
+    /// Counts an error reply by its code, for INFO's `errorstats`.
+    fn count_error(&self, code: &str);
+
+    /// Whether commands are to wait, because of CLIENT PAUSE: all of them, or those that may change data.
+    fn pause(&self) -> Pause;
+
+    /// Whether expired keys are to stay for now: CLIENT PAUSE stops every change.
+    fn expiry_is_paused(&self) -> bool;
+
+    /// Whether anybody must be told of changed keys (WATCH, events, tracking). Read under the changed key's guard.
+    fn observes_keys(&self) -> bool;
+
+    /// Tells whoever watches or has asked for events of a changed key. Called under the key's guard; wakes nobody yet.
+    fn key_changed(&self, change: &Change);
+
+    /// Whether effects are logged.
+    fn log_is_on(&self) -> bool;
+
+    /// Appends one contiguous record of effects, each with its database. Called under the guards of all its keys.
+    fn append(&self, record: &[(u32, OwnedArgs)]);
+
+    /// Frees values where it does not delay anybody.
+    fn free(&self, garbage: Vec<Entry>);
+
+    /// Registers a watched key. Called under the key's guard, so that no change falls between.
+    fn watch(&self, db: u32, key: &[u8], client: &Arc<Client>);
+
+    /// Ends a watch.
+    fn unwatch(&self, db: u32, key: &[u8], client: &Arc<Client>);
+}

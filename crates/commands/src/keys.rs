@@ -1,0 +1,247 @@
+//! The keys of one command: its guard, the time, and notes of what happens to them.
+//!
+//! Expired keys are never seen by a handler. A write takes them out on the way; a read hides them and leaves a note, so
+//! that the pipeline removes them once the read's guard is gone.
+
+use smallvec::SmallVec;
+use store::entry::{Boxed, Entry};
+use store::guard::{EntryMut, Guard, Key, Live};
+use store::value::Str;
+
+use crate::effect::{Change, Class};
+use crate::error::{Result, WRONG_TYPE};
+
+/// See the file's head.
+pub struct Keys<'g> {
+    guard: Guard<'g>,
+    /// The selected database.
+    pub db: u32,
+    /// The time that this command runs at, in milliseconds since 1970.
+    pub now_ms: i64,
+    /// The access clock that reads stamp, unless the client asked not to.
+    pub(crate) access: Option<Access>,
+    /// Whether anybody wants to hear of changes by key; else they are only counted.
+    pub(crate) observed: bool,
+    pub(crate) notes: Notes,
+}
+
+/// How an access is stamped into an entry; eviction reads it.
+#[derive(Clone, Copy, Debug)]
+pub struct Access {
+    /// Seconds, as LRU counts them (24 bits).
+    pub lru_clock: u32,
+}
+
+/// What has happened to the keys so far.
+#[derive(Default)]
+pub(crate) struct Notes {
+    /// Changes, for `rdb_changes_since_last_save`.
+    pub(crate) dirty: u64,
+    pub(crate) changes: Vec<Change>,
+    /// Keys that a write found expired and took out.
+    pub(crate) expired: SmallVec<[(u32, Box<[u8]>); 1]>,
+    /// Keys that a read found expired and hid.
+    pub(crate) hidden: SmallVec<[(u32, Box<[u8]>); 1]>,
+    /// Values taken out, to be freed after the guard.
+    pub(crate) garbage: SmallVec<[Entry; 1]>,
+    pub(crate) hits: u64,
+    pub(crate) misses: u64,
+}
+
+impl<'g> Keys<'g> {
+    pub(crate) fn new(guard: Guard<'g>, db: u32, now_ms: i64, access: Option<Access>, observed: bool) -> Self {
+        Self { guard, db, now_ms, access, observed, notes: Notes::default() }
+    }
+
+    /// A key's entry for reading; counts as an access.
+    #[inline]
+    pub fn read(&mut self, key: &[u8]) -> Option<&Entry> {
+        let entry = live(&self.guard, self.db, Key::new(key), self.now_ms, &mut self.notes);
+        match entry {
+            Some(entry) => {
+                self.notes.hits += 1;
+                if let Some(access) = self.access {
+                    entry.set_access(access.lru_clock);
+                }
+            }
+            None => {
+                self.notes.misses += 1;
+                if self.observed {
+                    self.notes.changes.push(Change {
+                        db: self.db,
+                        key: key.into(),
+                        class: Class::KEY_MISS,
+                        event: "keymiss",
+                        modified: false,
+                    });
+                }
+            }
+        }
+        entry
+    }
+
+    /// A key's entry for a look that is no access: TYPE, TTL, OBJECT and their like.
+    #[inline]
+    pub fn peek(&mut self, key: &[u8]) -> Option<&Entry> {
+        live(&self.guard, self.db, Key::new(key), self.now_ms, &mut self.notes)
+    }
+
+    /// The same in another database.
+    pub fn peek_in(&mut self, db: u32, key: &[u8]) -> Option<&Entry> {
+        live(&self.guard, db, Key::new(key), self.now_ms, &mut self.notes)
+    }
+
+    /// Whether a key is there but has expired.
+    pub fn is_expired(&self, key: &[u8]) -> bool {
+        Self::has_expired(&self.guard, self.db, key, self.now_ms)
+    }
+
+    pub(crate) fn has_expired(guard: &Guard<'_>, db: u32, key: &[u8], now_ms: i64) -> bool {
+        guard.get(db, Key::new(key)).is_some_and(|entry| entry.is_expired(now_ms))
+    }
+
+    /// A string for reading.
+    #[inline]
+    pub fn string(&mut self, key: &[u8]) -> Result<Option<Str<'_>>> {
+        match self.read(key) {
+            None => Ok(None),
+            Some(entry) => entry.as_str().map(Some).ok_or(WRONG_TYPE),
+        }
+    }
+
+    /// A value of one of the boxed types for reading.
+    #[inline]
+    pub fn value<T: Boxed>(&mut self, key: &[u8]) -> Result<Option<&T>> {
+        match self.read(key) {
+            None => Ok(None),
+            Some(entry) => entry.get::<T>().map(Some).ok_or(WRONG_TYPE),
+        }
+    }
+
+    /// A key's entry for changing; whoever changes it calls [`Self::changed`].
+    #[inline]
+    pub fn write(&mut self, key: &[u8]) -> Option<EntryMut<'_>> {
+        self.write_in(self.db, key)
+    }
+
+    /// The same in another database.
+    #[inline]
+    pub fn write_in(&mut self, db: u32, key: &[u8]) -> Option<EntryMut<'_>> {
+        match self.guard.live_mut(db, Key::new(key), self.now_ms) {
+            Live::Present(entry) => {
+                if let Some(access) = self.access {
+                    entry.set_access(access.lru_clock);
+                }
+                Some(entry)
+            }
+            Live::Missing => None,
+            Live::Expired(entry) => {
+                self.notes.expired.push((db, key.into()));
+                self.notes.garbage.push(entry);
+                None
+            }
+        }
+    }
+
+    /// A value of one of the boxed types for changing.
+    #[inline]
+    pub fn value_mut<T: Boxed>(&mut self, key: &[u8]) -> Result<Option<&mut T>> {
+        match self.write(key) {
+            None => Ok(None),
+            Some(entry) => entry.into_mut::<T>().map(Some).ok_or(WRONG_TYPE),
+        }
+    }
+
+    /// A value of one of the boxed types for changing, created empty if the key is missing.
+    pub fn value_or_new<T: Boxed + Default>(&mut self, key: &[u8]) -> Result<&mut T> {
+        if self.write(key).is_none() {
+            self.insert(key, Entry::boxed(key, Box::<T>::default(), None));
+        }
+        Ok(self.value_mut(key)?.expect("inserted just now"))
+    }
+
+    /// Puts an entry in the place of whatever the key held.
+    pub fn put(&mut self, key: &[u8], entry: Entry) {
+        self.put_in(self.db, key, entry);
+    }
+
+    /// The same in another database.
+    pub fn put_in(&mut self, db: u32, key: &[u8], entry: Entry) {
+        if let Some(mut old) = self.write_in(db, key) {
+            let old = old.replace_with(entry);
+            self.notes.garbage.push(old);
+            return;
+        }
+        self.insert_in(db, key, entry);
+    }
+
+    /// Inserts an entry whose key is known to be absent.
+    pub fn insert(&mut self, key: &[u8], entry: Entry) {
+        self.insert_in(self.db, key, entry);
+    }
+
+    fn insert_in(&mut self, db: u32, key: &[u8], entry: Entry) {
+        debug_assert_eq!(entry.key(), key);
+        if let Some(access) = self.access {
+            entry.set_access(access.lru_clock);
+        }
+        if self.observed {
+            self.notes.changes.push(Change { db, key: key.into(), class: Class::NEW, event: "new", modified: false });
+        }
+        self.guard.insert(db, Key::new(key).hash, entry);
+    }
+
+    /// Takes a key out; whoever does so calls [`Self::changed`]. The entry is freed after the guard unless it is kept.
+    pub fn take(&mut self, key: &[u8]) -> Option<Entry> {
+        self.write(key)?;
+        self.guard.remove(self.db, Key::new(key))
+    }
+
+    /// Removes a key; whoever does so calls [`Self::changed`].
+    pub fn delete(&mut self, key: &[u8]) -> bool {
+        let entry = self.take(key);
+        let found = entry.is_some();
+        self.notes.garbage.extend(entry);
+        found
+    }
+
+    /// Notes that a key of the selected database has changed, and the event for it.
+    #[inline]
+    pub fn changed(&mut self, key: &[u8], class: Class, event: &'static str) {
+        self.changed_in(self.db, key, class, event);
+    }
+
+    /// The same in another database.
+    #[inline]
+    pub fn changed_in(&mut self, db: u32, key: &[u8], class: Class, event: &'static str) {
+        self.notes.dirty += 1;
+        self.note(db, key, class, event, true);
+    }
+
+    /// Notes an event, without counting a change.
+    #[inline]
+    pub fn event(&mut self, key: &[u8], class: Class, event: &'static str) {
+        self.note(self.db, key, class, event, false);
+    }
+
+    /// Counts further changes to keys that are noted already.
+    pub fn add_dirty(&mut self, changes: u64) {
+        self.notes.dirty += changes;
+    }
+
+    fn note(&mut self, db: u32, key: &[u8], class: Class, event: &'static str, modified: bool) {
+        if self.observed {
+            self.notes.changes.push(Change { db, key: key.into(), class, event, modified });
+        }
+    }
+}
+
+#[inline]
+fn live<'a>(guard: &'a Guard<'_>, db: u32, key: Key<'_>, now_ms: i64, notes: &mut Notes) -> Option<&'a Entry> {
+    let entry = guard.get(db, key)?;
+    if entry.is_expired(now_ms) {
+        notes.hidden.push((db, key.bytes.into()));
+        return None;
+    }
+    Some(entry)
+}

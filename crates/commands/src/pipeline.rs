@@ -1,0 +1,301 @@
+//! The life of one command: admit, plan, lock, run, log, tell, unlock.
+//!
+//! The order is the promise. Effects are appended to the log, and watchers and subscribers hear of changes, while the
+//! guard is still held; so whoever sees a change later than another client sees it later everywhere. Values are freed
+//! after the guard is gone.
+
+mod admit;
+mod exec;
+mod plan;
+mod prepare;
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use store::gate::Section;
+use store::guard::{Guard, Key, Live};
+use store::keyspace::Keyspace;
+use store::stripe::Mode;
+
+pub use plan::keys_of;
+pub use prepare::{GROUP, Prepared, prefetch};
+
+use crate::args::{Args, OwnedArgs};
+use crate::call::Call;
+use crate::client::ClientFlags;
+use crate::effect::{Change, Class, Effect};
+use crate::env::Env;
+use crate::error::Error;
+use crate::keys::{Keys, Notes};
+use crate::reply::Reply;
+use crate::session::{ReplyMode, Session};
+use crate::spec::Flags;
+use crate::table::Command;
+use admit::Admission;
+
+/// What the connection does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Go on with the next command.
+    Next,
+    /// Nothing has happened yet: come back with the same command when woken.
+    Postponed,
+}
+
+/// The gate as a worker holds it: shared from command to command, let go for one that wants to be alone.
+pub struct GateHold<'k> {
+    keyspace: &'k Keyspace,
+    section: Option<Section<'k>>,
+}
+
+impl<'k> GateHold<'k> {
+    /// Holds nothing yet.
+    pub fn new(keyspace: &'k Keyspace) -> Self {
+        Self { keyspace, section: None }
+    }
+
+    /// The section, entered if it is not held; `entered` is called then.
+    pub fn shared(&mut self, entered: impl FnOnce()) -> &Section<'k> {
+        self.section.get_or_insert_with(|| {
+            let section = self.keyspace.gate().enter();
+            entered();
+            section
+        })
+    }
+
+    /// Lets go. A worker does so after a bounded number of commands, and before it waits for anything.
+    pub fn end(&mut self) {
+        self.section = None;
+    }
+}
+
+/// Executes one command. `now_ms` reads the clock; it is called once for each section.
+pub fn execute(
+    env: &mut Env,
+    gate: &mut GateHold<'_>,
+    now_ms: &dyn Fn() -> i64,
+    session: &mut Session,
+    prepared: Prepared<'_>,
+    out: &mut Reply,
+) -> Flow {
+    let Prepared { args, named, .. } = prepared;
+    let before = out.mark();
+    if session.reply_mode == ReplyMode::SkipNext {
+        session.reply_mode = ReplyMode::Skip;
+    }
+    let command = match admit::find(env, named, args) {
+        Ok(command) => command,
+        Err(error) => {
+            refuse(env, session, None, &error, out);
+            return after(session, out, before);
+        }
+    };
+    gate.shared(|| env.begin_section(now_ms()));
+    match admit::admit(env, session, command, args) {
+        Admission::Run => {}
+        Admission::Queued => {
+            out.simple("QUEUED");
+            return after(session, out, before);
+        }
+        Admission::Postponed => return Flow::Postponed,
+        Admission::Refused(error) => {
+            refuse(env, session, Some(command), &error, out);
+            return after(session, out, before);
+        }
+    }
+    if plan::wants_to_be_alone(command, session) {
+        gate.end();
+        let keyspace = env.keyspace;
+        let section = keyspace.gate().enter_alone();
+        env.begin_section(now_ms());
+        in_section(env, &section, session, command, args, out);
+    } else {
+        let section = gate.shared(|| ());
+        in_section(env, section, session, command, args, out);
+    }
+    after(session, out, before)
+}
+
+fn in_section(
+    env: &mut Env,
+    section: &Section<'_>,
+    session: &mut Session,
+    command: Command,
+    args: Args<'_>,
+    out: &mut Reply,
+) {
+    session.client.last_command.store(command.index, Relaxed);
+    if command.spec.flags.contains(Flags::EXEC) && session.multi.is_some() {
+        return exec::exec(env, section, session, command, out);
+    }
+    let keyspace = env.keyspace;
+    let guard = plan::lock(keyspace, section, command, args, session.db);
+    let mut call = call(env, section, guard, session, command, args, out);
+    let db = call.keys.db;
+    let done = run(&mut call, command);
+    let Call { keys, env, .. } = call;
+    if env.host.log_is_on() {
+        let mut record = Vec::new();
+        done.record(db, args, &mut record);
+        env.host.append(&record);
+    }
+    tell(env, &done.notes);
+    drop(keys);
+    settle(env, section, done.notes);
+}
+
+fn call<'a>(
+    env: &'a mut Env,
+    section: &'a Section<'a>,
+    guard: Guard<'a>,
+    session: &'a mut Session,
+    command: Command,
+    args: Args<'a>,
+    out: &'a mut Reply,
+) -> Call<'a> {
+    let access = (!session.client.flags().contains(ClientFlags::NO_TOUCH)).then(|| env.access());
+    let keys = Keys::new(guard, session.db, env.now_ms, access, env.host.observes_keys());
+    Call { spec: command.spec, args, keys, out, session, env, section }
+}
+
+/// What a command has done.
+struct Done {
+    effect: Effect,
+    notes: Notes,
+}
+
+impl Done {
+    /// The command's part of the log: first the keys that it found expired, then its effect.
+    fn record(&self, db: u32, args: Args<'_>, record: &mut Vec<(u32, OwnedArgs)>) {
+        record.extend(self.notes.expired.iter().map(|(db, key)| (*db, removal(key))));
+        match &self.effect {
+            Effect::None => {}
+            Effect::AsIs => record.push((db, OwnedArgs::copy(args))),
+            Effect::Rewritten(commands) => record.extend(commands.iter().map(|command| (db, command.clone()))),
+        }
+    }
+}
+
+/// Runs one command and counts it; its guard stays.
+fn run(call: &mut Call<'_>, command: Command) -> Done {
+    let started = call.env.host.ticks_ns();
+    let before = call.out.mark();
+    let result = (command.spec.handler)(call);
+    let notes = std::mem::take(&mut call.keys.notes);
+    let env = &*call.env;
+    let stats = &env.stats.commands[command.index as usize];
+    let effect = result.unwrap_or_else(|error| {
+        call.out.rewind(before);
+        call.out.error(&error);
+        stats.failed.add(1);
+        env.count_error(error.code());
+        Effect::None
+    });
+    stats.calls.add(1);
+    stats.nanos.add(env.host.ticks_ns() - started);
+    env.stats.processed.add(1);
+    env.stats.hits.add(notes.hits);
+    env.stats.misses.add(notes.misses);
+    env.stats.dirty.add(notes.dirty);
+    call.session.client.commands.add(1);
+    Done { effect, notes }
+}
+
+/// Lets others know of changes, while the guard is held.
+fn tell(env: &Env, notes: &Notes) {
+    for (db, key) in &notes.expired {
+        expired(env, *db, key);
+    }
+    for change in &notes.changes {
+        env.host.key_changed(change);
+    }
+}
+
+/// What is left to do when the guard is gone: free values, and remove the expired keys that reads have met.
+fn settle(env: &mut Env, section: &Section<'_>, notes: Notes) {
+    if !notes.garbage.is_empty() {
+        env.host.free(notes.garbage.into_vec());
+    }
+    for (db, key) in notes.hidden {
+        reap(env, section, db, &key);
+    }
+}
+
+/// Removes a key that a read has found expired, if it still is.
+fn reap(env: &mut Env, section: &Section<'_>, db: u32, key: &[u8]) {
+    if env.host.expiry_is_paused() {
+        return;
+    }
+    let keyspace = env.keyspace;
+    let key = Key::new(key);
+    let mut guard = keyspace.lock_one(section, db, key.hash, Mode::Exclusive);
+    let gone = match guard.live_mut(db, key, env.now_ms) {
+        Live::Expired(entry) => Some(entry),
+        Live::Missing | Live::Present(_) => None,
+    };
+    if let Some(entry) = gone {
+        if env.host.log_is_on() {
+            env.host.append(&[(db, removal(key.bytes))]);
+        }
+        expired(env, db, key.bytes);
+        drop(guard);
+        env.host.free(vec![entry]);
+    }
+}
+
+/// Removes up to `max` expired keys of a stripe, logs and announces them; returns how many.
+pub fn expire_stripe(env: &mut Env, section: &Section<'_>, db: u32, stripe: usize, max: usize) -> usize {
+    if env.host.expiry_is_paused() {
+        return 0;
+    }
+    let keyspace = env.keyspace;
+    let log = env.host.log_is_on();
+    let gone = keyspace.expire_stripe(section, db, stripe, env.now_ms, max, |entry| {
+        if log {
+            env.host.append(&[(db, removal(entry.key()))]);
+        }
+        expired(env, db, entry.key());
+    });
+    let removed = gone.len();
+    if removed > 0 {
+        env.host.free(gone);
+    }
+    removed
+}
+
+/// Counts and announces an expired key that was removed; called under its guard.
+fn expired(env: &Env, db: u32, key: &[u8]) {
+    env.stats.expired.add(1);
+    if env.host.observes_keys() {
+        env.host.key_changed(&Change { db, key: key.into(), class: Class::EXPIRED, event: "expired", modified: true });
+    }
+}
+
+/// How the removal of an expired key stands in the log.
+fn removal(key: &[u8]) -> OwnedArgs {
+    [&b"DEL"[..], key].into_iter().collect()
+}
+
+/// Answers a command that does not run at all.
+fn refuse(env: &Env, session: &mut Session, command: Option<Command>, error: &Error, out: &mut Reply) {
+    if let Some(multi) = &mut session.multi {
+        multi.aborted = true;
+    }
+    if let Some(command) = command {
+        env.stats.commands[command.index as usize].rejected.add(1);
+    }
+    env.count_error(error.code());
+    out.error(error);
+}
+
+/// Honours CLIENT REPLY.
+fn after(session: &mut Session, out: &mut Reply, before: crate::reply::Mark) -> Flow {
+    match session.reply_mode {
+        ReplyMode::On | ReplyMode::SkipNext => {}
+        ReplyMode::Off => out.rewind(before),
+        ReplyMode::Skip => {
+            out.rewind(before);
+            session.reply_mode = ReplyMode::On;
+        }
+    }
+    Flow::Next
+}

@@ -1,0 +1,99 @@
+//! Whether a command may run now. Everything that is read here changes only under the exclusive gate, or belongs to the
+//! client itself.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::args::{Args, OwnedArgs};
+use crate::env::Env;
+use crate::error::{Error, NO_AUTH};
+use crate::host::Pause;
+use crate::session::{Queued, Session};
+use crate::spec::Flags;
+use crate::table::{self, Command};
+
+/// What is to be done with a command.
+pub(super) enum Admission {
+    /// Run it.
+    Run,
+    /// It waits for EXEC.
+    Queued,
+    /// Not now: ask again when woken.
+    Postponed,
+    /// Answer this instead.
+    Refused(Error),
+}
+
+/// Bytes of an unknown command's name, and of all its arguments together, that the error repeats.
+const ECHO_MAX: usize = 128;
+
+/// The command that the arguments name, with the right number of arguments.
+pub(super) fn find(env: &Env, named: Option<Command>, args: Args<'_>) -> Result<Command, Error> {
+    let command = named.ok_or_else(|| unknown(args))?;
+    let command = match args.opt(1) {
+        Some(name) if !command.spec.subcommands.is_empty() => {
+            table::subcommand(command, name).ok_or_else(|| unknown_subcommand(command, name))?
+        }
+        _ => command,
+    };
+    if !command.spec.arity_fits(args.len()) {
+        env.stats.commands[command.index as usize].rejected.add(1);
+        return Err(Error::arity(command.spec.full_name));
+    }
+    Ok(command)
+}
+
+/// Decides; a command that is to wait for EXEC is queued here.
+pub(super) fn admit(env: &Env, session: &mut Session, command: Command, args: Args<'_>) -> Admission {
+    let flags = command.spec.flags;
+    if let Err(error) = permitted(env, session, flags) {
+        return Admission::Refused(error);
+    }
+    if session.multi.is_some() && !flags.contains(Flags::SKIP_QUEUE) {
+        session.queue(Queued { command, args: OwnedArgs::copy(args) });
+        return Admission::Queued;
+    }
+    match env.host.pause() {
+        Pause::All => Admission::Postponed,
+        Pause::Writes if may_change(session, flags) => Admission::Postponed,
+        Pause::No | Pause::Writes => Admission::Run,
+    }
+}
+
+fn permitted(env: &Env, session: &Session, flags: Flags) -> Result<(), Error> {
+    let needs_password = env.settings.password_needed.load(Relaxed) && !session.authenticated;
+    if needs_password && !flags.contains(Flags::NO_AUTH) {
+        return Err(NO_AUTH);
+    }
+    if session.multi.is_some() && flags.contains(Flags::NO_MULTI) {
+        return Err(Error::new("ERR Command not allowed inside a transaction"));
+    }
+    Ok(())
+}
+
+fn may_change(session: &Session, flags: Flags) -> bool {
+    const MAY: Flags = Flags::WRITE.union(Flags::MAY_REPLICATE);
+    let queued = || session.multi.iter().flat_map(|multi| &multi.queue).any(|q| q.command.spec.flags.intersects(MAY));
+    flags.intersects(MAY) || (flags.contains(Flags::EXEC) && queued())
+}
+
+fn unknown(args: Args<'_>) -> Error {
+    let name = printable(args.get(0), ECHO_MAX);
+    let mut echoed = String::new();
+    for arg in args.from(1) {
+        if echoed.len() >= ECHO_MAX {
+            break;
+        }
+        echoed += &format!("'{}' ", printable(arg, ECHO_MAX - echoed.len()));
+    }
+    Error::new(format!("ERR unknown command '{name}', with args beginning with: {echoed}"))
+}
+
+fn unknown_subcommand(container: Command, name: &[u8]) -> Error {
+    let container = container.spec.name.to_uppercase();
+    Error::new(format!("ERR unknown subcommand '{}'. Try {container} HELP.", printable(name, ECHO_MAX)))
+}
+
+/// The first bytes as text; what is not UTF-8 is replaced, since the reply is one line of text.
+fn printable(bytes: &[u8], max: usize) -> String {
+    String::from_utf8_lossy(&bytes[..bytes.len().min(max)]).into_owned()
+}

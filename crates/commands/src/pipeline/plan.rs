@@ -1,0 +1,105 @@
+//! Which stripes a command needs, and how it holds them.
+
+use store::gate::Section;
+use store::guard::{Guard, Plan};
+use store::hash::hash_bytes;
+use store::keyspace::Keyspace;
+use store::stripe::Mode;
+
+use crate::args::Args;
+use crate::number;
+use crate::session::Session;
+use crate::spec::{Begin, Find, Flags, KeySpec, Spec};
+use crate::table::Command;
+
+/// Whether a command must have the gate to itself: by its nature, or because a transaction holds such a command or one
+/// that walks the keyspace.
+pub(super) fn wants_to_be_alone(command: Command, session: &Session) -> bool {
+    let flags = command.spec.flags;
+    if !flags.contains(Flags::EXEC) {
+        return flags.contains(Flags::ALONE);
+    }
+    let alone = Flags::ALONE | Flags::SPANNING;
+    session.multi.iter().flat_map(|multi| &multi.queue).any(|queued| queued.command.spec.flags.intersects(alone))
+}
+
+/// Locks a command's keys: exclusively, sources too, if it is a write, so that expired ones can be removed.
+#[inline]
+pub(super) fn lock<'s>(
+    keyspace: &'s Keyspace,
+    section: &'s Section<'_>,
+    command: Command,
+    args: Args<'_>,
+    db: u32,
+) -> Guard<'s> {
+    let spec = command.spec;
+    if let ([one], None) = (spec.keys, spec.planner)
+        && let (Begin::Index(index), Find::Range { last: 0, .. }) = (one.begin, one.find)
+    {
+        return keyspace.lock_one(section, db, hash_bytes(args.get(index)), mode(spec));
+    }
+    if spec.keys.is_empty() && spec.planner.is_none() {
+        return keyspace.lock_none();
+    }
+    let mut plan = Plan::default();
+    add(&mut plan, spec, args, db);
+    keyspace.lock(section, &mut plan)
+}
+
+/// Adds a command's keys to a plan.
+pub(super) fn add(plan: &mut Plan, spec: &Spec, args: Args<'_>, db: u32) {
+    keys_of(spec, args, |index, _| plan.add(db, hash_bytes(args.get(index)), mode(spec)));
+    if let Some(planner) = spec.planner {
+        planner(args, db, plan);
+    }
+}
+
+fn mode(spec: &Spec) -> Mode {
+    if spec.flags.contains(Flags::WRITE) { Mode::Exclusive } else { Mode::Shared }
+}
+
+/// Calls `found` with the index of each key among the arguments, as far as the key specifications can tell, and with the
+/// specification. Arguments that make no sense name no keys; the handler will say what is wrong with them.
+pub fn keys_of(spec: &Spec, args: Args<'_>, mut found: impl FnMut(usize, &'static KeySpec)) {
+    for key_spec in spec.keys {
+        if let Some(begin) = begin(key_spec.begin, args) {
+            find(key_spec.find, begin, args).for_each(|index| found(index, key_spec));
+        }
+    }
+}
+
+fn begin(begin: Begin, args: Args<'_>) -> Option<usize> {
+    match begin {
+        Begin::Index(index) => (index < args.len()).then_some(index),
+        Begin::Keyword(word, from) if from >= 0 => {
+            (from as usize..args.len()).find(|&index| args.is(index, word)).map(|index| index + 1)
+        }
+        Begin::Keyword(word, from) => {
+            let last = args.len().checked_sub(from.unsigned_abs() as usize)?;
+            (1..=last).rev().find(|&index| args.is(index, word)).map(|index| index + 1)
+        }
+        Begin::Unknown => None,
+    }
+}
+
+fn find(find: Find, begin: usize, args: Args<'_>) -> std::iter::StepBy<std::ops::Range<usize>> {
+    let (first, end, step) = match find {
+        Find::Range { last, step, limit } => {
+            let end = if last >= 0 {
+                begin + last as usize + 1
+            } else if limit > 1 {
+                begin + (args.len() - begin) / limit
+            } else {
+                (args.len() + 1).saturating_sub(last.unsigned_abs() as usize)
+            };
+            (begin, end, step)
+        }
+        Find::KeyNum { index, first, step } => {
+            let count = args.opt(begin + index).and_then(number::parse_i64).unwrap_or(0).max(0) as usize;
+            let first = begin + first;
+            (first, first.saturating_add(count.saturating_mul(step)), step)
+        }
+        Find::Unknown => (begin, begin, 1),
+    };
+    (first..end.min(args.len()).max(first)).step_by(step.max(1))
+}

@@ -1,0 +1,134 @@
+//! A connection's side of the conversation: what commands of the same client leave for each other.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::args::OwnedArgs;
+use crate::client::{Client, ClientFlags};
+use crate::table::Command;
+
+/// See the file's head. Owned by the connection.
+pub struct Session {
+    /// What other threads may know.
+    pub client: Arc<Client>,
+    /// The selected database.
+    pub db: u32,
+    /// Whether it has given the password, or needed none when it came.
+    pub authenticated: bool,
+    /// The open transaction.
+    pub multi: Option<Box<Multi>>,
+    /// Keys of WATCH.
+    pub watched: Vec<Watched>,
+    /// CLIENT REPLY.
+    pub reply_mode: ReplyMode,
+    /// What the connection does once the reply is sent.
+    pub close: bool,
+}
+
+/// An open transaction.
+#[derive(Default)]
+pub struct Multi {
+    /// The commands so far.
+    pub queue: Vec<Queued>,
+    /// A command was refused, so EXEC will be.
+    pub aborted: bool,
+    /// Bytes of all queued arguments.
+    pub bytes: usize,
+}
+
+/// A command that waits for EXEC.
+pub struct Queued {
+    /// The command, looked up already.
+    pub command: Command,
+    /// Its arguments.
+    pub args: OwnedArgs,
+}
+
+/// A key under WATCH.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watched {
+    /// Its database.
+    pub db: u32,
+    /// Its name.
+    pub key: Box<[u8]>,
+    /// Whether it had expired already when WATCH was called: then its expiry is no change.
+    pub expired: bool,
+}
+
+/// What CLIENT REPLY has chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReplyMode {
+    /// Answer.
+    #[default]
+    On,
+    /// Answer nothing.
+    Off,
+    /// Do not answer the next command.
+    SkipNext,
+    /// Do not answer this command.
+    Skip,
+}
+
+impl Session {
+    /// A fresh session for a client.
+    pub fn new(client: Arc<Client>, authenticated: bool) -> Self {
+        let mut session = Self {
+            client,
+            db: 0,
+            authenticated: false,
+            multi: None,
+            watched: Vec::new(),
+            reply_mode: ReplyMode::On,
+            close: false,
+        };
+        session.client.queued.store(-1, Relaxed);
+        session.client.resp.store(2, Relaxed);
+        session.client.last_command.store(u16::MAX, Relaxed);
+        session.set_authenticated(authenticated);
+        session
+    }
+
+    /// Notes that the password was right (or wrong).
+    pub fn set_authenticated(&mut self, authenticated: bool) {
+        self.authenticated = authenticated;
+        self.client.authenticated.store(authenticated, Relaxed);
+    }
+
+    /// Chooses a database.
+    pub fn select(&mut self, db: u32) {
+        self.db = db;
+        self.client.db.store(db, Relaxed);
+    }
+
+    /// Opens a transaction.
+    pub fn begin(&mut self) {
+        self.multi = Some(Box::default());
+        self.client.queued.store(0, Relaxed);
+        self.client.set_flags(ClientFlags::MULTI, true);
+    }
+
+    /// Closes the transaction, if one is open, and returns it.
+    pub fn end(&mut self) -> Option<Box<Multi>> {
+        let multi = self.multi.take();
+        if multi.is_some() {
+            self.client.queued.store(-1, Relaxed);
+            self.client.queued_bytes.store(0, Relaxed);
+            self.client.set_flags(ClientFlags::MULTI, false);
+        }
+        multi
+    }
+
+    /// Queues a command in the open transaction.
+    pub fn queue(&mut self, queued: Queued) {
+        let Some(multi) = &mut self.multi else { return };
+        multi.bytes += queued.args.memory_bytes();
+        multi.queue.push(queued);
+        self.client.queued.store(multi.queue.len() as i64, Relaxed);
+        self.client.queued_bytes.store(multi.bytes, Relaxed);
+    }
+
+    /// Whether a watched key has changed. Only exact while the guards of all watched keys are held.
+    pub fn is_dirty(&self) -> bool {
+        self.client.flags().contains(ClientFlags::DIRTY_CAS)
+    }
+}

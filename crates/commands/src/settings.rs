@@ -1,0 +1,83 @@
+//! The directives that commands read while they run, as cheap shared values. CONFIG SET writes them.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, RwLock};
+
+use store::value::Limits;
+
+/// See the file's head. Each field is named after its directive.
+pub struct Settings {
+    /// Largest string, in bytes.
+    pub proto_max_bulk_len: AtomicU64,
+    /// Classes of events that are published; see [`crate::effect::Class`].
+    pub notify_keyspace_events: AtomicU32,
+    /// Memory limit in bytes; 0 is none.
+    pub maxmemory: AtomicU64,
+    /// Whether the default user needs a password.
+    pub password_needed: AtomicBool,
+    /// What INFO and MEMORY call the policy, and whether it counts frequencies.
+    pub lfu: AtomicBool,
+    /// Most clients.
+    pub maxclients: AtomicUsize,
+    /// Seconds after which an idle client is closed; 0 is never.
+    pub timeout: AtomicU64,
+    /// Microseconds from which a command is slow; below 0 none is.
+    pub slowlog_log_slower_than: AtomicI64,
+    /// Whether arguments of unknown commands and the like are kept out of logs.
+    pub hide_user_data_from_log: AtomicBool,
+    password: RwLock<Vec<u8>>,
+    limits: RwLock<Arc<Limits>>,
+    /// Grows with each change of what is behind a lock.
+    generation: AtomicU64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            proto_max_bulk_len: AtomicU64::new(512 << 20),
+            notify_keyspace_events: AtomicU32::new(0),
+            maxmemory: AtomicU64::new(0),
+            password_needed: AtomicBool::new(false),
+            lfu: AtomicBool::new(false),
+            maxclients: AtomicUsize::new(10_000),
+            timeout: AtomicU64::new(0),
+            slowlog_log_slower_than: AtomicI64::new(10_000),
+            hide_user_data_from_log: AtomicBool::new(false),
+            password: RwLock::default(),
+            limits: RwLock::default(),
+            generation: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Settings {
+    /// Sets `requirepass`; empty is none.
+    pub fn set_password(&self, password: &[u8]) {
+        *self.password.write().expect("never poisoned") = password.to_vec();
+        self.password_needed.store(!password.is_empty(), Relaxed);
+    }
+
+    /// Whether a password is the right one; the time this takes does not tell how much of it was right.
+    pub fn password_is(&self, given: &[u8]) -> bool {
+        let password = self.password.read().expect("never poisoned");
+        let differ = password.iter().zip(given).fold(0, |differ, (a, b)| differ | (a ^ b));
+        differ == 0 && password.len() == given.len()
+    }
+
+    /// Changes the conversion limits of the value types.
+    pub fn set_limits(&self, change: impl FnOnce(&mut Limits)) {
+        let mut limits = self.limits.write().expect("never poisoned");
+        change(Arc::make_mut(&mut limits));
+        self.generation.fetch_add(1, Relaxed);
+    }
+
+    /// The conversion limits.
+    pub fn limits(&self) -> Arc<Limits> {
+        self.limits.read().expect("never poisoned").clone()
+    }
+
+    /// Differs after each [`Self::set_limits`].
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Relaxed)
+    }
+}

@@ -1,0 +1,168 @@
+//! Typed handles on directives, so that code reads `config.get(keys::MAXCLIENTS)` and gets a number.
+//!
+//! A key that names no directive does not compile; a key of the wrong type fails the test below.
+
+use std::marker::PhantomData;
+use std::path::PathBuf;
+
+use super::table::ROWS;
+use super::value::{EventClasses, OutputLimit, SavePoint, Text, Value};
+
+/// A directive whose value is a `T`.
+#[derive(Debug)]
+pub struct Key<T> {
+    /// Where it stands in the table.
+    at: usize,
+    holds: PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for Key<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Key<T> {}
+
+impl<T> Key<T> {
+    const fn of(name: &str) -> Self {
+        let mut at = 0;
+        while !same(ROWS[at].name, name) {
+            at += 1;
+        }
+        Self { at, holds: PhantomData }
+    }
+
+    /// The row's index in the table.
+    pub const fn index(self) -> usize {
+        self.at
+    }
+
+    /// Whether `name`, a row's name, is this directive: for the hooks of CONFIG SET.
+    pub fn is(self, name: &str) -> bool {
+        ROWS[self.at].name == name
+    }
+}
+
+/// What a [`Value`] can be read as.
+pub trait Held: Sized {
+    /// Reads it; `None` if it is of another kind.
+    fn read(value: &Value) -> Option<Self>;
+}
+
+/// What a signal asks SHUTDOWN to do: `shutdown-on-sigint` and `shutdown-on-sigterm`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShutdownOptions {
+    /// Save even without save points.
+    pub save: bool,
+    /// Do not save.
+    pub nosave: bool,
+    /// Do not wait for replicas.
+    pub now: bool,
+    /// Shut down even if something fails.
+    pub force: bool,
+}
+
+macro_rules! held {
+    ($($held:ty: $pattern:pat => $read:expr;)*) => {$(
+        impl Held for $held {
+            fn read(value: &Value) -> Option<Self> {
+                match value {
+                    $pattern => $read,
+                    _ => None,
+                }
+            }
+        }
+    )*};
+}
+
+held! {
+    bool: Value::YesNo(yes) => Some(*yes);
+    i64: Value::Number(number) => Some(*number);
+    u64: Value::Number(number) => Some(*number as u64);
+    usize: Value::Number(number) => usize::try_from(*number as u64).ok();
+    u16: Value::Number(number) => u16::try_from(*number).ok();
+    u32: Value::Number(number) => u32::try_from(*number).ok();
+    Text: Value::Text(text) => Some(text.clone());
+    Option<PathBuf>: Value::Text(text) => Some((!text.is_empty()).then(|| super::load::path_of(text).to_path_buf()));
+    &'static str: Value::Choice(name) => Some(name);
+    Vec<Text>: Value::Addresses(addresses) => Some(addresses.clone());
+    Vec<SavePoint>: Value::SavePoints(points) => Some(points.clone());
+    [OutputLimit; 3]: Value::OutputLimits(limits) => Some(*limits);
+    EventClasses: Value::Events(classes) => Some(*classes);
+    [i32; 3]: Value::OomScores(scores) => Some(*scores);
+    Vec<f64>: Value::Percentiles(percentiles) => Some(percentiles.clone());
+    ShutdownOptions: Value::Flags(bits) => {
+        let bit = |at: u32| bits & (1 << at) != 0;
+        Some(Self { save: bit(1), nosave: bit(2), now: bit(3), force: bit(4) })
+    };
+}
+
+/// Compares two strings, also at compile time.
+const fn same(left: &str, right: &str) -> bool {
+    let (left, right) = (left.as_bytes(), right.as_bytes());
+    if left.len() != right.len() {
+        return false;
+    }
+    let mut at = 0;
+    while at < left.len() && left[at] == right[at] {
+        at += 1;
+    }
+    at == left.len()
+}
+
+macro_rules! keys {
+    ($($held:ty: $($key:ident = $name:literal),+;)*) => {
+        $($(
+            #[doc = concat!("`", $name, "`.")]
+            pub const $key: Key<$held> = Key::of($name);
+        )+)*
+
+        #[cfg(test)]
+        fn each_key_fits_its_row() {
+            $($(
+                let row = &ROWS[$key.index()];
+                assert!(<$held>::read(&row.default_value()).is_some(), "{} is of another type", row.name);
+            )+)*
+        }
+    };
+}
+
+keys! {
+    bool: ALWAYS_SHOW_LOGO = "always-show-logo", APPENDONLY = "appendonly", DAEMONIZE = "daemonize",
+        DYNAMIC_HZ = "dynamic-hz", LATENCY_TRACKING = "latency-tracking", PROTECTED_MODE = "protected-mode",
+        SYSLOG_ENABLED = "syslog-enabled";
+    u16: PORT = "port";
+    u32: MAX_NEW_CONNECTIONS_PER_CYCLE = "max-new-connections-per-cycle", UNIXSOCKETPERM = "unixsocketperm";
+    usize: CLIENT_QUERY_BUFFER_LIMIT = "client-query-buffer-limit", DATABASES = "databases",
+        HASH_MAX_LISTPACK_ENTRIES = "hash-max-listpack-entries", HASH_MAX_LISTPACK_VALUE = "hash-max-listpack-value",
+        HLL_SPARSE_MAX_BYTES = "hll-sparse-max-bytes", IO_THREADS = "io-threads",
+        KEYSPACE_STRIPES = "keyspace-stripes", LIST_COMPRESS_DEPTH = "list-compress-depth", MAXCLIENTS = "maxclients",
+        PROTO_MAX_BULK_LEN = "proto-max-bulk-len", SET_MAX_INTSET_ENTRIES = "set-max-intset-entries",
+        SET_MAX_LISTPACK_ENTRIES = "set-max-listpack-entries", SET_MAX_LISTPACK_VALUE = "set-max-listpack-value",
+        STREAM_NODE_MAX_BYTES = "stream-node-max-bytes", STREAM_NODE_MAX_ENTRIES = "stream-node-max-entries",
+        ZSET_MAX_LISTPACK_ENTRIES = "zset-max-listpack-entries", ZSET_MAX_LISTPACK_VALUE = "zset-max-listpack-value";
+    u64: ACTIVE_EXPIRE_EFFORT = "active-expire-effort", HZ = "hz", LFU_DECAY_TIME = "lfu-decay-time",
+        LFU_LOG_FACTOR = "lfu-log-factor", MAXMEMORY = "maxmemory",
+        MAXMEMORY_EVICTION_TENACITY = "maxmemory-eviction-tenacity", MAXMEMORY_SAMPLES = "maxmemory-samples",
+        TCP_BACKLOG = "tcp-backlog", TCP_KEEPALIVE = "tcp-keepalive", TIMEOUT = "timeout";
+    i64: LIST_MAX_LISTPACK_SIZE = "list-max-listpack-size", MAXMEMORY_CLIENTS = "maxmemory-clients",
+        SLOWLOG_LOG_SLOWER_THAN = "slowlog-log-slower-than";
+    Text: DIR = "dir", REQUIREPASS = "requirepass", SYSLOG_IDENT = "syslog-ident";
+    Option<PathBuf>: LOGFILE = "logfile", PIDFILE = "pidfile", UNIXSOCKET = "unixsocket";
+    &'static str: ENABLE_DEBUG_COMMAND = "enable-debug-command", LOGLEVEL = "loglevel",
+        ENABLE_PROTECTED_CONFIGS = "enable-protected-configs", MAXMEMORY_POLICY = "maxmemory-policy",
+        OOM_SCORE_ADJ = "oom-score-adj", SUPERVISED = "supervised", SYSLOG_FACILITY = "syslog-facility";
+    Vec<Text>: BIND = "bind";
+    Vec<SavePoint>: SAVE = "save";
+    [OutputLimit; 3]: CLIENT_OUTPUT_BUFFER_LIMIT = "client-output-buffer-limit";
+    EventClasses: NOTIFY_KEYSPACE_EVENTS = "notify-keyspace-events";
+    [i32; 3]: OOM_SCORE_ADJ_VALUES = "oom-score-adj-values";
+    Vec<f64>: LATENCY_TRACKING_INFO_PERCENTILES = "latency-tracking-info-percentiles";
+    ShutdownOptions: SHUTDOWN_ON_SIGINT = "shutdown-on-sigint", SHUTDOWN_ON_SIGTERM = "shutdown-on-sigterm";
+}
+
+#[test]
+fn keys_have_the_types_of_their_rows() {
+    each_key_fits_its_row();
+}

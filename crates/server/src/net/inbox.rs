@@ -1,0 +1,87 @@
+//! How other threads reach a worker: a queue, and a waker that is rung at most once a tick.
+//!
+//! **Invariant.** `rung` is true from the first message after a tick until the worker begins to drain; so a message is
+//! either seen by the drain that follows its push, or its pusher rings. The lock is a leaf: nothing is taken under it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use mio::Waker;
+use mio::net::{TcpStream, UnixStream};
+use parking_lot::Mutex;
+
+use crate::config::{Config, keys};
+
+/// What a worker can be told.
+pub enum Message {
+    /// Serve this new connection.
+    Adopt(Socket),
+    /// Close this client, if it is still there.
+    Close(u64),
+    /// Whatever made commands wait is over, or has changed: try the postponed connections again.
+    Retry,
+    /// End the loop.
+    Stop,
+}
+
+/// An accepted socket of either kind.
+pub enum Socket {
+    /// Over TCP.
+    Tcp(TcpStream),
+    /// Over a Unix socket.
+    Unix(UnixStream),
+}
+
+/// See the file's head.
+pub struct Inbox {
+    messages: Mutex<Vec<Message>>,
+    rung: AtomicBool,
+    waker: Waker,
+}
+
+impl Inbox {
+    /// An empty inbox that rings this waker.
+    pub fn new(waker: Waker) -> Self {
+        Self { messages: Mutex::default(), rung: AtomicBool::new(false), waker }
+    }
+
+    /// Leaves a message and wakes the worker unless somebody has done so already.
+    pub fn post(&self, message: Message) {
+        self.messages.lock().push(message);
+        // Release and acquire with the swap in `drain`: whoever finds `rung` set was before the drain's lock.
+        if !self.rung.swap(true, Ordering::AcqRel) {
+            // Waking fails only when the kernel is out of memory for a counter that exists already.
+            let _ = self.waker.wake();
+        }
+    }
+
+    /// Takes all messages.
+    pub fn drain(&self) -> Vec<Message> {
+        self.rung.swap(false, Ordering::AcqRel);
+        std::mem::take(&mut *self.messages.lock())
+    }
+}
+
+impl Socket {
+    /// The addresses of both ends as CLIENT LIST prints them, the descriptor, and whether it is a Unix socket.
+    pub fn names(&self, config: &Config) -> (String, String, i32, bool) {
+        match self {
+            Self::Tcp(stream) => {
+                let name = |address: io::Result<SocketAddr>| address.map_or_else(|_| "?:0".into(), |a| print(&a));
+                (name(stream.peer_addr()), name(stream.local_addr()), stream.as_raw_fd(), false)
+            }
+            Self::Unix(stream) => {
+                let path = config.get(keys::UNIXSOCKET).unwrap_or_default();
+                let name = format!("{}:0", path.display());
+                (name.clone(), name, stream.as_raw_fd(), true)
+            }
+        }
+    }
+}
+
+/// Address and port; IPv6 addresses in brackets, and IPv4 in its own form wherever it came from.
+fn print(address: &SocketAddr) -> String {
+    SocketAddr::new(address.ip().to_canonical(), address.port()).to_string()
+}

@@ -1,0 +1,6 @@
+//! Sockets and event loops: one worker a core, each with its own poll, connections and buffers.
+
+mod connection;
+pub mod inbox;
+pub mod listener;
+pub mod worker;

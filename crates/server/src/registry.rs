@@ -1,0 +1,73 @@
+//! What threads look up by name: clients by id, and who watches which key.
+//!
+//! **Lock order.** A shard of these maps is a leaf below the stripes: nothing else is locked while one is held.
+//! **Invariant.** `watches` is the number of registered (client, key) pairs. It is counted up before a pair is
+//! registered and down after it is removed, so while it reads 0 under a key's guard, nobody watches that key.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use commands::client::{Client, ClientFlags};
+use dashmap::DashMap;
+use foldhash::fast::RandomState;
+
+/// See the file's head.
+#[derive(Default)]
+pub struct Registry {
+    clients: DashMap<u64, Arc<Client>, RandomState>,
+    watchers: DashMap<(u32, Box<[u8]>), Vec<Arc<Client>>, RandomState>,
+    watches: AtomicUsize,
+}
+
+impl Registry {
+    /// Adds a client.
+    pub fn add(&self, client: Arc<Client>) {
+        self.clients.insert(client.id, client);
+    }
+
+    /// Removes a client.
+    pub fn remove(&self, id: u64) {
+        self.clients.remove(&id);
+    }
+
+    /// Number of clients.
+    pub fn len(&self) -> usize {
+        self.clients.len()
+    }
+
+    /// All clients, the oldest first.
+    pub fn clients(&self) -> Vec<Arc<Client>> {
+        let mut clients: Vec<_> = self.clients.iter().map(|client| client.value().clone()).collect();
+        clients.sort_unstable_by_key(|client| client.id);
+        clients
+    }
+
+    /// Whether any key is watched.
+    #[inline]
+    pub fn is_watched(&self) -> bool {
+        self.watches.load(Ordering::Acquire) != 0
+    }
+
+    /// Registers a watch; called under the key's guard.
+    pub fn watch(&self, db: u32, key: &[u8], client: &Arc<Client>) {
+        self.watches.fetch_add(1, Ordering::AcqRel);
+        self.watchers.entry((db, key.into())).or_default().push(client.clone());
+    }
+
+    /// Removes a watch.
+    pub fn unwatch(&self, db: u32, key: &[u8], client: &Arc<Client>) {
+        let key = (db, Box::from(key));
+        if let Some(mut watchers) = self.watchers.get_mut(&key) {
+            watchers.retain(|watcher| watcher.id != client.id);
+        }
+        self.watchers.remove_if(&key, |_, watchers| watchers.is_empty());
+        self.watches.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Marks everybody who watches a key; called under its guard.
+    pub fn touch(&self, db: u32, key: &[u8]) {
+        if let Some(watchers) = self.watchers.get(&(db, Box::from(key))) {
+            watchers.iter().for_each(|client| client.set_flags(ClientFlags::DIRTY_CAS, true));
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! The process: what all workers share, and how commands reach it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+use commands::args::OwnedArgs;
+use commands::client::{Client, ClientFlags};
+use commands::effect::{Change, Class};
+use commands::host::{Host, Pause};
+use commands::session::Session;
+use commands::settings::Settings;
+use commands::stats::Stats;
+use parking_lot::{Condvar, Mutex};
+use resp_parser::ProtocolError;
+use store::entry::Entry;
+use store::keyspace::Keyspace;
+
+use crate::clock;
+use crate::config::{Config, keys};
+use crate::log::Log;
+use crate::net::inbox::{Inbox, Message, Socket};
+use crate::net::listener;
+use crate::registry::Registry;
+
+/// How others reach a worker, and what they may know of it.
+pub struct WorkerHandle {
+    /// Where to leave messages.
+    pub inbox: Arc<Inbox>,
+    /// Connections that it serves, or will soon.
+    pub connections: AtomicUsize,
+    /// Its counters.
+    pub stats: Arc<Stats>,
+}
+
+/// See the file's head.
+pub struct Server {
+    /// The configuration.
+    pub config: Config,
+    /// The part of it that commands read.
+    pub settings: Arc<Settings>,
+    /// All data; never freed.
+    pub keyspace: &'static Keyspace,
+    /// Clients and watches.
+    pub registry: Registry,
+    /// The workers.
+    pub workers: Vec<WorkerHandle>,
+    /// The log.
+    pub log: Log,
+    /// When the process started, in milliseconds since 1970.
+    pub started_ms: i64,
+    /// Connections accepted so far.
+    pub connections_received: AtomicU64,
+    /// Connections refused because of `maxclients`.
+    pub connections_rejected: AtomicU64,
+    /// Clients closed because their input, or output, grew too large.
+    pub query_limit_disconnections: AtomicU64,
+    /// See above.
+    pub output_limit_disconnections: AtomicU64,
+    /// What threads other than workers count.
+    pub background_stats: Arc<Stats>,
+    /// DEBUG SET-ACTIVE-EXPIRE.
+    pub active_expiry: AtomicBool,
+    next_client: AtomicU64,
+    period_ms: AtomicI64,
+    stopping: AtomicBool,
+    stopped: (Mutex<bool>, Condvar),
+}
+
+impl Server {
+    /// The shared part of a server whose workers are about to start.
+    pub fn new(config: Config, log: Log, settings: Arc<Settings>, workers: Vec<WorkerHandle>) -> Self {
+        let keyspace = Keyspace::new(config.get(keys::DATABASES), config.get(keys::KEYSPACE_STRIPES));
+        let keyspace = Box::leak(Box::new(keyspace));
+        Self {
+            settings,
+            keyspace,
+            registry: Registry::default(),
+            workers,
+            log,
+            started_ms: clock::now_ms(),
+            connections_received: AtomicU64::new(0),
+            connections_rejected: AtomicU64::new(0),
+            query_limit_disconnections: AtomicU64::new(0),
+            output_limit_disconnections: AtomicU64::new(0),
+            background_stats: Arc::default(),
+            active_expiry: AtomicBool::new(true),
+            next_client: AtomicU64::new(1),
+            period_ms: AtomicI64::new(1000 / config.get(keys::HZ).clamp(1, 500) as i64),
+            stopping: AtomicBool::new(false),
+            stopped: (Mutex::new(false), Condvar::new()),
+            config,
+        }
+    }
+
+    /// Milliseconds between two runs of what is done `hz` times a second.
+    pub fn cron_period_ms(&self) -> i64 {
+        self.period_ms.load(Relaxed)
+    }
+
+    /// Takes a new connection, or answers why not.
+    pub fn welcome(&self, mut socket: Socket) -> Option<Socket> {
+        use std::io::Write;
+        self.connections_received.fetch_add(1, Relaxed);
+        if self.registry.len() >= self.settings.maxclients.load(Relaxed) {
+            self.connections_rejected.fetch_add(1, Relaxed);
+            // Best effort: whoever is refused may be gone already.
+            let _ = socket.write(b"-ERR max number of clients reached\r\n");
+            return None;
+        }
+        if let Socket::Tcp(stream) = &socket
+            && let Err(error) = listener::prepare(stream, self.config.get(keys::TCP_KEEPALIVE))
+        {
+            self.log.verbose(&format!("Accepted connection is gone: {error}"));
+            return None;
+        }
+        Some(socket)
+    }
+
+    /// The worker with the fewest connections.
+    pub fn least_busy_worker(&self) -> usize {
+        let busy = |worker: &WorkerHandle| worker.connections.load(Relaxed);
+        (0..self.workers.len()).min_by_key(|&index| busy(&self.workers[index])).unwrap_or(0)
+    }
+
+    /// A session for a connection that a worker has taken on.
+    pub fn new_session(&self, socket: &Socket, worker: usize) -> Session {
+        let now_ms = clock::now_ms();
+        let (addr, laddr, fd, unix) = socket.names(&self.config);
+        let client = Client {
+            id: self.next_client.fetch_add(1, Relaxed),
+            addr,
+            laddr,
+            fd,
+            worker,
+            created_ms: now_ms,
+            last_ms: AtomicI64::new(now_ms),
+            ..Client::default()
+        };
+        client.set_flags(ClientFlags::UNIX_SOCKET, unix);
+        let client = Arc::new(client);
+        self.registry.add(client.clone());
+        Session::new(client, !self.settings.password_needed.load(Relaxed))
+    }
+
+    /// Forgets a client whose connection is closed.
+    pub fn client_gone(&self, session: &Session, worker: usize) {
+        for watched in &session.watched {
+            self.registry.unwatch(watched.db, &watched.key, &session.client);
+        }
+        self.registry.remove(session.client.id);
+        self.workers[worker].connections.fetch_sub(1, Relaxed);
+    }
+
+    /// Whether a client may send what only authenticated ones may.
+    pub fn is_authenticated(&self, session: &Session) -> bool {
+        session.authenticated || !self.settings.password_needed.load(Relaxed)
+    }
+
+    /// `client-query-buffer-limit`.
+    pub fn query_buffer_limit(&self) -> usize {
+        self.config.get(keys::CLIENT_QUERY_BUFFER_LIMIT)
+    }
+
+    /// Whether so much waiting output is too much, at once or for too long.
+    pub fn is_over_output_limit(&self, pending: usize, soft_since_ms: &mut Option<i64>) -> bool {
+        if pending == 0 {
+            *soft_since_ms = None;
+            return false;
+        }
+        let limit = self.config.get(keys::CLIENT_OUTPUT_BUFFER_LIMIT)[0];
+        let pending = pending as u64;
+        if limit.hard_bytes != 0 && pending >= limit.hard_bytes {
+            return true;
+        }
+        if limit.soft_bytes == 0 || pending < limit.soft_bytes {
+            *soft_since_ms = None;
+            return false;
+        }
+        let now_ms = clock::now_ms();
+        let since = *soft_since_ms.get_or_insert(now_ms);
+        now_ms - since > i64::from(limit.soft_seconds) * 1000
+    }
+
+    /// Counts and logs a client that is closed for its output.
+    pub fn note_output_limit(&self, session: &Session) {
+        self.output_limit_disconnections.fetch_add(1, Relaxed);
+        self.log.warning(&format!(
+            "Client {} scheduled to be closed ASAP for overcoming of output buffer limits.",
+            session.client.addr
+        ));
+    }
+
+    /// Counts and logs a client that is closed for its input.
+    pub fn note_query_limit(&self, session: &Session, bytes: usize) {
+        self.query_limit_disconnections.fetch_add(1, Relaxed);
+        self.log.warning(&format!(
+            "Closing client that reached max query buffer length: {} (qbuf {bytes} bytes)",
+            session.client.addr
+        ));
+    }
+
+    /// Logs a client that does not speak the protocol.
+    pub fn note_protocol_error(&self, session: &Session, error: &ProtocolError) {
+        self.log.verbose(&format!("Protocol error ({error}) from client: {}", session.client.addr));
+    }
+
+    /// Asks all workers to end, once.
+    pub fn stop(&self) {
+        if self.stopping.swap(true, Relaxed) {
+            return;
+        }
+        self.workers.iter().for_each(|worker| worker.inbox.post(Message::Stop));
+        *self.stopped.0.lock() = true;
+        self.stopped.1.notify_all();
+    }
+
+    /// Waits for [`Self::stop`] for at most so long, and says whether it came.
+    pub fn stopped_within(&self, millis: u64) -> bool {
+        let mut stopped = self.stopped.0.lock();
+        if !*stopped {
+            self.stopped.1.wait_for(&mut stopped, std::time::Duration::from_millis(millis));
+        }
+        *stopped
+    }
+}
+
+impl Host for Server {
+    fn ticks_ns(&self) -> u64 {
+        clock::ticks_ns()
+    }
+
+    fn count_error(&self, _code: &str) {}
+
+    fn pause(&self) -> Pause {
+        Pause::No
+    }
+
+    fn expiry_is_paused(&self) -> bool {
+        false
+    }
+
+    fn observes_keys(&self) -> bool {
+        self.registry.is_watched() || self.settings.notify_keyspace_events.load(Relaxed) != 0
+    }
+
+    fn key_changed(&self, change: &Change) {
+        if change.modified && self.registry.is_watched() {
+            self.registry.touch(change.db, &change.key);
+        }
+        let _ = Class::KEYSPACE;
+    }
+
+    fn log_is_on(&self) -> bool {
+        false
+    }
+
+    fn append(&self, _record: &[(u32, OwnedArgs)]) {}
+
+    fn free(&self, garbage: Vec<Entry>) {
+        drop(garbage);
+    }
+
+    fn watch(&self, db: u32, key: &[u8], client: &Arc<Client>) {
+        self.registry.watch(db, key, client);
+    }
+
+    fn unwatch(&self, db: u32, key: &[u8], client: &Arc<Client>) {
+        self.registry.unwatch(db, key, client);
+    }
+}

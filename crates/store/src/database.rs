@@ -1,0 +1,175 @@
+//! One numbered database: its stripes, and the facts about them that are read without a lock.
+//!
+//! `occupied` has one bit for each stripe. A bit changes only under its stripe's exclusive lock, so it is exact for
+//! whoever holds the stripe, and a walk that finds a 0 may skip it: the stripe was empty at that moment. One level is
+//! enough (16384 stripes are 256 words); a summary above it would have to be cleared by threads that hold different
+//! stripes, which is a race with nothing to win.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+
+use crate::counter::Counter;
+use crate::entry::Entry;
+use crate::stripe::{Inner, Stripe};
+use crate::table::prefetch;
+
+/// "No key here expires."
+const NEVER: i64 = i64::MAX;
+
+/// See the file's head.
+pub struct Database {
+    stripes: Box<[Stripe]>,
+    /// log2 of the number of stripes.
+    bits: u8,
+    occupied: Box<[AtomicU64]>,
+    /// For each stripe a lower bound of its keys' next expiry, in milliseconds since 1970.
+    due: Box<[AtomicI64]>,
+    keys: Counter,
+    volatile: Counter,
+}
+
+impl Database {
+    pub(crate) fn new(stripes: usize) -> Self {
+        assert!(stripes.is_power_of_two(), "the number of stripes is a power of two");
+        let bits = stripes.trailing_zeros() as u8;
+        Self {
+            stripes: (0..stripes).map(|_| Stripe::new(bits)).collect(),
+            bits,
+            occupied: (0..stripes.div_ceil(64)).map(|_| AtomicU64::new(0)).collect(),
+            due: (0..stripes).map(|_| AtomicI64::new(NEVER)).collect(),
+            keys: Counter::default(),
+            volatile: Counter::default(),
+        }
+    }
+
+    /// Number of keys, expired ones that nobody has met yet included.
+    pub fn len(&self) -> usize {
+        self.keys.sum().max(0) as usize
+    }
+
+    /// Whether there are no keys.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Number of keys with an expiry.
+    pub fn volatile_len(&self) -> usize {
+        self.volatile.sum().max(0) as usize
+    }
+
+    /// Number of stripes.
+    pub fn stripe_count(&self) -> usize {
+        self.stripes.len()
+    }
+
+    /// The stripe that holds keys of this hash.
+    #[inline]
+    pub fn stripe_of(&self, hash: u64) -> usize {
+        if self.bits == 0 { 0 } else { (hash >> (64 - self.bits)) as usize }
+    }
+
+    /// Brings the head of the hash's stripe near.
+    #[inline]
+    pub fn prefetch_stripe(&self, hash: u64) {
+        prefetch((&raw const self.stripes[self.stripe_of(hash)]).cast());
+    }
+
+    /// Brings the bucket of the hash near, if its stripe can be looked at without waiting.
+    #[inline]
+    pub fn prefetch_bucket(&self, hash: u64) {
+        self.hint(hash, |inner| inner.table.prefetch(hash));
+    }
+
+    /// Brings the entry of the hash near, if its stripe can be looked at without waiting.
+    #[inline]
+    pub fn prefetch_entry(&self, hash: u64) {
+        self.hint(hash, |inner| {
+            if let Some(entry) = inner.table.candidate(hash) {
+                prefetch(entry);
+            }
+        });
+    }
+
+    #[inline]
+    #[allow(unsafe_code)]
+    fn hint(&self, hash: u64, look: impl FnOnce(&Inner)) {
+        let stripe = &self.stripes[self.stripe_of(hash)];
+        if stripe.try_lock_shared() {
+            // SAFETY: the lock is held shared; `look` cannot keep the reference.
+            unsafe {
+                look(stripe.inner());
+                stripe.unlock(crate::stripe::Mode::Shared);
+            }
+        }
+    }
+
+    #[inline]
+    pub(crate) fn stripe(&self, index: usize) -> &Stripe {
+        &self.stripes[index]
+    }
+
+    pub(crate) fn bits(&self) -> u8 {
+        self.bits
+    }
+
+    /// The first occupied stripe at or after `from`.
+    pub(crate) fn next_occupied(&self, from: usize) -> Option<usize> {
+        let mut word = from / 64;
+        let mut bits = self.occupied.get(word)?.load(Relaxed) & (u64::MAX << (from % 64));
+        loop {
+            if bits != 0 {
+                return Some(word * 64 + bits.trailing_zeros() as usize);
+            }
+            word += 1;
+            bits = self.occupied.get(word)?.load(Relaxed);
+        }
+    }
+
+    /// The first stripe at or after `from` in which a key may have expired at `now_ms`.
+    pub(crate) fn next_due(&self, from: usize, now_ms: i64) -> Option<usize> {
+        self.due.get(from..)?.iter().position(|due| due.load(Relaxed) <= now_ms).map(|at| from + at)
+    }
+
+    /// Books an entry that has come into the stripe, which the caller holds exclusively.
+    pub(crate) fn entry_came(&self, stripe: usize, inner: &mut Inner, expiry: Option<i64>) {
+        self.keys.add(1);
+        if inner.table.len() == 1 {
+            self.occupied[stripe / 64].fetch_or(1 << (stripe % 64), Relaxed);
+        }
+        if let Some(expiry) = expiry {
+            self.expiry_came(stripe, inner, expiry);
+        }
+    }
+
+    /// Books an entry that has left the stripe, which the caller holds exclusively.
+    pub(crate) fn entry_left(&self, stripe: usize, inner: &mut Inner, entry: &Entry) {
+        self.keys.add(-1);
+        if inner.table.is_empty() {
+            self.occupied[stripe / 64].fetch_and(!(1 << (stripe % 64)), Relaxed);
+        }
+        if entry.expiry().is_some() {
+            self.expiry_left(stripe, inner);
+        }
+    }
+
+    /// Books a new or changed expiry; `expiry_left` comes first where there was one before.
+    pub(crate) fn expiry_came(&self, stripe: usize, inner: &mut Inner, expiry: i64) {
+        inner.volatile += 1;
+        self.volatile.add(1);
+        // A plain minimum is enough: the bound is written under the stripe's exclusive lock only.
+        if expiry < self.due[stripe].load(Relaxed) {
+            self.due[stripe].store(expiry, Relaxed);
+        }
+    }
+
+    pub(crate) fn expiry_left(&self, stripe: usize, inner: &mut Inner) {
+        inner.volatile -= 1;
+        self.volatile.add(-1);
+        if inner.volatile == 0 {
+            self.due[stripe].store(NEVER, Relaxed);
+        }
+    }
+
+    pub(crate) fn set_due(&self, stripe: usize, due: Option<i64>) {
+        self.due[stripe].store(due.unwrap_or(NEVER), Relaxed);
+    }
+}

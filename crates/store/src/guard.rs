@@ -1,0 +1,265 @@
+//! The stripes that one command (or one MULTI/EXEC) needs, locked together; entries are reached through this alone.
+//!
+//! A [`Plan`] collects the stripes; [`crate::keyspace::Keyspace::lock`] takes them ascending by (database, stripe),
+//! each once, which is what makes deadlock between guards impossible. Nothing is ever added to a guard.
+
+#![allow(unsafe_code)]
+
+use std::marker::PhantomData;
+use std::ops::Deref;
+
+use smallvec::SmallVec;
+
+use crate::database::Database;
+use crate::entry::{Boxed, Entry};
+use crate::hash::hash_bytes;
+use crate::stripe::{Inner, Mode};
+
+/// A key with its hash.
+#[derive(Clone, Copy, Debug)]
+pub struct Key<'a> {
+    /// The key's bytes.
+    pub bytes: &'a [u8],
+    /// Their [`hash_bytes`].
+    pub hash: u64,
+}
+
+impl<'a> Key<'a> {
+    /// Hashes the bytes.
+    #[inline]
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, hash: hash_bytes(bytes) }
+    }
+}
+
+/// Which stripes to lock; filled by key, in any order and with doubles.
+#[derive(Default)]
+pub struct Plan {
+    pub(crate) wants: SmallVec<[Want; 4]>,
+}
+
+/// One wish of a plan. The order of the fields is the lock order.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Want {
+    pub(crate) db: u32,
+    /// The whole hash: it sorts as its stripe does, and needs no database to look at.
+    pub(crate) hash: u64,
+    pub(crate) mode: Mode,
+}
+
+impl Plan {
+    /// Adds a key's stripe.
+    #[inline]
+    pub fn add(&mut self, db: u32, hash: u64, mode: Mode) {
+        self.wants.push(Want { db, hash, mode });
+    }
+
+    /// Whether the plan locks nothing.
+    pub fn is_empty(&self) -> bool {
+        self.wants.is_empty()
+    }
+
+    /// Forgets all wishes.
+    pub fn clear(&mut self) {
+        self.wants.clear();
+    }
+}
+
+pub(crate) struct Held<'s> {
+    pub(crate) db: u32,
+    pub(crate) stripe: u32,
+    pub(crate) mode: Mode,
+    pub(crate) database: &'s Database,
+}
+
+/// Locked stripes; see the file's head.
+pub struct Guard<'s> {
+    pub(crate) held: SmallVec<[Held<'s>; 2]>,
+    /// The epoch that changes are stamped with.
+    pub(crate) epoch: u16,
+    /// A guard is released by the thread that took it.
+    pub(crate) not_send: PhantomData<*mut ()>,
+}
+
+impl Guard<'_> {
+    /// The entry of a key; expired ones are returned as well. The key's stripe must be held, in either mode.
+    #[inline]
+    pub fn get(&self, db: u32, key: Key<'_>) -> Option<&Entry> {
+        let held = self.find(db, key.hash)?;
+        // SAFETY: the stripe is held as long as the guard lives, and changes need `&mut self`.
+        let inner = unsafe { held.database.stripe(held.stripe as usize).inner() };
+        inner.table.find(key.hash, |entry| entry.key() == key.bytes)
+    }
+
+    /// The entry of a key, to be changed; its stripe must be held exclusively.
+    #[inline]
+    pub fn get_mut(&mut self, db: u32, key: Key<'_>) -> Option<EntryMut<'_>> {
+        let epoch = self.epoch;
+        let (database, stripe, inner) = self.exclusive(db, key.hash);
+        let Inner { table, volatile: _ } = inner;
+        let entry: *mut Entry = table.find_mut(key.hash, |entry| entry.key() == key.bytes)?;
+        // SAFETY: the entry lies in the table and stays there while the `EntryMut` lives; of `inner`, that one touches
+        // nothing but this entry and the count of volatile entries.
+        Some(unsafe { EntryMut::new(&mut *entry, database, stripe, inner, epoch) })
+    }
+
+    /// The entry of a key, to be changed, unless it has expired at `now_ms`: then it is taken out. The key's stripe must
+    /// be held exclusively.
+    #[inline]
+    pub fn live_mut(&mut self, db: u32, key: Key<'_>, now_ms: i64) -> Live<'_> {
+        // The borrow checker cannot see that the entry is let go of before the removal.
+        let guard: *mut Self = self;
+        // SAFETY: `guard` comes from `&mut self`; the two uses never live at the same time.
+        unsafe {
+            match (*guard).get_mut(db, key) {
+                None => Live::Missing,
+                Some(entry) if entry.is_expired(now_ms) => {
+                    Live::Expired((*guard).remove(db, key).expect("found just now, under the same lock"))
+                }
+                Some(entry) => Live::Present(entry),
+            }
+        }
+    }
+
+    /// Inserts an entry whose key is known to be absent; its stripe must be held exclusively.
+    pub fn insert(&mut self, db: u32, hash: u64, mut entry: Entry) {
+        entry.set_epoch(self.epoch);
+        let expiry = entry.expiry();
+        let (database, stripe, inner) = self.exclusive(db, hash);
+        inner.table.insert_unique(hash, entry, |entry| hash_bytes(entry.key()));
+        database.entry_came(stripe, inner, expiry);
+    }
+
+    /// Takes an entry out; its stripe must be held exclusively.
+    pub fn remove(&mut self, db: u32, key: Key<'_>) -> Option<Entry> {
+        let (database, stripe, inner) = self.exclusive(db, key.hash);
+        let rehash = |entry: &Entry| hash_bytes(entry.key());
+        let entry = inner.table.remove(key.hash, |entry| entry.key() == key.bytes, rehash)?;
+        database.entry_left(stripe, inner, &entry);
+        Some(entry)
+    }
+
+    /// Whether the key's stripe is held at all. A database that does not exist yet has no stripes to hold.
+    pub fn holds(&self, db: u32, hash: u64) -> bool {
+        self.find(db, hash).is_some()
+    }
+
+    #[inline]
+    fn find(&self, db: u32, hash: u64) -> Option<&Held<'_>> {
+        self.held.iter().find(|held| held.db == db && held.database.stripe_of(hash) == held.stripe as usize)
+    }
+
+    /// # Panics
+    /// When the stripe is not held exclusively: a handler has reached for a key that its plan does not name.
+    #[inline]
+    fn exclusive(&mut self, db: u32, hash: u64) -> (&Database, usize, &mut Inner) {
+        let held = self.find(db, hash).expect("the key's stripe is in the plan");
+        assert!(held.mode == Mode::Exclusive, "the key's stripe is planned for reading only");
+        // SAFETY: held exclusively as long as the guard lives; `&mut self` keeps other references away.
+        let inner = unsafe { held.database.stripe(held.stripe as usize).inner_mut() };
+        (held.database, held.stripe as usize, inner)
+    }
+}
+
+impl Drop for Guard<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        for held in &self.held {
+            // SAFETY: the guard took this lock in this mode and gives out no references that outlive it.
+            unsafe { held.database.stripe(held.stripe as usize).unlock(held.mode) };
+        }
+    }
+}
+
+/// What [`Guard::live_mut`] found.
+pub enum Live<'g> {
+    /// No such key.
+    Missing,
+    /// The key had expired; it is gone from the table, and its effect is to be propagated.
+    Expired(Entry),
+    /// The entry.
+    Present(EntryMut<'g>),
+}
+
+/// An entry that may be changed. What happens to its expiry is booked in its stripe.
+pub struct EntryMut<'g> {
+    entry: &'g mut Entry,
+    database: &'g Database,
+    stripe: usize,
+    inner: *mut Inner,
+}
+
+impl<'g> EntryMut<'g> {
+    /// # Safety
+    /// `inner` belongs to the stripe, which is held exclusively for `'g`; nobody else uses its count of volatile entries
+    /// meanwhile, nor the entry.
+    unsafe fn new(entry: &'g mut Entry, database: &'g Database, stripe: usize, inner: *mut Inner, epoch: u16) -> Self {
+        entry.set_epoch(epoch);
+        Self { entry, database, stripe, inner }
+    }
+
+    /// See [`Entry::set_expiry`].
+    pub fn set_expiry(&mut self, expiry: Option<i64>) {
+        let before = self.entry.expiry();
+        self.entry.set_expiry(expiry);
+        self.book(before);
+    }
+
+    /// See [`Entry::set_string`].
+    pub fn set_string(&mut self, value: &[u8], expiry: Option<i64>) {
+        let before = self.entry.expiry();
+        self.entry.set_string(value, expiry);
+        self.book(before);
+    }
+
+    /// See [`Entry::set_int`].
+    pub fn set_int(&mut self, value: i64) {
+        self.entry.set_int(value);
+    }
+
+    /// See [`Entry::string_mut`].
+    pub fn string_mut(&mut self, len: usize) -> Option<&mut [u8]> {
+        self.entry.string_mut(len)
+    }
+
+    /// See [`Entry::get_mut`].
+    pub fn get_mut<T: Boxed>(&mut self) -> Option<&mut T> {
+        self.entry.get_mut()
+    }
+
+    /// See [`Entry::get_mut`]; keeps the entry reachable for as long as the guard is borrowed.
+    pub fn into_mut<T: Boxed>(self) -> Option<&'g mut T> {
+        self.entry.get_mut()
+    }
+
+    /// See [`Entry::replace_with`].
+    pub fn replace_with(&mut self, new: Entry) -> Entry {
+        let before = self.entry.expiry();
+        let old = self.entry.replace_with(new);
+        self.book(before);
+        old
+    }
+
+    fn book(&mut self, before: Option<i64>) {
+        let after = self.entry.expiry();
+        if before == after {
+            return;
+        }
+        // SAFETY: promised to `new`.
+        let inner = unsafe { &mut *self.inner };
+        if before.is_some() {
+            self.database.expiry_left(self.stripe, inner);
+        }
+        if let Some(after) = after {
+            self.database.expiry_came(self.stripe, inner, after);
+        }
+    }
+}
+
+impl Deref for EntryMut<'_> {
+    type Target = Entry;
+
+    fn deref(&self) -> &Entry {
+        self.entry
+    }
+}

@@ -1,0 +1,113 @@
+//! One stripe: a lock and the table of the entries that hash to it.
+//!
+//! **The lock** is `parking_lot`'s raw reader-writer lock. It is fair by task: a reader waits while a writer is waiting,
+//! so readers of a hot key cannot starve its writer. DashMap's lock, the first choice, lets readers pass a waiting
+//! writer; `benches/benches/stripe_lock.rs` shows both.
+//!
+//! **Invariant.** `inner` is read while the lock is held shared or exclusively, and changed while it is held
+//! exclusively. Only [`crate::guard::Guard`] and the walks of [`crate::keyspace`] lock stripes, in ascending order of
+//! (database, stripe); a walk holds one at a time.
+
+#![allow(unsafe_code)]
+
+use std::cell::UnsafeCell;
+
+use lock_api::RawRwLock as _;
+use parking_lot::RawRwLock;
+
+use crate::entry::Entry;
+use crate::table::Table;
+
+/// How a stripe is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mode {
+    /// For reading, with others.
+    Shared,
+    /// For changing, alone.
+    Exclusive,
+}
+
+/// See the file's head.
+#[repr(align(64))]
+pub(crate) struct Stripe {
+    lock: RawRwLock,
+    inner: UnsafeCell<Inner>,
+}
+
+/// What the lock of a stripe protects.
+pub(crate) struct Inner {
+    pub(crate) table: Table<Entry>,
+    /// How many entries have an expiry.
+    pub(crate) volatile: u32,
+}
+
+// SAFETY: the lock orders all access to `inner`, and entries may be used and dropped by any thread.
+unsafe impl Sync for Stripe {}
+
+impl Stripe {
+    pub(crate) const fn new(shift: u8) -> Self {
+        Self { lock: RawRwLock::INIT, inner: UnsafeCell::new(Inner { table: Table::new(shift), volatile: 0 }) }
+    }
+
+    #[inline]
+    pub(crate) fn lock(&self, mode: Mode) {
+        match mode {
+            Mode::Shared => self.lock.lock_shared(),
+            Mode::Exclusive => self.lock.lock_exclusive(),
+        }
+    }
+
+    pub(crate) fn try_lock_shared(&self) -> bool {
+        self.lock.try_lock_shared()
+    }
+
+    /// # Safety
+    /// The calling thread holds this lock in this mode, and uses no reference to `inner` afterwards.
+    #[inline]
+    pub(crate) unsafe fn unlock(&self, mode: Mode) {
+        // SAFETY: by the caller's promise.
+        unsafe {
+            match mode {
+                Mode::Shared => self.lock.unlock_shared(),
+                Mode::Exclusive => self.lock.unlock_exclusive(),
+            }
+        }
+    }
+
+    /// # Safety
+    /// The calling thread holds the lock in either mode for as long as the reference lives.
+    #[inline]
+    pub(crate) unsafe fn inner(&self) -> &Inner {
+        // SAFETY: by the caller's promise nobody changes it meanwhile.
+        unsafe { &*self.inner.get() }
+    }
+
+    /// # Safety
+    /// The calling thread holds the lock exclusively, and has no other reference to `inner`, for as long as this lives.
+    #[inline]
+    #[allow(clippy::mut_from_ref)]
+    pub(crate) unsafe fn inner_mut(&self) -> &mut Inner {
+        // SAFETY: by the caller's promise nobody else reads or changes it meanwhile.
+        unsafe { &mut *self.inner.get() }
+    }
+
+    /// Runs `f` with the stripe held shared.
+    pub(crate) fn read<R>(&self, f: impl FnOnce(&Inner) -> R) -> R {
+        self.lock(Mode::Shared);
+        // SAFETY: the lock is held; `f` cannot keep the reference.
+        let result = f(unsafe { self.inner() });
+        // SAFETY: locked above.
+        unsafe { self.unlock(Mode::Shared) };
+        result
+    }
+
+    /// Runs `f` with the stripe held exclusively.
+    pub(crate) fn write<R>(&self, f: impl FnOnce(&mut Inner) -> R) -> R {
+        self.lock(Mode::Exclusive);
+        // SAFETY: the lock is held exclusively; `f` cannot keep the reference.
+        let result = f(unsafe { self.inner_mut() });
+        // SAFETY: locked above.
+        unsafe { self.unlock(Mode::Exclusive) };
+        result
+    }
+}

@@ -1,0 +1,324 @@
+//! One link of a quicklist, and how large it may grow.
+
+use std::mem::size_of;
+
+use crate::value::listpack::{self, Item, Listpack};
+
+/// What `list-max-listpack-size` allows one node, or a whole list in its small form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NodeLimit {
+    /// So many elements, within [`BYTES_WHEN_COUNTING`].
+    Elements(usize),
+    /// So many bytes of listpack.
+    Bytes(usize),
+}
+
+/// What keeps nodes counted in elements from growing without bound.
+const BYTES_WHEN_COUNTING: usize = 8192;
+/// What Redis allows for the head and backlen of an element not yet encoded.
+const ENTRY_OVERHEAD: usize = 8;
+/// Header and end mark, which two listpacks have twice and their union once.
+const LISTPACK_OVERHEAD: usize = 7;
+
+impl NodeLimit {
+    pub(super) fn new(list_max_listpack_size: i64) -> Self {
+        match usize::try_from(list_max_listpack_size) {
+            Ok(elements) => Self::Elements(elements.max(1)),
+            Err(_) => Self::Bytes(4096 << (list_max_listpack_size.max(-5).unsigned_abs() - 1)),
+        }
+    }
+
+    /// Whether a listpack of this size is too large.
+    pub(super) fn exceeded(self, bytes: usize, elements: usize) -> bool {
+        match self {
+            Self::Elements(max) => bytes > BYTES_WHEN_COUNTING || elements > max,
+            Self::Bytes(max) => bytes > max,
+        }
+    }
+
+    /// Whether a listpack of this size is so far below the limit that a shrinking list may become small again.
+    pub(super) fn half_kept(self, bytes: usize, elements: usize) -> bool {
+        match self {
+            Self::Elements(max) => elements <= max / 2,
+            Self::Bytes(max) => bytes <= max / 2,
+        }
+    }
+
+    /// Whether a listpack of this size may be a whole list in its small form. Unlike [`NodeLimit::exceeded`] Redis does
+    /// not look at the bytes here when elements are counted.
+    pub(super) fn kept(self, bytes: usize, elements: usize) -> bool {
+        match self {
+            Self::Elements(max) => elements <= max,
+            Self::Bytes(max) => bytes <= max,
+        }
+    }
+
+    /// Whether an element of `len` bytes gets a node of its own, outside any listpack.
+    pub(super) fn is_large(self, len: usize) -> bool {
+        match self {
+            Self::Elements(_) => len > BYTES_WHEN_COUNTING,
+            Self::Bytes(max) => len > max,
+        }
+    }
+}
+
+/// One node: never empty while it stands in a chain.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Node {
+    /// Number of elements, kept beside the body so that finding an index need not touch it.
+    count: u32,
+    body: Body,
+}
+
+/// What a node holds.
+#[derive(Clone, PartialEq, Eq)]
+enum Body {
+    Packed(Listpack),
+    /// One element too large for a listpack.
+    Plain(Box<[u8]>),
+}
+
+/// What a node holds, as a dump writes it.
+#[derive(Clone, Copy, Debug)]
+pub enum NodeRef<'a> {
+    /// A listpack of elements.
+    Packed(&'a Listpack),
+    /// One element by itself, too large for a listpack.
+    Plain(&'a [u8]),
+}
+
+impl Node {
+    pub(super) fn packed(listpack: Listpack) -> Self {
+        Self { count: u32::try_from(listpack.len()).expect("below 2^30 bytes"), body: Body::Packed(listpack) }
+    }
+
+    pub(super) fn plain(element: Box<[u8]>) -> Self {
+        Self { count: 1, body: Body::Plain(element) }
+    }
+
+    /// A node of one element.
+    pub(super) fn of_one(item: Item<'_>, limit: NodeLimit) -> Self {
+        match item {
+            Item::Bytes(bytes) if limit.is_large(bytes.len()) => Self::plain(bytes.into()),
+            item => {
+                let mut listpack = Listpack::new();
+                listpack.push_back_item(item);
+                Self { count: 1, body: Body::Packed(listpack) }
+            }
+        }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.count as usize
+    }
+
+    pub(super) fn view(&self) -> NodeRef<'_> {
+        match &self.body {
+            Body::Packed(listpack) => NodeRef::Packed(listpack),
+            Body::Plain(element) => NodeRef::Plain(element),
+        }
+    }
+
+    pub(super) fn is_plain(&self) -> bool {
+        matches!(self.body, Body::Plain(_))
+    }
+
+    /// The listpack; `None` for a plain node.
+    pub(super) fn listpack(&self) -> Option<&Listpack> {
+        match &self.body {
+            Body::Packed(listpack) => Some(listpack),
+            Body::Plain(_) => None,
+        }
+    }
+
+    pub(super) fn into_listpack(self) -> Option<Listpack> {
+        match self.body {
+            Body::Packed(listpack) => Some(listpack),
+            Body::Plain(_) => None,
+        }
+    }
+
+    /// The single element of a plain node.
+    pub(super) fn into_plain(self) -> Option<Box<[u8]>> {
+        match self.body {
+            Body::Packed(_) => None,
+            Body::Plain(element) => Some(element),
+        }
+    }
+
+    /// The element at `index`.
+    pub(super) fn get(&self, index: usize) -> Option<Item<'_>> {
+        match &self.body {
+            Body::Packed(listpack) => listpack.get(index as isize),
+            Body::Plain(element) => (index == 0).then_some(Item::Bytes(element)),
+        }
+    }
+
+    /// Whether `item` may be added to the listpack of this node.
+    pub(super) fn allows(&self, item: Item<'_>, limit: NodeLimit) -> bool {
+        let len = item.len();
+        self.listpack().is_some_and(|listpack| {
+            !limit.is_large(len) && !limit.exceeded(listpack.bytes_len() + len + ENTRY_OVERHEAD, self.count() + 1)
+        })
+    }
+
+    /// Whether the listpacks of two nodes may become one.
+    pub(super) fn allows_merge(&self, other: &Self, limit: NodeLimit) -> bool {
+        let (Some(own), Some(others)) = (self.listpack(), other.listpack()) else { return false };
+        let bytes = own.bytes_len() + others.bytes_len() - LISTPACK_OVERHEAD;
+        !limit.exceeded(bytes, self.count() + other.count())
+    }
+
+    /// Adds an element that [`Node::allows`] before the one at `index`, or at the end.
+    pub(super) fn insert(&mut self, index: usize, item: Item<'_>) {
+        let listpack = self.listpack_mut();
+        match listpack.seek(index as isize) {
+            Some(position) => {
+                listpack.insert_item_before(position, item);
+            }
+            None => listpack.push_back_item(item),
+        }
+        self.count += 1;
+    }
+
+    /// Puts `item` in the place of the element at `index` of a packed node.
+    pub(super) fn replace(&mut self, index: usize, item: Item<'_>) {
+        let listpack = self.listpack_mut();
+        let position = listpack.seek(index as isize).expect("the index is within the node");
+        listpack.replace_item(position, item);
+    }
+
+    /// Removes `count` elements from `index` on. A node that loses all is for the caller to take away.
+    pub(super) fn remove(&mut self, index: usize, count: usize) {
+        if let Body::Packed(listpack) = &mut self.body {
+            listpack.remove_range(index as isize, count);
+        }
+        self.count -= count as u32;
+    }
+
+    /// Removes up to `max` elements equal to `element`, from the tail if `backward`, and tells how many.
+    pub(super) fn remove_equal(&mut self, element: &[u8], max: usize, backward: bool) -> usize {
+        let removed = match &mut self.body {
+            Body::Packed(listpack) => remove_equal(listpack, element, max, backward),
+            Body::Plain(own) => usize::from(max > 0 && **own == *element),
+        };
+        self.count -= removed as u32;
+        removed
+    }
+
+    /// Cuts a packed node before `index`; the result has the elements from there on.
+    pub(super) fn split_off(&mut self, index: usize) -> Self {
+        let listpack = self.listpack_mut();
+        let position = listpack.seek(index as isize).expect("the index is within the node");
+        let tail = listpack.split_off(position);
+        let moved = self.count - index as u32;
+        self.count -= moved;
+        Self { count: moved, body: Body::Packed(tail) }
+    }
+
+    /// Takes the elements of `other`, also packed, to its end.
+    pub(super) fn append(&mut self, other: &Self) {
+        let others = other.listpack().expect("only packed nodes merge");
+        self.listpack_mut().append(others);
+        self.count += other.count;
+    }
+
+    pub(super) fn iter(&self) -> NodeIter<'_> {
+        match &self.body {
+            Body::Packed(listpack) => NodeIter::Packed(listpack.iter()),
+            Body::Plain(element) => NodeIter::Plain(Some(element)),
+        }
+    }
+
+    /// The elements from `index` on.
+    pub(super) fn iter_from(&self, index: usize) -> NodeIter<'_> {
+        match &self.body {
+            Body::Packed(listpack) => NodeIter::packed_from(listpack, index),
+            Body::Plain(element) => NodeIter::Plain(Some(element)),
+        }
+    }
+
+    /// The elements up to the one at `index`.
+    pub(super) fn iter_through(&self, index: usize) -> NodeIter<'_> {
+        match &self.body {
+            Body::Packed(listpack) => NodeIter::packed_through(listpack, index),
+            Body::Plain(element) => NodeIter::Plain(Some(element)),
+        }
+    }
+
+    /// Allocated bytes, without the node's own place in the chain.
+    pub(super) fn memory_bytes(&self) -> usize {
+        match &self.body {
+            Body::Packed(listpack) => listpack.memory_bytes(),
+            Body::Plain(element) => element.len() * size_of::<u8>(),
+        }
+    }
+
+    fn listpack_mut(&mut self) -> &mut Listpack {
+        match &mut self.body {
+            Body::Packed(listpack) => listpack,
+            Body::Plain(_) => unreachable!("callers ask only packed nodes"),
+        }
+    }
+}
+
+/// Removes up to `max` entries equal to `element`, from the end if `backward`, and tells how many.
+pub(super) fn remove_equal(listpack: &mut Listpack, element: &[u8], max: usize, backward: bool) -> usize {
+    let mut removed = 0;
+    let mut next = if backward { listpack.last() } else { listpack.find(element, 0) };
+    while let Some(position) = next
+        && removed < max
+    {
+        let matches = listpack.at(position).eq_bytes(element);
+        next = match (backward, matches) {
+            (true, true) => {
+                let before = listpack.prev(position);
+                listpack.remove(position);
+                before
+            }
+            (true, false) => listpack.prev(position),
+            (false, _) => listpack.remove(position).and_then(|after| listpack.find_from(after, element, 0)),
+        };
+        removed += usize::from(matches);
+    }
+    removed
+}
+
+/// The elements of one node, from either end.
+#[derive(Clone, Debug)]
+pub(super) enum NodeIter<'a> {
+    Packed(listpack::Iter<'a>),
+    Plain(Option<&'a [u8]>),
+}
+
+impl<'a> NodeIter<'a> {
+    /// The entries of `listpack` from `index` on; none if it is out of range.
+    pub(super) fn packed_from(listpack: &'a Listpack, index: usize) -> Self {
+        listpack.seek(index as isize).map_or(Self::Plain(None), |from| Self::Packed(listpack.iter_from(from)))
+    }
+
+    /// The entries of `listpack` up to `index`; none if it is out of range.
+    pub(super) fn packed_through(listpack: &'a Listpack, index: usize) -> Self {
+        listpack.seek(index as isize).map_or(Self::Plain(None), |last| Self::Packed(listpack.iter_through(last)))
+    }
+}
+
+impl<'a> Iterator for NodeIter<'a> {
+    type Item = Item<'a>;
+
+    fn next(&mut self) -> Option<Item<'a>> {
+        match self {
+            Self::Packed(iter) => iter.next().map(|(_, item)| item),
+            Self::Plain(element) => element.take().map(Item::Bytes),
+        }
+    }
+}
+
+impl DoubleEndedIterator for NodeIter<'_> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::Packed(iter) => iter.next_back().map(|(_, item)| item),
+            Self::Plain(element) => element.take().map(Item::Bytes),
+        }
+    }
+}

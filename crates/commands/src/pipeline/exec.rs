@@ -95,7 +95,7 @@ fn one_by_one(env: &mut Env, section: &Section<'_>, session: &mut Session, queue
 }
 
 /// One command needs no wrapping; several are wrapped so that they are applied together.
-fn append(env: &Env, mut record: Vec<(u32, OwnedArgs)>) {
+pub(super) fn append(env: &Env, mut record: Vec<(u32, OwnedArgs)>) {
     if record.len() > 1 {
         let db = record[0].0;
         record.insert(0, (db, ["MULTI"].into_iter().collect()));

@@ -5,7 +5,10 @@
 
 use smallvec::SmallVec;
 use store::entry::{Boxed, Entry};
+use store::gate::Section;
 use store::guard::{EntryMut, Guard, Key, Live};
+use store::keyspace::Keyspace;
+use store::stripe::Mode;
 use store::value::Str;
 
 use crate::effect::{Change, Class};
@@ -88,13 +91,7 @@ impl<'g> Keys<'g> {
             None => {
                 self.notes.misses += 1;
                 if self.observed {
-                    self.notes.rest().changes.push(Change {
-                        db: self.db,
-                        key: key.into(),
-                        class: Class::KEY_MISS,
-                        event: "keymiss",
-                        modified: false,
-                    });
+                    self.notes.rest().changes.push(keymiss(self.db, key));
                 }
             }
         }
@@ -135,6 +132,43 @@ impl<'g> Keys<'g> {
 
     pub(crate) fn has_expired(guard: &Guard<'_>, db: u32, key: &[u8], now_ms: i64) -> bool {
         guard.get(db, Key::new(key)).is_some_and(|entry| entry.is_expired(now_ms))
+    }
+
+    /// Shows a key of the selected database that the plan does not name, because only data names it; counts as an access.
+    /// Its guard is taken for this look alone. That is no danger to the lock order while the section is exclusive: others
+    /// that hold a stripe then (walkers) hold one at a time and wait for none.
+    ///
+    /// # Panics
+    /// When the section is not exclusive.
+    pub fn read_unplanned<R>(
+        &mut self,
+        keyspace: &Keyspace,
+        section: &Section<'_>,
+        key: &[u8],
+        show: impl FnOnce(Option<&Entry>) -> R,
+    ) -> R {
+        assert!(section.is_exclusive(), "keys beyond the plan are looked at under the exclusive gate only");
+        let hash = Key::new(key).hash;
+        if self.guard.holds(self.db, hash) {
+            return show(self.read(key));
+        }
+        let guard = keyspace.lock_one(section, self.db, hash, Mode::Shared);
+        let entry = live(&guard, self.db, Key { bytes: key, hash }, self.now_ms, &mut self.notes);
+        match entry {
+            Some(entry) => {
+                self.notes.hits += 1;
+                if let Some(access) = self.access {
+                    entry.set_access(access.lru_clock);
+                }
+            }
+            None => {
+                self.notes.misses += 1;
+                if self.observed {
+                    self.notes.rest().changes.push(keymiss(self.db, key));
+                }
+            }
+        }
+        show(entry)
     }
 
     /// A string for reading.
@@ -305,6 +339,11 @@ impl<'g> Keys<'g> {
             self.notes.rest().changes.push(Change { db, key: key.into(), class, event, modified });
         }
     }
+}
+
+/// The event of a read that finds nothing.
+fn keymiss(db: u32, key: &[u8]) -> Change {
+    Change { db, key: key.into(), class: Class::KEY_MISS, event: "keymiss", modified: false }
 }
 
 #[inline]

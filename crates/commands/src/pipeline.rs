@@ -102,7 +102,7 @@ pub fn execute(
             return after(session, out, before);
         }
     }
-    if plan::wants_to_be_alone(command, session) {
+    if plan::wants_to_be_alone(command, args, session) {
         gate.end();
         let keyspace = env.keyspace;
         let section = keyspace.gate().enter_alone();
@@ -140,7 +140,7 @@ fn in_section(
     if env.host.log_is_on() {
         let mut record = Vec::new();
         done.record(db, args, &mut record);
-        env.host.append(&record);
+        exec::append(env, record);
     }
     tell(env, &done.notes);
     drop(keys);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use store::entry::SHARED_MIN;
 use store::value::Str;
+use store::value::listpack::Item;
 
 use crate::error::Error;
 use crate::number;
@@ -128,6 +129,15 @@ impl Reply {
             Str::Int(int) => self.bulk_int(int),
             Str::Bytes(bytes) => self.bulk(bytes),
             Str::Shared(payload) => self.bulk_shared(payload),
+        }
+    }
+
+    /// An element of a packed value.
+    #[inline]
+    pub fn item(&mut self, item: Item<'_>) {
+        match item {
+            Item::Int(int) => self.bulk_int(int),
+            Item::Bytes(bytes) => self.bulk(bytes),
         }
     }
 

@@ -102,7 +102,7 @@ pub fn execute(
             return after(session, out, before);
         }
     }
-    if plan::wants_to_be_alone(command, session) {
+    if plan::wants_to_be_alone(command, args, session) {
         gate.end();
         let keyspace = env.keyspace;
         let section = keyspace.gate().enter_alone();
@@ -140,7 +140,7 @@ fn in_section(
     if env.host.log_is_on() {
         let mut record = Vec::new();
         done.record(db, args, &mut record);
-        env.host.append(&record);
+        exec::append(env, record);
     }
     tell(env, &done.notes);
     drop(keys);
@@ -170,7 +170,8 @@ struct Done {
 impl Done {
     /// The command's part of the log: first the keys that it found expired, then its effect.
     fn record(&self, db: u32, args: Args<'_>, record: &mut Vec<(u32, OwnedArgs)>) {
-        record.extend(self.notes.expired.iter().map(|(db, key)| (*db, removal(key))));
+        let expired = self.notes.rest.iter().flat_map(|rest| &rest.expired);
+        record.extend(expired.map(|(db, key)| (*db, removal(key))));
         match &self.effect {
             Effect::None => {}
             Effect::AsIs => record.push((db, OwnedArgs::copy(args))),
@@ -181,10 +182,10 @@ impl Done {
 
 /// Runs one command and counts it; its guard stays.
 fn run(call: &mut Call<'_>, command: Command) -> Done {
-    let started = call.env.host.ticks_ns();
     let before = call.out.mark();
     let result = (command.spec.handler)(call);
     let notes = std::mem::take(&mut call.keys.notes);
+    let lap_ns = call.env.lap_ns();
     let env = &*call.env;
     let stats = &env.stats.commands[command.index as usize];
     let effect = result.unwrap_or_else(|error| {
@@ -195,21 +196,22 @@ fn run(call: &mut Call<'_>, command: Command) -> Done {
         Effect::None
     });
     stats.calls.add(1);
-    stats.nanos.add(env.host.ticks_ns() - started);
     env.stats.processed.add(1);
     env.stats.hits.add(notes.hits);
     env.stats.misses.add(notes.misses);
     env.stats.dirty.add(notes.dirty);
     call.session.client.commands.add(1);
+    stats.nanos.add(lap_ns);
     Done { effect, notes }
 }
 
 /// Lets others know of changes, while the guard is held.
 fn tell(env: &Env, notes: &Notes) {
-    for (db, key) in &notes.expired {
+    let Some(rest) = &notes.rest else { return };
+    for (db, key) in &rest.expired {
         expired(env, *db, key);
     }
-    for change in &notes.changes {
+    for change in &rest.changes {
         env.host.key_changed(change);
     }
 }
@@ -218,10 +220,11 @@ fn tell(env: &Env, notes: &Notes) {
 /// go into the log at once, or into `record` if there is one: that of a transaction in which SWAPDB may have given the
 /// databases other numbers.
 fn settle(env: &mut Env, section: &Section<'_>, notes: Notes, mut record: Option<&mut Vec<(u32, OwnedArgs)>>) {
-    if !notes.garbage.is_empty() {
-        env.host.free(notes.garbage.into_vec());
+    let Some(rest) = notes.rest else { return };
+    if !rest.garbage.is_empty() {
+        env.host.free(rest.garbage.into_vec());
     }
-    for (db, key) in notes.hidden {
+    for (db, key) in rest.hidden {
         reap(env, section, db, &key, record.as_deref_mut());
     }
 }

@@ -95,7 +95,7 @@ fn one_by_one(env: &mut Env, section: &Section<'_>, session: &mut Session, queue
 }
 
 /// One command needs no wrapping; several are wrapped so that they are applied together.
-fn append(env: &Env, mut record: Vec<(u32, OwnedArgs)>) {
+pub(super) fn append(env: &Env, mut record: Vec<(u32, OwnedArgs)>) {
     if let [(first, _), .., (last, _)] = record[..] {
         // In the databases of their neighbours, so that no SELECT is needed for them.
         record.insert(0, (first, ["MULTI"].into_iter().collect()));

@@ -345,7 +345,13 @@ impl Work {
 fn known_steps(sequence: &Sequence, reference: &Grammar, known: &BTreeSet<String>) -> (Sequence, usize) {
     let lacks = |words: &Words| {
         let name = full_name(reference, words);
-        reference.commands.contains_key(&name) && !known.contains(&name)
+        // A subcommand that nobody has still needs its container.
+        let container = reference
+            .commands
+            .range(format!("{name} ")..)
+            .next()
+            .is_some_and(|(next, _)| next.starts_with(&format!("{name} ")));
+        (container || reference.commands.contains_key(&name)) && !known.contains(&name)
     };
     let mut unsent = BTreeSet::new();
     let mut kept = Sequence { steps: Vec::new(), ..sequence.clone() };

@@ -12,6 +12,7 @@ use commands::settings::Settings;
 use commands::stats::Stats;
 use parking_lot::{Condvar, Mutex};
 use resp_parser::ProtocolError;
+use store::database::Database;
 use store::entry::Entry;
 use store::keyspace::Keyspace;
 
@@ -245,9 +246,8 @@ impl Host for Server {
 
     fn key_changed(&self, change: &Change) {
         if change.modified && self.registry.is_watched() {
-            self.registry.touch(change.db, &change.key);
+            self.registry.touch(change.db, &change.key, change.class == Class::EXPIRED);
         }
-        let _ = Class::KEYSPACE;
     }
 
     fn log_is_on(&self) -> bool {
@@ -260,8 +260,20 @@ impl Host for Server {
         drop(garbage);
     }
 
-    fn watch(&self, db: u32, key: &[u8], client: &Arc<Client>) {
-        self.registry.watch(db, key, client);
+    fn free_database(&self, database: Arc<Database>, sync: bool) {
+        if sync {
+            return drop(database);
+        }
+        // Without a thread to be had, the closure is dropped here, and the database with it.
+        let _ = std::thread::Builder::new().name("lazyfree".into()).spawn(move || drop(database));
+    }
+
+    fn watch(&self, db: u32, key: &[u8], client: &Arc<Client>, expired: bool) {
+        self.registry.watch(db, key, client, expired);
+    }
+
+    fn watched_keys(&self, db: u32) -> Vec<Box<[u8]>> {
+        self.registry.watched_keys(db)
     }
 
     fn unwatch(&self, db: u32, key: &[u8], client: &Arc<Client>) {

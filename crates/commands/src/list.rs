@@ -11,6 +11,7 @@ use crate::number;
 use crate::spec::flag::*;
 use crate::spec::{Arg, Group, KeySpec, Spec};
 
+pub(crate) mod blocking;
 mod take;
 
 use take::{Move, Pop, pushed, remove, side};

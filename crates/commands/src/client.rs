@@ -2,9 +2,11 @@
 //! worker; CLIENT LIST and its like read this record, whose parts are atomics or sit behind short locks of their own.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 use bitflags::bitflags;
+
+use crate::stats::Tally;
 
 bitflags! {
     /// What CLIENT LIST shows as letters.
@@ -93,9 +95,9 @@ pub struct Client {
     pub reply_pending: AtomicUsize,
     pub reply_list_len: AtomicUsize,
     pub reply_list_bytes: AtomicUsize,
-    pub net_in: AtomicU64,
-    pub net_out: AtomicU64,
-    pub commands: AtomicU64,
+    pub net_in: Tally,
+    pub net_out: Tally,
+    pub commands: Tally,
     /// Position in the command table of the last command; `u16::MAX` before the first.
     pub last_command: AtomicU16,
     pub authenticated: AtomicBool,

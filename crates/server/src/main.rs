@@ -67,7 +67,7 @@ fn serve(loaded: config::Loaded) -> Result<(), String> {
     let server = Arc::new(Server::new(config, log, settings, handles));
     let env = |index: usize| {
         let stats = server.workers[index].stats.clone();
-        Env::new(server.clone(), server.keyspace.clone(), server.settings.clone(), stats, Rng::new())
+        Env::new(server.clone(), server.keyspace, server.settings.clone(), stats, Rng::new())
     };
     let mut listeners = Some(listeners);
     let mut workers = Vec::new();

@@ -12,6 +12,7 @@ use commands::settings::Settings;
 use commands::stats::Stats;
 use parking_lot::{Condvar, Mutex};
 use resp_parser::ProtocolError;
+use store::database::Database;
 use store::entry::Entry;
 use store::keyspace::Keyspace;
 
@@ -38,8 +39,8 @@ pub struct Server {
     pub config: Config,
     /// The part of it that commands read.
     pub settings: Arc<Settings>,
-    /// All data.
-    pub keyspace: Arc<Keyspace>,
+    /// All data; never freed.
+    pub keyspace: &'static Keyspace,
     /// Clients and watches.
     pub registry: Registry,
     /// The workers.
@@ -69,7 +70,8 @@ pub struct Server {
 impl Server {
     /// The shared part of a server whose workers are about to start.
     pub fn new(config: Config, log: Log, settings: Arc<Settings>, workers: Vec<WorkerHandle>) -> Self {
-        let keyspace = Arc::new(Keyspace::new(config.get(keys::DATABASES), config.get(keys::KEYSPACE_STRIPES)));
+        let keyspace = Keyspace::new(config.get(keys::DATABASES), config.get(keys::KEYSPACE_STRIPES));
+        let keyspace = Box::leak(Box::new(keyspace));
         Self {
             settings,
             keyspace,
@@ -244,9 +246,8 @@ impl Host for Server {
 
     fn key_changed(&self, change: &Change) {
         if change.modified && self.registry.is_watched() {
-            self.registry.touch(change.db, &change.key);
+            self.registry.touch(change.db, &change.key, change.class == Class::EXPIRED);
         }
-        let _ = Class::KEYSPACE;
     }
 
     fn log_is_on(&self) -> bool {
@@ -259,8 +260,20 @@ impl Host for Server {
         drop(garbage);
     }
 
-    fn watch(&self, db: u32, key: &[u8], client: &Arc<Client>) {
-        self.registry.watch(db, key, client);
+    fn free_database(&self, database: Arc<Database>, sync: bool) {
+        if sync {
+            return drop(database);
+        }
+        // Without a thread to be had, the closure is dropped here, and the database with it.
+        let _ = std::thread::Builder::new().name("lazyfree".into()).spawn(move || drop(database));
+    }
+
+    fn watch(&self, db: u32, key: &[u8], client: &Arc<Client>, expired: bool) {
+        self.registry.watch(db, key, client, expired);
+    }
+
+    fn watched_keys(&self, db: u32) -> Vec<Box<[u8]>> {
+        self.registry.watched_keys(db)
     }
 
     fn unwatch(&self, db: u32, key: &[u8], client: &Arc<Client>) {

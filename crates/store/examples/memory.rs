@@ -2,7 +2,8 @@
 //! take, with the system's allocator: `cargo run --release -p store --example memory [members]` (Linux).
 
 use std::hint::black_box;
-use std::time::Instant;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use store::value::Limits;
@@ -11,81 +12,88 @@ use store::value::set::Set;
 use store::value::zset::{AddFlags, ScoreRange, SortedSet};
 
 fn main() {
-    let members: u32 = std::env::args().nth(1).map_or(1_000_000, |arg| arg.parse().expect("members: a number"));
+    let mut args = std::env::args().skip(1);
+    let members: u32 = args.next().map_or(1_000_000, |arg| arg.parse().expect("members: a number"));
+    if let Some(row) = args.next() {
+        return build(&row, members);
+    }
+    println!("{members} members of 16 bytes");
+    println!("{:28}{:>10}{:>12}{:>12}", "", "RSS MB", "own MB", "ns each");
+    // Each value has a process of its own, since an allocator keeps what the one before it freed.
+    let program = std::env::current_exe().expect("the program has a path");
+    for row in ROWS {
+        let status = Command::new(&program).args([&members.to_string(), row]).status().expect("the program starts");
+        assert!(status.success());
+    }
+}
+
+const ROWS: [&str; 6] =
+    ["set", "zset, random scores", "zset, ascending scores", "zset, equal scores", "hash", "hash, all fields expire"];
+
+/// Builds the value of one row, prints what it cost, and times some operations on it.
+fn build(row: &str, members: u32) {
     let limits = Limits::default();
     let mut rng = Rng::with_seed(1);
-    println!("{members} members of 16 bytes");
-    println!("{:24}{:>10}{:>12}{:>12}", "", "RSS MB", "own MB", "ns each");
+    let at = |i: u32| scattered(i, members);
+    match row {
+        "set" => {
+            let set = measure(row, members, Set::new(), Set::memory_bytes, |set, i| {
+                set.add(&name(i), &limits);
+            });
+            time("contains", members, |i| set.contains(&at(i)));
+        }
+        "hash" => {
+            let hash = measure(row, members, Hash::new(), Hash::memory_bytes, |hash, i| {
+                hash.set(&name(i), &name(i), OldExpiry::Clear, &limits);
+            });
+            time("get", members, |i| hash.get(&at(i), 0).is_some());
+        }
+        "hash, all fields expire" => {
+            let mut hash = measure(row, members, Hash::new(), Hash::memory_bytes, |hash, i| {
+                hash.set(&name(i), &name(i), OldExpiry::Clear, &limits);
+                hash.set_expiry(&name(i), 1 + u64::from(i), ExpiryCondition::Always, 0);
+            });
+            time("expire one field", members / 2, |i| hash.remove_expired(2 + u64::from(i), 1).len() == 1);
+        }
+        _ => {
+            let mut zset = measure(row, members, SortedSet::new(), SortedSet::memory_bytes, |zset, i| {
+                let (member, score) = match row {
+                    "zset, random scores" => (name(i), f64::from(rng.u32(..)) / 8.0),
+                    "zset, ascending scores" => (name(i), f64::from(i)),
+                    _ => (at(i), 0.0),
+                };
+                zset.add(&member, score, AddFlags::empty(), &limits);
+            });
+            time_zset(&mut zset, members);
+        }
+    }
+}
 
-    let set = row("set", members, || {
-        let mut set = Set::new();
-        (0..members).for_each(|i| assert!(set.add(&name(i), &limits)));
-        let bytes = set.memory_bytes();
-        (set, bytes)
-    });
-    let random = row("zset, random scores", members, || {
-        let mut zset = SortedSet::new();
-        for i in 0..members {
-            zset.add(&name(i), f64::from(rng.u32(..)) / 8.0, AddFlags::empty(), &limits);
-        }
-        let bytes = zset.memory_bytes();
-        (zset, bytes)
-    });
-    let ascending = row("zset, ascending scores", members, || {
-        let mut zset = SortedSet::new();
-        for i in 0..members {
-            zset.add(&name(i), f64::from(i), AddFlags::empty(), &limits);
-        }
-        let bytes = zset.memory_bytes();
-        (zset, bytes)
-    });
-    let equal = row("zset, equal scores", members, || {
-        let mut zset = SortedSet::new();
-        for i in 0..members {
-            zset.add(&name(i.wrapping_mul(2_654_435_761)), 0.0, AddFlags::empty(), &limits);
-        }
-        let bytes = zset.memory_bytes();
-        (zset, bytes)
-    });
-    let hash = row("hash", members, || {
-        let mut hash = Hash::new();
-        (0..members).for_each(|i| assert!(hash.set(&name(i), &name(i), OldExpiry::Clear, &limits)));
-        let bytes = hash.memory_bytes();
-        (hash, bytes)
-    });
-    let mut volatile = row("hash, fields expire", members, || {
-        let mut hash = Hash::new();
-        for i in 0..members {
-            hash.set(&name(i), &name(i), OldExpiry::Clear, &limits);
-            hash.set_expiry(&name(i), 1 + u64::from(i), ExpiryCondition::Always, 0);
-        }
-        let bytes = hash.memory_bytes();
-        (hash, bytes)
-    });
-
-    println!();
-    let at = |i: u32| name(i.wrapping_mul(2_654_435_761) % members);
-    time("set contains", members, |i| set.contains(&at(i)));
-    time("zset score", members, |i| random.score(&at(i)).is_some());
-    time("zset rank", members, |i| random.rank(&at(i)).is_some());
-    time("zset rank, equal scores", members, |i| equal.rank(&name(i.wrapping_mul(2_654_435_761))).is_some());
-    time("zset count by score", members, |i| {
+fn time_zset(zset: &mut SortedSet, members: u32) {
+    let limits = Limits::default();
+    let at = |i: u32| scattered(i, members);
+    time("score", members, |i| zset.score(&at(i)).is_some());
+    time("rank", members, |i| zset.rank(&at(i)).is_some());
+    time("count by score", members, |i| {
         let range = ScoreRange { min: f64::from(i), max: f64::from(i) * 2.0, ..ScoreRange::ALL };
-        ascending.ranks_by_score(&range).end > 0
+        zset.ranks_by_score(&range).start <= members as usize
     });
-    let mut walk = random.iter();
-    time("zset walk", members, |_| walk.next().is_some());
-    let mut moving = random.clone();
-    time("zset increment", members, |i| {
-        moving.add(&at(i), 1000.0, AddFlags::INCR, &limits);
+    let mut walk = zset.iter();
+    time("walk", members, |_| walk.next().is_some());
+    time("increment", members, |i| {
+        zset.add(&at(i), 1000.0, AddFlags::INCR, &limits);
         true
     });
-    time("zset pop min", members, |_| moving.pop_min().is_some());
-    time("hash get", members, |i| hash.get(&at(i), 0).is_some());
-    time("hash expire a field", members / 2, |i| volatile.remove_expired(2 + u64::from(i), 1).len() == 1);
+    time("pop the first", members / 2, |_| zset.pop_min().is_some());
+    let left = zset.len() as u32;
     let start = Instant::now();
-    drop(random);
-    println!("{:24}{:>34}", "zset drop", start.elapsed().as_nanos() / u128::from(members));
+    *zset = SortedSet::new();
+    print_time("drop", start.elapsed(), left);
+}
+
+/// Member `i` in an order that no cache foresees: a permutation of all members unless their number is a multiple of 7919.
+fn scattered(i: u32, members: u32) -> [u8; 16] {
+    name((u64::from(i) * 7919 % u64::from(members)) as u32)
 }
 
 fn name(i: u32) -> [u8; 16] {
@@ -95,14 +103,13 @@ fn name(i: u32) -> [u8; 16] {
     name
 }
 
-/// Builds a value and prints what it cost.
-fn row<T>(label: &str, members: u32, build: impl FnOnce() -> (T, usize)) -> T {
+fn measure<T>(row: &str, members: u32, mut value: T, own: fn(&T) -> usize, mut add: impl FnMut(&mut T, u32)) -> T {
     let (before, start) = (resident_bytes(), Instant::now());
-    let (value, own_bytes) = build();
+    (0..members).for_each(|i| add(&mut value, i));
     let (took, after) = (start.elapsed(), resident_bytes());
     let mb = |bytes: usize| bytes as f64 / 1e6;
     let ns = took.as_nanos() / u128::from(members);
-    println!("{label:24}{:>10.1}{:>12.1}{ns:>12}", mb(after - before), mb(own_bytes));
+    println!("{row:28}{:>10.1}{:>12.1}{ns:>12}", mb(after - before), mb(own(&value)));
     value
 }
 
@@ -111,7 +118,11 @@ fn time(label: &str, times: u32, mut op: impl FnMut(u32) -> bool) {
     for i in 0..times {
         assert!(black_box(op(i)), "{label} {i}");
     }
-    println!("{label:24}{:>34}", start.elapsed().as_nanos() / u128::from(times));
+    print_time(label, start.elapsed(), times);
+}
+
+fn print_time(label: &str, took: Duration, times: u32) {
+    println!("    {label:24}{:>34}", took.as_nanos() / u128::from(times));
 }
 
 fn resident_bytes() -> usize {

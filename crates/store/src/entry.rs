@@ -25,6 +25,7 @@ use crate::table::Word;
 use crate::value::hash::Hash;
 use crate::value::list::List;
 use crate::value::set::Set;
+use crate::value::stream::Stream;
 use crate::value::zset::SortedSet;
 use crate::value::{Encoding, Str, ValueType};
 
@@ -55,7 +56,7 @@ pub enum Kind {
     SortedSet,
     /// A boxed [`Hash`].
     Hash,
-    /// A boxed stream.
+    /// A boxed [`Stream`].
     Stream,
 }
 
@@ -83,6 +84,10 @@ unsafe impl Boxed for SortedSet {
 // SAFETY: as above.
 unsafe impl Boxed for Hash {
     const KIND: Kind = Kind::Hash;
+}
+// SAFETY: as above.
+unsafe impl Boxed for Stream {
+    const KIND: Kind = Kind::Stream;
 }
 
 #[repr(C)]
@@ -226,20 +231,15 @@ impl Entry {
             Kind::Int => Encoding::Int,
             Kind::Inline if self.inline().len() <= EMBSTR_MAX && self.head().flags & GROWN == 0 => Encoding::Embstr,
             Kind::Inline | Kind::Shared => Encoding::Raw,
-            _ => self.by_type(
-                |list| list.encoding(),
-                |set| set.encoding(),
-                |zset| zset.encoding(),
-                |hash| hash.encoding(),
-            ),
+            _ => self.by_type(List::encoding, Set::encoding, SortedSet::encoding, Hash::encoding, Stream::encoding),
         }
     }
 
     /// How many parts have to be freed one by one when this entry goes; 1 for what is one allocation.
     pub fn parts(&self) -> usize {
         match self.encoding() {
-            Encoding::Quicklist | Encoding::Hashtable | Encoding::Skiplist => {
-                self.by_type(List::len, Set::len, SortedSet::len, Hash::len)
+            Encoding::Quicklist | Encoding::Hashtable | Encoding::Skiplist | Encoding::Stream => {
+                self.by_type(List::len, Set::len, SortedSet::len, Hash::len, |stream| stream.len() as usize)
             }
             _ => 1,
         }
@@ -250,7 +250,13 @@ impl Entry {
         let value = match self.kind() {
             Kind::Int | Kind::Inline => 0,
             Kind::Shared => self.arc().capacity(),
-            _ => self.by_type(List::memory_bytes, Set::memory_bytes, SortedSet::memory_bytes, Hash::memory_bytes),
+            _ => self.by_type(
+                List::memory_bytes,
+                Set::memory_bytes,
+                SortedSet::memory_bytes,
+                Hash::memory_bytes,
+                Stream::memory_bytes,
+            ),
         };
         self.allocation_bytes() + value
     }
@@ -271,6 +277,7 @@ impl Entry {
                 |set| Self::boxed(key, Box::new(set.clone()), expiry),
                 |zset| Self::boxed(key, Box::new(zset.clone()), expiry),
                 |hash| Self::boxed(key, Box::new(hash.clone()), expiry),
+                |stream| Self::boxed(key, Box::new(stream.clone()), expiry),
             ),
         }
     }
@@ -429,6 +436,7 @@ impl Entry {
         set: impl FnOnce(&Set) -> R,
         zset: impl FnOnce(&SortedSet) -> R,
         hash: impl FnOnce(&Hash) -> R,
+        stream: impl FnOnce(&Stream) -> R,
     ) -> R {
         if let Some(value) = self.get() {
             list(value)
@@ -436,8 +444,10 @@ impl Entry {
             set(value)
         } else if let Some(value) = self.get() {
             zset(value)
+        } else if let Some(value) = self.get() {
+            hash(value)
         } else {
-            hash(self.get().expect("every boxed kind is asked for"))
+            stream(self.get().expect("every boxed kind is asked for"))
         }
     }
 
@@ -550,7 +560,7 @@ impl Drop for Entry {
             Kind::Set => self.drop_body::<Box<Set>>(),
             Kind::SortedSet => self.drop_body::<Box<SortedSet>>(),
             Kind::Hash => self.drop_body::<Box<Hash>>(),
-            Kind::Stream => unreachable!("no stream can be made yet"),
+            Kind::Stream => self.drop_body::<Box<Stream>>(),
         }
         self.free_allocation();
     }

@@ -27,8 +27,8 @@ pub(super) enum Admission {
 const ECHO_MAX: usize = 128;
 
 /// The command that the arguments name, with the right number of arguments.
-pub(super) fn find(env: &Env, args: Args<'_>) -> Result<Command, Error> {
-    let command = table::lookup(args.get(0)).ok_or_else(|| unknown(args))?;
+pub(super) fn find(env: &Env, named: Option<Command>, args: Args<'_>) -> Result<Command, Error> {
+    let command = named.ok_or_else(|| unknown(args))?;
     let command = match args.opt(1) {
         Some(name) if !command.spec.subcommands.is_empty() => {
             table::subcommand(command, name).ok_or_else(|| unknown_subcommand(command, name))?
@@ -53,10 +53,9 @@ pub(super) fn admit(env: &Env, session: &mut Session, command: Command, args: Ar
         return Admission::Queued;
     }
     match env.host.pause() {
-        Pause::No => Admission::Run,
         Pause::All => Admission::Postponed,
         Pause::Writes if may_change(session, flags) => Admission::Postponed,
-        Pause::Writes => Admission::Run,
+        Pause::No | Pause::Writes => Admission::Run,
     }
 }
 

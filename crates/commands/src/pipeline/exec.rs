@@ -43,8 +43,8 @@ fn transact(
     queue: &[Queued],
     out: &mut Reply,
 ) -> Result<()> {
-    let keyspace = env.keyspace.clone();
-    let guard = lock_all(&keyspace, section, session, queue);
+    let keyspace = env.keyspace;
+    let guard = lock_all(keyspace, section, session, queue);
     if session.is_dirty() || a_watched_key_expired(env, &guard, session) {
         out.null_array();
         return Ok(());
@@ -70,18 +70,18 @@ fn transact(
     append(env, record);
     all.iter().for_each(|done| tell(env, &done.notes));
     drop(keys);
-    all.into_iter().for_each(|done| settle(env, section, done.notes));
+    all.into_iter().for_each(|done| settle(env, section, done.notes, None));
     Ok(())
 }
 
 /// Under the exclusive gate nobody else is here; and commands that walk the keyspace lock stripes themselves. So each
 /// command takes its own guard.
 fn one_by_one(env: &mut Env, section: &Section<'_>, session: &mut Session, queue: &[Queued], out: &mut Reply) {
-    let keyspace = env.keyspace.clone();
+    let keyspace = env.keyspace;
     let mut record = Vec::new();
     for queued in queue {
         let args = queued.args.args();
-        let guard = plan::lock(&keyspace, section, queued.command, args, session.db);
+        let guard = plan::lock(keyspace, section, queued.command, args, session.db);
         let mut call = call(env, section, guard, session, queued.command, args, out);
         let db = call.keys.db;
         let done = run(&mut call, queued.command);
@@ -89,17 +89,17 @@ fn one_by_one(env: &mut Env, section: &Section<'_>, session: &mut Session, queue
         let Call { keys, env, .. } = call;
         tell(env, &done.notes);
         drop(keys);
-        settle(env, section, done.notes);
+        settle(env, section, done.notes, Some(&mut record));
     }
     append(env, record);
 }
 
 /// One command needs no wrapping; several are wrapped so that they are applied together.
 pub(super) fn append(env: &Env, mut record: Vec<(u32, OwnedArgs)>) {
-    if record.len() > 1 {
-        let db = record[0].0;
-        record.insert(0, (db, ["MULTI"].into_iter().collect()));
-        record.push((db, ["EXEC"].into_iter().collect()));
+    if let [(first, _), .., (last, _)] = record[..] {
+        // In the databases of their neighbours, so that no SELECT is needed for them.
+        record.insert(0, (first, ["MULTI"].into_iter().collect()));
+        record.push((last, ["EXEC"].into_iter().collect()));
     }
     if !record.is_empty() && env.host.log_is_on() {
         env.host.append(&record);

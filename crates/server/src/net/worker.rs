@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use commands::args::Args;
 use commands::env::Env;
-use commands::pipeline::{self, Flow, GateHold};
+use commands::pipeline::{self, Flow, GROUP, GateHold, Prepared};
 use commands::session::Session;
 use mio::event::Event;
 use mio::net::{TcpListener, UnixListener};
 use mio::{Events, Interest, Poll, Token, Waker};
 use resp_parser::{Batch, Limits};
 use slab::Slab;
+use smallvec::SmallVec;
 use store::keyspace::Keyspace;
 
 use super::connection::{Connection, Flushed};
@@ -54,7 +55,7 @@ pub enum Listener {
 pub struct Worker {
     index: usize,
     server: Arc<Server>,
-    keyspace: Arc<Keyspace>,
+    keyspace: &'static Keyspace,
     poll: Poll,
     inbox: Arc<Inbox>,
     listeners: Vec<Listener>,
@@ -103,7 +104,7 @@ impl Worker {
         }
         Ok(Self {
             index,
-            keyspace: server.keyspace.clone(),
+            keyspace: server.keyspace,
             inbox: server.workers[index].inbox.clone(),
             server,
             poll,
@@ -235,8 +236,9 @@ impl Worker {
     }
 
     fn serve_ready(&mut self) {
-        let keyspace = self.keyspace.clone();
-        let mut gate = GateHold::new(&keyspace);
+        let mut gate = GateHold::new(self.keyspace);
+        self.core.section_commands = 0;
+        self.core.section_began_ns = clock::ticks_ns();
         for index in std::mem::take(&mut self.ready) {
             let Some(connection) = self.connections.get_mut(index) else { continue };
             connection.queued = false;
@@ -253,7 +255,7 @@ impl Worker {
             let Some(connection) = self.connections.get_mut(index) else { continue };
             let (flushed, sent) = connection.flush();
             let client = &connection.session.client;
-            client.net_out.fetch_add(sent as u64, Relaxed);
+            client.net_out.add(sent as u64);
             self.core.env.stats.net_out.add(sent as u64);
             let over = self.server.is_over_output_limit(connection.out.pending_bytes(), &mut connection.soft_since_ms);
             if over {
@@ -365,7 +367,7 @@ fn read(socket: &mut Socket, buffer: &mut [u8]) -> io::Result<usize> {
 
 fn note_read(core: &Core, connection: &Connection, n: usize) {
     core.env.stats.net_in.add(n as u64);
-    connection.session.client.net_in.fetch_add(n as u64, Relaxed);
+    connection.session.client.net_in.add(n as u64);
 }
 
 /// Executes from the connection's own buffer.
@@ -389,6 +391,7 @@ fn execute(
     bytes: &[u8],
 ) -> usize {
     let Connection { session, parser, out, closing, postponed, .. } = connection;
+    core.env.start_lap();
     loop {
         let authenticated = server.is_authenticated(session);
         let limits = Limits::new(server.settings.proto_max_bulk_len.load(Relaxed), authenticated);
@@ -398,25 +401,37 @@ fn execute(
         batch.clear();
         let parsed = parser.parse(bytes, &limits, max, &mut batch);
         let mut stopped_at = None;
-        for command in batch.iter() {
-            if session.close || session.client.killed.load(Relaxed) {
-                *closing = true;
-                break;
+        let mut commands = batch.iter();
+        'batch: while commands.len() > 0 {
+            let group: SmallVec<[_; GROUP]> = commands.by_ref().take(GROUP).collect();
+            let ahead = group.len() > 1;
+            let args = group.iter().map(|command| Args::new(command.base(bytes), command.args));
+            let prepared: SmallVec<[_; GROUP]> = args.map(|args| Prepared::new(args, ahead)).collect();
+            if ahead {
+                let section = gate.shared(|| core.env.begin_section(clock::now_ms()));
+                pipeline::prefetch(core.env.keyspace, section, session.db, &prepared);
             }
-            let args = Args::new(command.base(bytes), command.args);
-            let flow = pipeline::execute(&mut core.env, gate, &clock::now_ms, session, args, out);
-            if flow == Flow::Postponed {
-                stopped_at = Some(command.start);
-                break;
-            }
-            core.section_commands += 1;
-            if core.section_commands >= SECTION_COMMANDS_MAX {
-                core.section_commands = 0;
-                gate.end();
+            for (command, prepared) in group.iter().zip(prepared) {
+                if session.close || session.client.killed.load(Relaxed) {
+                    break 'batch;
+                }
+                let flow = pipeline::execute(&mut core.env, gate, &clock::now_ms, session, prepared, out);
+                if flow == Flow::Postponed {
+                    stopped_at = Some(command.start);
+                    break 'batch;
+                }
+                core.section_commands += 1;
+                let spent_ns = core.env.last_lap_ns().saturating_sub(core.section_began_ns);
+                if core.section_commands >= SECTION_COMMANDS_MAX || spent_ns > SECTION_NS_MAX {
+                    core.section_commands = 0;
+                    core.section_began_ns = core.env.last_lap_ns();
+                    gate.end();
+                }
             }
         }
         session.client.last_ms.store(core.env.now_ms, Relaxed);
         let complete = batch.len();
+        drop(commands);
         core.batch = batch;
         if let Some(start) = stopped_at {
             *postponed = true;

@@ -287,7 +287,7 @@ impl List {
         let len = self.len();
         let remaining = match direction {
             Direction::Forward => len.saturating_sub(index),
-            Direction::Backward => (index + 1).min(len),
+            Direction::Backward => index.saturating_add(1).min(len),
         };
         self.walk(index, if index < len { remaining } else { 0 }, direction)
     }

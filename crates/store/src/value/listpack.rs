@@ -404,6 +404,9 @@ impl Listpack {
 
     /// Makes the `removed` bytes at `at` into `inserted` bytes, whose content is left to the caller, as is the count.
     fn splice(&mut self, at: usize, removed: usize, inserted: usize) {
+        if inserted == removed {
+            return;
+        }
         let old_len = self.0.len();
         let new_len = old_len - removed + inserted;
         let total = u32::try_from(new_len).expect("callers keep a listpack below BYTES_MAX");

@@ -7,6 +7,7 @@ mod limits;
 pub mod list;
 pub mod listpack;
 pub mod set;
+pub mod stream;
 mod string;
 pub mod thin;
 pub mod zset;

@@ -11,7 +11,7 @@ use fastrand::Rng;
 
 use super::intset::{self, Intset};
 use super::listpack::{Item, Listpack, canonical_int};
-use super::thin::ThinBytes;
+use super::thin::ThinPair;
 use super::{Encoding, Limits};
 use crate::dict::Dict;
 use crate::hash::hash_bytes;
@@ -30,7 +30,7 @@ enum Form {
     Ints(Intset),
     Packed(Listpack),
     /// Boxed, so that small sets do not pay for its size.
-    Table(Box<Dict<ThinBytes>>),
+    Table(Box<Dict<ThinPair>>),
 }
 
 impl Default for Set {
@@ -116,8 +116,8 @@ impl Set {
             Form::Ints(ints) => ints.memory_bytes(),
             Form::Packed(listpack) => listpack.memory_bytes(),
             Form::Table(table) => {
-                let members: usize = table.iter().map(ThinBytes::memory_bytes).sum();
-                size_of::<Dict<ThinBytes>>() + table.memory_bytes() + members
+                let members: usize = table.iter().map(ThinPair::memory_bytes).sum();
+                size_of::<Dict<ThinPair>>() + table.memory_bytes() + members
             }
         }
     }
@@ -127,7 +127,7 @@ impl Set {
         match &self.0 {
             Form::Ints(ints) => canonical_int(member).is_some_and(|int| ints.contains(int)),
             Form::Packed(listpack) => listpack.find(member, 0).is_some(),
-            Form::Table(table) => table.find(hash_bytes(member), |item| **item == *member).is_some(),
+            Form::Table(table) => table.find(hash_bytes(member), |item| item.first() == member).is_some(),
         }
     }
 
@@ -188,7 +188,7 @@ impl Set {
                 }
                 None => false,
             },
-            Form::Table(table) => table.remove(hash_bytes(member), |item| **item == *member, rehash).is_some(),
+            Form::Table(table) => table.remove(hash_bytes(member), |item| item.first() == member, rehash).is_some(),
         }
     }
 
@@ -202,7 +202,7 @@ impl Set {
         };
         let ints = ints.into_iter().flat_map(Intset::iter).map(Item::Int);
         let packed = listpack.into_iter().flat_map(Listpack::iter).map(|(_, member)| member);
-        let table = table.into_iter().flat_map(|table| table.iter()).map(|member| Item::Bytes(member));
+        let table = table.into_iter().flat_map(|table| table.iter()).map(|member| Item::Bytes(member.first()));
         ints.chain(packed).chain(table)
     }
 
@@ -211,7 +211,7 @@ impl Set {
         match &self.0 {
             Form::Ints(ints) => ints.random(rng).map(Item::Int),
             Form::Packed(listpack) => listpack.random(1, rng).map(|position| listpack.at(position)),
-            Form::Table(table) => table.random(rng).map(|member| Item::Bytes(member)),
+            Form::Table(table) => table.random(rng).map(|member| Item::Bytes(member.first())),
         }
     }
 
@@ -225,7 +225,7 @@ impl Set {
             Form::Table(table) if count <= len / 4 => {
                 let mut picked: HashSet<&[u8]> = HashSet::with_capacity(count);
                 while picked.len() < count {
-                    picked.extend(table.random(rng).map(|member| &**member));
+                    picked.extend(table.random(rng).map(ThinPair::first));
                 }
                 picked.into_iter().map(Item::Bytes).collect()
             }
@@ -287,7 +287,7 @@ impl Set {
                 self.iter().for_each(visit);
                 0
             }
-            Form::Table(table) => table.scan(cursor, count, |member| visit(Item::Bytes(member))),
+            Form::Table(table) => table.scan(cursor, count, |member| visit(Item::Bytes(member.first()))),
         }
     }
 
@@ -331,7 +331,7 @@ impl Set {
     }
 
     fn become_table(&mut self) {
-        let mut table = Box::<Dict<ThinBytes>>::default();
+        let mut table = Box::<Dict<ThinPair>>::default();
         for member in self.iter() {
             insert_new(&mut table, member.bytes(&mut itoa::Buffer::new()));
         }
@@ -354,8 +354,8 @@ impl Clone for Form {
             Self::Ints(ints) => Self::Ints(ints.clone()),
             Self::Packed(listpack) => Self::Packed(listpack.clone()),
             Self::Table(table) => {
-                let mut copy = Box::<Dict<ThinBytes>>::default();
-                table.iter().for_each(|member| insert_new(&mut copy, member));
+                let mut copy = Box::<Dict<ThinPair>>::default();
+                table.iter().for_each(|member| insert_new(&mut copy, member.first()));
                 Self::Table(copy)
             }
         }
@@ -378,21 +378,21 @@ fn fits_packed(ints: &Intset, member: &[u8], limits: &Limits) -> bool {
 }
 
 /// Adds `member`; false if it was there.
-fn insert(table: &mut Dict<ThinBytes>, member: &[u8]) -> bool {
+fn insert(table: &mut Dict<ThinPair>, member: &[u8]) -> bool {
     let hash = hash_bytes(member);
-    let absent = table.find(hash, |item| **item == *member).is_none();
+    let absent = table.find(hash, |item| item.first() == member).is_none();
     if absent {
-        table.insert_unique(hash, ThinBytes::new(member), rehash);
+        table.insert_unique(hash, ThinPair::new(member, &[], false), rehash);
     }
     absent
 }
 
-fn insert_new(table: &mut Dict<ThinBytes>, member: &[u8]) {
-    table.insert_unique(hash_bytes(member), ThinBytes::new(member), rehash);
+fn insert_new(table: &mut Dict<ThinPair>, member: &[u8]) {
+    table.insert_unique(hash_bytes(member), ThinPair::new(member, &[], false), rehash);
 }
 
-fn rehash(member: &ThinBytes) -> u64 {
-    hash_bytes(member)
+fn rehash(member: &ThinPair) -> u64 {
+    hash_bytes(member.first())
 }
 
 #[cfg(test)]

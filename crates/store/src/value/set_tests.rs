@@ -177,3 +177,27 @@ fn doubled_members_in_a_dump_are_refused() {
     listpack.push_back(b"7");
     assert!(Set::from_listpack(listpack).is_none());
 }
+
+#[test]
+fn damaged_integers_never_panic() {
+    let mut rng = Rng::with_seed(79);
+    let mut accepted = 0;
+    for _ in 0..50_000 {
+        let mut ints = Intset::new();
+        for _ in 0..rng.usize(..5) {
+            ints.add(rng.i64(..) >> (rng.u8(..4) * 16));
+        }
+        let mut bytes = ints.as_bytes().to_vec();
+        let at = rng.usize(..bytes.len());
+        bytes[at] = rng.u8(..);
+        bytes.truncate(rng.usize(bytes.len() / 2..=bytes.len() * 2));
+        let Ok(ints) = Intset::from_bytes(bytes) else { continue };
+        accepted += 1;
+        let mut set = Set::from_intset(ints);
+        set.add(b"12", &Limits::default());
+        set.add(b"word", &Limits::default());
+        assert!(set.contains(b"12") && set.remove(b"word"));
+        while set.pop(&mut rng).is_some() {}
+    }
+    assert!(accepted > 100, "{accepted}");
+}

@@ -1,101 +1,155 @@
-//! Byte items behind one thin pointer: the length stands in the allocation, not beside the pointer.
+//! Byte items behind one word: the lengths stand in the word or in the allocation, not beside the pointer.
 //!
 //! A `Box<[u8]>` takes two words in every slot of a hash table and `Vec<u8>` three; a million members then pay 8 to 16 MB for
 //! lengths that fit into a byte each. So the two items below are one word, and their bytes stand once, in one allocation:
 //!
-//! - `ThinBytes`: length (LEB128), bytes;
+//! - `ThinPair`: two byte strings and a mark. User-space addresses on 64-bit systems have 48 bits (more are given only to who
+//!   asks for them), so the 16 above hold the mark (1), the length of the first (7) and of the second string (8), and the
+//!   allocation holds nothing but the bytes: 16 bytes cost 16 bytes. Longer strings have their lengths (LEB128) in front.
 //! - `ScoredMember`: score (8 bytes, atomic), owners (1 byte, atomic), length (LEB128), bytes.
 //!
-//! `ThinBytes` is a box. `ScoredMember` has exactly two owners, the hash table and the ordered index of one sorted set, which
+//! `ThinPair` is a box. `ScoredMember` has exactly two owners, the hash table and the ordered index of one sorted set, which
 //! drop their halves in any order; the count of owners is an `Arc`'s, one byte wide. The alternative, an index that borrows
 //! raw pointers from the table, saves that byte but lets a forgotten removal read freed memory; this cannot.
 //! The score is an atomic because both owners may reach it; relaxed loads and stores cost what plain ones do.
 //!
 //! This file is the only one of the value types with `unsafe`. Everything it exports is safe to call.
 //!
-//! **Layout invariant** of both: the pointer comes from `alloc` with `layout(size)`, where `size` follows from the length that
-//! stands in the allocation; the length is written once, at birth, and never changes; all bytes are initialised at birth.
+//! **Layout invariant** of both: the pointer comes from `alloc` with `layout(size)`, where `size` follows from the lengths, which
+//! are written once, at birth, and never change; all bytes are initialised at birth.
 #![allow(unsafe_code, reason = "one-word owned items need a hand-made allocation; the invariants stand above")]
+
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!("the lengths of short strings stand in the upper 16 of an address's 64 bits");
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::fmt;
-use std::ops::Deref;
+use std::num::NonZero;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering, fence};
 
 use crate::table::Word;
 
-/// An owned byte string of one word; up to 127 bytes cost one byte of header, longer ones a byte for each 7 bits of length.
+/// Two byte strings and a mark, owned by one word. The first takes up to 126 bytes and the second up to 255 before the pair has
+/// a header.
 #[repr(transparent)]
-pub struct ThinBytes(NonNull<u8>);
+pub struct ThinPair(NonNull<u8>);
 
-// SAFETY: a `ThinBytes` owns its allocation alone, like `Box<[u8]>`.
-unsafe impl Send for ThinBytes {}
+/// The upper 16 bits of the word: `MARK`, seven bits for the first length, eight for the second.
+const TAG_SHIFT: u32 = 48;
+const MARK: usize = 1 << 63;
+/// The first length that stands for "in the allocation".
+const LONG: usize = 0x7f;
+
+// SAFETY: a `ThinPair` owns its allocation alone, like `Box<[u8]>`.
+unsafe impl Send for ThinPair {}
 // SAFETY: shared access only reads.
-unsafe impl Sync for ThinBytes {}
-
+unsafe impl Sync for ThinPair {}
 // SAFETY: `repr(transparent)` over a `NonNull`.
-unsafe impl Word for ThinBytes {}
+unsafe impl Word for ThinPair {}
 
-impl ThinBytes {
-    /// Copies `bytes`.
-    pub fn new(bytes: &[u8]) -> Self {
-        Self::concat(&[bytes])
-    }
+/// Where the strings of a pair are.
+struct Shape {
+    /// Bytes of the header.
+    header: usize,
+    first: usize,
+    second: usize,
+}
 
-    /// Copies `parts`, one after the other.
-    pub fn concat(parts: &[&[u8]]) -> Self {
-        let len = parts.iter().map(|part| part.len()).sum();
-        let start = allocate(header_len(len) + len);
-        // SAFETY: the allocation has room for the header and for the sum of the parts.
-        unsafe { write_parts(start, len, parts) };
-        Self(start)
-    }
-
-    /// The bytes, to change in place; their number stays.
-    pub fn as_mut_slice(&mut self) -> &mut [u8] {
-        // SAFETY: the layout invariant; `&mut self` makes the access exclusive for the slice's lifetime.
+impl ThinPair {
+    /// Copies `first`, and as the second string `second`'s parts one after the other.
+    pub fn new(first: &[u8], second: &[&[u8]], mark: bool) -> Self {
+        let (first_len, second_len) = (first.len(), second.iter().map(|part| part.len()).sum::<usize>());
+        let long = first_len >= LONG || second_len > 0xff;
+        let header = if long { header_len(first_len) + header_len(second_len) } else { 0 };
+        let start = allocate((header + first_len + second_len).max(1));
+        // SAFETY: the allocation has room for the header and both strings.
         unsafe {
-            let (header, len) = read_len(self.0);
-            std::slice::from_raw_parts_mut(self.0.add(header).as_ptr(), len)
+            let mut at = start;
+            if long {
+                at = write_len(write_len(at, first_len), second_len);
+            }
+            write_parts(write_parts(at, &[first]), second);
         }
+        let lengths = if long { LONG << 8 } else { first_len << 8 | second_len };
+        let tag = lengths << TAG_SHIFT | if mark { MARK } else { 0 };
+        assert!(start.addr().get() >> TAG_SHIFT == 0, "addresses in user space have 48 bits");
+        Self(start.map_addr(|address| address | tag))
+    }
+
+    /// The first string.
+    pub fn first(&self) -> &[u8] {
+        let shape = self.shape();
+        // SAFETY: the layout invariant; nothing changes the bytes while `self` is borrowed.
+        unsafe { std::slice::from_raw_parts(self.start().add(shape.header).as_ptr(), shape.first) }
+    }
+
+    /// The second string.
+    pub fn second(&self) -> &[u8] {
+        let shape = self.shape();
+        // SAFETY: as in `first`.
+        unsafe { std::slice::from_raw_parts(self.start().add(shape.header + shape.first).as_ptr(), shape.second) }
+    }
+
+    /// The second string, to change in place; its length stays.
+    pub fn second_mut(&mut self) -> &mut [u8] {
+        let shape = self.shape();
+        // SAFETY: the layout invariant; `&mut self` makes the access exclusive for the slice's lifetime.
+        unsafe { std::slice::from_raw_parts_mut(self.start().add(shape.header + shape.first).as_ptr(), shape.second) }
+    }
+
+    /// The mark it was made with.
+    pub fn is_marked(&self) -> bool {
+        self.0.addr().get() & MARK != 0
     }
 
     /// Heap bytes, without the allocator's own overhead.
     pub fn memory_bytes(&self) -> usize {
-        header_len(self.len()) + self.len()
+        let shape = self.shape();
+        (shape.header + shape.first + shape.second).max(1)
     }
-}
 
-impl Deref for ThinBytes {
-    type Target = [u8];
+    /// The allocation.
+    #[inline]
+    fn start(&self) -> NonNull<u8> {
+        self.0.map_addr(|address| {
+            NonZero::new(address.get() & ((1 << TAG_SHIFT) - 1)).expect("the address was not 0 without its tag")
+        })
+    }
 
-    fn deref(&self) -> &[u8] {
-        // SAFETY: the layout invariant; nothing changes the bytes while `self` is borrowed.
+    #[inline]
+    fn shape(&self) -> Shape {
+        let tag = self.0.addr().get() >> TAG_SHIFT;
+        let (first, second) = (tag >> 8 & 0x7f, tag & 0xff);
+        if first < LONG {
+            return Shape { header: 0, first, second };
+        }
+        // SAFETY: a pair with this tag begins with two lengths.
         unsafe {
-            let (header, len) = read_len(self.0);
-            std::slice::from_raw_parts(self.0.add(header).as_ptr(), len)
+            let (first_header, first) = read_len(self.start());
+            let (second_header, second) = read_len(self.start().add(first_header));
+            Shape { header: first_header + second_header, first, second }
         }
     }
 }
 
-impl Clone for ThinBytes {
+impl Clone for ThinPair {
     fn clone(&self) -> Self {
-        Self::new(self)
+        Self::new(self.first(), &[self.second()], self.is_marked())
     }
 }
 
-impl fmt::Debug for ThinBytes {
+impl fmt::Debug for ThinPair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{}\"", self.escape_ascii())
+        write!(f, "(\"{}\", \"{}\")", self.first().escape_ascii(), self.second().escape_ascii())
     }
 }
 
-impl Drop for ThinBytes {
+impl Drop for ThinPair {
     fn drop(&mut self) {
         let size = self.memory_bytes();
         // SAFETY: `size` is the size it was allocated with (layout invariant), and `self` is not used again.
-        unsafe { release(self.0, size) };
+        unsafe { release(self.start(), size) };
     }
 }
 
@@ -123,7 +177,7 @@ impl ScoredMember {
         unsafe {
             start.cast::<AtomicU64>().write(AtomicU64::new(score.to_bits()));
             start.add(OWNERS).cast::<AtomicU8>().write(AtomicU8::new(2));
-            write_parts(start.add(LENGTH), member.len(), &[member]);
+            write_parts(write_len(start.add(LENGTH), member.len()), &[member]);
         }
         (Self(start), Self(start))
     }
@@ -193,7 +247,7 @@ fn layout(size: usize) -> Layout {
 
 fn allocate(size: usize) -> NonNull<u8> {
     let layout = layout(size);
-    // SAFETY: every item has at least one byte of header.
+    // SAFETY: callers ask for one byte at least.
     let start = unsafe { alloc(layout) };
     #[cfg(test)]
     tests::LIVE.set(tests::LIVE.get() + 1);
@@ -214,11 +268,13 @@ fn header_len(len: usize) -> usize {
     (len | 1).ilog2() as usize / 7 + 1
 }
 
+/// Writes `len` as LEB128; returns what follows.
+///
 /// # Safety
-/// `start` has room for the header of `len` and for `len` bytes, which is the sum of the lengths of `parts`.
-unsafe fn write_parts(start: NonNull<u8>, len: usize, parts: &[&[u8]]) {
-    let (mut at, mut rest) = (start, len);
-    // SAFETY: the caller's promise; the loop writes `header_len(len)` bytes, the copies `len` more.
+/// `at` has room for `header_len(len)` bytes.
+unsafe fn write_len(at: NonNull<u8>, len: usize) -> NonNull<u8> {
+    let (mut at, mut rest) = (at, len);
+    // SAFETY: the caller's promise; the loop writes one byte for each seven bits.
     unsafe {
         while rest > 0x7f {
             at.write(rest as u8 | 0x80);
@@ -226,18 +282,28 @@ unsafe fn write_parts(start: NonNull<u8>, len: usize, parts: &[&[u8]]) {
             rest >>= 7;
         }
         at.write(rest as u8);
-        at = at.add(1);
-        for part in parts {
-            at.copy_from_nonoverlapping(NonNull::from_ref(*part).cast(), part.len());
-            at = at.add(part.len());
-        }
+        at.add(1)
     }
 }
 
-/// The length of the header at `start` and the length it tells.
+/// Writes `parts` one after the other; returns what follows.
 ///
 /// # Safety
-/// `start` points at a header that `write_parts` wrote.
+/// `at` has room for the sum of their lengths.
+unsafe fn write_parts(at: NonNull<u8>, parts: &[&[u8]]) -> NonNull<u8> {
+    parts.iter().fold(at, |at, part| {
+        // SAFETY: the caller's promise; the parts lie elsewhere, since the allocation is new.
+        unsafe {
+            at.copy_from_nonoverlapping(NonNull::from_ref(*part).cast(), part.len());
+            at.add(part.len())
+        }
+    })
+}
+
+/// The size of the LEB128 at `start` and the length it tells.
+///
+/// # Safety
+/// `start` points at a length that `write_len` wrote.
 #[inline]
 unsafe fn read_len(start: NonNull<u8>) -> (usize, usize) {
     // SAFETY: the header ends with a byte below 0x80, and no byte after that one is read.
@@ -276,23 +342,33 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn bytes_of_every_header_size_come_back() {
+    fn pairs_of_every_size_come_back() {
+        let lengths = [0, 1, 16, 126, 127, 128, 254, 255, 256, 16_383, 16_384, 2_097_152];
         without_leaks(|| {
-            for len in [0, 1, 16, 126, 127, 128, 129, 16_383, 16_384, 2_097_151, 2_097_152] {
-                let bytes: Vec<u8> = (0..len).map(|i| (i * 31) as u8).collect();
-                let mut thin = ThinBytes::new(&bytes);
-                assert_eq!(*thin, *bytes);
-                assert_eq!(*thin.clone(), *bytes);
-                assert_eq!(*ThinBytes::concat(&[&bytes[..len / 3], &bytes[len / 3..], b""]), *bytes);
-                thin.as_mut_slice().fill(7);
-                assert!(thin.len() == len && thin.iter().all(|byte| *byte == 7));
-                let (one, two) = ScoredMember::pair(1.5, &bytes);
+            for (first, second) in lengths.iter().flat_map(|a| lengths.map(|b| (*a, b))) {
+                let name: Vec<u8> = (0..first).map(|i| (i * 31) as u8).collect();
+                let value: Vec<u8> = (0..second).map(|i| (i * 7) as u8).collect();
+                let mark = first % 2 == 0;
+                let mut pair = ThinPair::new(&name, &[&value[..second / 3], b"", &value[second / 3..]], mark);
+                for pair in [&pair, &pair.clone()] {
+                    assert_eq!((pair.first(), pair.second(), pair.is_marked()), (&*name, &*value, mark));
+                }
+                pair.second_mut().fill(9);
+                assert_eq!((pair.first(), pair.second()), (&*name, &*vec![9; second]));
+                let (one, two) = ScoredMember::pair(1.5, &name);
                 drop(one);
-                assert_eq!(two.member(), bytes);
+                assert_eq!(two.member(), name);
             }
         });
-        assert_eq!((ThinBytes::new(&[0; 127]).memory_bytes(), ThinBytes::new(&[0; 128]).memory_bytes()), (128, 130));
-        assert_eq!(size_of::<Option<ThinBytes>>(), 8);
+    }
+
+    #[test]
+    fn short_pairs_cost_their_bytes_only() {
+        let size =
+            |first: usize, second: usize| ThinPair::new(&vec![1; first], &[&vec![2; second]], true).memory_bytes();
+        assert_eq!((size(0, 0), size(16, 0), size(126, 255)), (1, 16, 381));
+        assert_eq!((size(127, 0), size(0, 256), size(200, 300)), (129, 259, 504));
+        assert_eq!(size_of::<Option<ThinPair>>(), 8);
     }
 
     #[test]
@@ -317,6 +393,14 @@ pub(super) mod tests {
                 }
             }
         });
+    }
+
+    #[test]
+    fn values_may_move_between_threads() {
+        fn check<T: Send + Sync>() {}
+        check::<crate::value::set::Set>();
+        check::<crate::value::zset::SortedSet>();
+        check::<crate::value::hash::Hash>();
     }
 
     #[test]

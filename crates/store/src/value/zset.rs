@@ -20,7 +20,7 @@ use fastrand::Rng;
 use self::index::{Entry, ScoreIndex, Walk};
 use self::packed::Pairs;
 pub use self::range::{LexBound, LexRange, ScoreRange};
-pub use self::score::{Aggregate, integral, parse_score, weighted, write_score};
+pub use self::score::{Aggregate, weighted};
 use super::listpack::{Item, Listpack};
 use super::thin::ScoredMember;
 use super::{Encoding, Limits};
@@ -215,7 +215,11 @@ impl SortedSet {
             // With mixed scores the answer is nobody's promise, but in the small form Redis's is the run that begins at
             // the first member not below the range.
             Form::Packed(_) => {
-                start + self.range(start..usize::MAX).take_while(|(m, _)| range.reaches(&m.to_vec())).count()
+                start
+                    + self
+                        .range(start..usize::MAX)
+                        .take_while(|(m, _)| range.reaches(m.bytes(&mut itoa::Buffer::new())))
+                        .count()
             }
             Form::General(general) => general.order.partition_point(|_, member| range.reaches(member)),
         };
@@ -316,7 +320,7 @@ impl SortedSet {
         }
         let mut listpack = Listpack::new();
         for entry in general.order.range(0..usize::MAX) {
-            packed::insert(&mut listpack, entry.score, entry.item.member());
+            packed::push_back(&mut listpack, entry.score, entry.item.member());
         }
         self.0 = Form::Packed(listpack);
     }

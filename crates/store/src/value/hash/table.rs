@@ -1,8 +1,5 @@
-//! The general form of a hash. A field is one allocation:
-//!
-//! - the length of its name, doubled, plus one if it has an expiry (LEB128);
-//! - the expiry in milliseconds, if it has one (8 bytes, little-endian);
-//! - the name, then the value, which takes the rest.
+//! The general form of a hash. A field is one allocation (`thin.rs`): its name as the first string, its value as the second. The
+//! mark says that the field has an expiry, whose eight bytes then stand before the value.
 //!
 //! Fields with an expiry stand in an ordered set of (expiry, hash of the name) too: 16 bytes and the set's overhead for each
 //! of them, nothing for the others. The earliest is then known, and expired fields are found without a walk.
@@ -13,12 +10,12 @@ use super::Entry;
 use crate::dict::Dict;
 use crate::hash::hash_bytes;
 use crate::value::listpack::Item;
-use crate::value::thin::ThinBytes;
+use crate::value::thin::ThinPair;
 
 /// The general form; see the top of the file.
 #[derive(Default)]
 pub(super) struct Table {
-    fields: Dict<ThinBytes>,
+    fields: Dict<ThinPair>,
     /// (expiry, hash of the name) of each field that has an expiry. Should two fields share both, they share the element: they
     /// then expire together, or one of them only when it is next looked at.
     expiries: BTreeSet<(u64, u64)>,
@@ -31,9 +28,6 @@ struct Parts<'a> {
     expiry: Option<u64>,
 }
 
-/// Name length and expiry flag as LEB128 take at most ten bytes.
-const HEAD_MAX: usize = 10;
-
 impl Table {
     pub(super) fn len(&self) -> usize {
         self.fields.len()
@@ -44,7 +38,7 @@ impl Table {
     }
 
     pub(super) fn find(&self, field: &[u8]) -> Option<Entry<'_>> {
-        self.fields.find(hash_bytes(field), |item| parts(item).name == field).map(entry)
+        self.fields.find(hash_bytes(field), |item| item.first() == field).map(entry)
     }
 
     /// Adds a field that is not there yet.
@@ -59,15 +53,16 @@ impl Table {
     /// Sets a field; true if it is new. Its expiry goes, unless `keep_expiry`.
     pub(super) fn set(&mut self, field: &[u8], value: &[u8], keep_expiry: bool) -> bool {
         let hash = hash_bytes(field);
-        let Some(item) = self.fields.find_mut(hash, |item| parts(item).name == field) else {
+        let Some(item) = self.fields.find_mut(hash, |item| item.first() == field) else {
             self.fields.insert_unique(hash, item(field, value, None), rehash);
             return true;
         };
         let before = parts(item);
         let (same_size, expiry) = (before.value.len() == value.len(), before.expiry);
         if same_size && (keep_expiry || expiry.is_none()) {
-            let start = item.len() - value.len();
-            item.as_mut_slice()[start..].copy_from_slice(value);
+            let second = item.second_mut();
+            let start = second.len() - value.len();
+            second[start..].copy_from_slice(value);
             return false;
         }
         *item = self::item(field, value, if keep_expiry { expiry } else { None });
@@ -79,7 +74,7 @@ impl Table {
 
     pub(super) fn remove(&mut self, field: &[u8]) -> bool {
         let hash = hash_bytes(field);
-        let Some(item) = self.fields.remove(hash, |item| parts(item).name == field, rehash) else { return false };
+        let Some(item) = self.fields.remove(hash, |item| item.first() == field, rehash) else { return false };
         if let Some(expiry) = parts(&item).expiry {
             self.expiries.remove(&(expiry, hash));
         }
@@ -89,7 +84,7 @@ impl Table {
     /// Gives a field that is there an expiry, or takes it away.
     pub(super) fn set_expiry(&mut self, field: &[u8], expiry: Option<u64>) {
         let hash = hash_bytes(field);
-        let item = self.fields.find_mut(hash, |item| parts(item).name == field).expect("the field is there");
+        let item = self.fields.find_mut(hash, |item| item.first() == field).expect("the field is there");
         let before = parts(item);
         if let Some(old) = before.expiry {
             self.expiries.remove(&(old, hash));
@@ -118,7 +113,7 @@ impl Table {
             self.expiries.pop_first();
             // All fields that share the element, which is one field unless two names have the same hash.
             while let Some(item) = self.fields.remove(hash, |item| is_due(item, expiry, hash), rehash) {
-                names.push(parts(&item).name.to_vec());
+                names.push(item.first().to_vec());
             }
         }
         names
@@ -134,7 +129,7 @@ impl Table {
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        let items: usize = self.fields.iter().map(ThinBytes::memory_bytes).sum();
+        let items: usize = self.fields.iter().map(ThinPair::memory_bytes).sum();
         // A B-tree node of the standard library is on average about three quarters full.
         size_of::<Self>() + self.fields.memory_bytes() + items + self.expiries.len() * size_of::<(u64, u64)>() * 4 / 3
     }
@@ -150,51 +145,31 @@ impl Clone for Table {
     }
 }
 
-fn item(name: &[u8], value: &[u8], expiry: Option<u64>) -> ThinBytes {
-    let mut head = [0; HEAD_MAX];
-    let (mut rest, mut head_len) = ((name.len() as u64) << 1 | u64::from(expiry.is_some()), 0);
-    loop {
-        head[head_len] = rest as u8 & 0x7f | if rest > 0x7f { 0x80 } else { 0 };
-        head_len += 1;
-        rest >>= 7;
-        if rest == 0 {
-            break;
-        }
+fn item(name: &[u8], value: &[u8], expiry: Option<u64>) -> ThinPair {
+    match expiry {
+        None => ThinPair::new(name, &[value], false),
+        Some(expiry) => ThinPair::new(name, &[&expiry.to_le_bytes(), value], true),
     }
-    let expiry = expiry.map(u64::to_le_bytes);
-    ThinBytes::concat(&[&head[..head_len], expiry.as_ref().map_or(&[], |bytes| bytes), name, value])
 }
 
-fn parts(item: &ThinBytes) -> Parts<'_> {
-    let (mut head, mut head_len) = (0u64, 0);
-    loop {
-        let byte = item[head_len];
-        head |= u64::from(byte & 0x7f) << (7 * head_len);
-        head_len += 1;
-        if byte < 0x80 {
-            break;
-        }
+fn parts(item: &ThinPair) -> Parts<'_> {
+    let (name, second) = (item.first(), item.second());
+    if !item.is_marked() {
+        return Parts { name, value: second, expiry: None };
     }
-    let mut rest = &item[head_len..];
-    let mut expiry = None;
-    if head & 1 == 1 {
-        let (bytes, after) = rest.split_first_chunk().expect("the flag tells of an expiry");
-        (expiry, rest) = (Some(u64::from_le_bytes(*bytes)), after);
-    }
-    let (name, value) = rest.split_at((head >> 1) as usize);
-    Parts { name, value, expiry }
+    let (expiry, value) = second.split_first_chunk().expect("a marked field has an expiry");
+    Parts { name, value, expiry: Some(u64::from_le_bytes(*expiry)) }
 }
 
-fn entry(item: &ThinBytes) -> Entry<'_> {
+fn entry(item: &ThinPair) -> Entry<'_> {
     let Parts { name, value, expiry } = parts(item);
     Entry { field: Item::Bytes(name), value: Item::Bytes(value), expiry }
 }
 
-fn is_due(item: &ThinBytes, expiry: u64, hash: u64) -> bool {
-    let parts = parts(item);
-    parts.expiry == Some(expiry) && hash_bytes(parts.name) == hash
+fn is_due(item: &ThinPair, expiry: u64, hash: u64) -> bool {
+    parts(item).expiry == Some(expiry) && rehash(item) == hash
 }
 
-fn rehash(item: &ThinBytes) -> u64 {
-    hash_bytes(parts(item).name)
+fn rehash(item: &ThinPair) -> u64 {
+    hash_bytes(item.first())
 }

@@ -118,16 +118,15 @@ fn behaves_as_the_model_in_every_form() {
                         }
                     }
                     16 => {
-                        // As an exclusive command does: what has expired goes first.
-                        hash.remove_expired(now, usize::MAX);
-                        model = live(&model, now);
                         let got = hash.increment(field, 7, now, &limits);
-                        let current = model
+                        let visible = live(&model, now);
+                        let current = visible
                             .get(field)
                             .map_or(Some(0), |(value, _)| std::str::from_utf8(value).unwrap().parse::<i64>().ok());
                         assert_eq!(got, current.map(|int| int + 7).ok_or(IncrError::NotAnInteger));
                         if let Ok(sum) = got {
-                            model.entry(field.to_vec()).or_default().0 = sum.to_string().into_bytes();
+                            let expiry = visible.get(field).and_then(|(_, expiry)| *expiry);
+                            model.insert(field.to_vec(), (sum.to_string().into_bytes(), expiry));
                         }
                     }
                     _ => match hash.random(now, &mut rng) {
@@ -279,4 +278,40 @@ fn samples_and_scans_hide_what_has_expired() {
         (1..40).for_each(|i| assert!(hash.remove(i.to_string().as_bytes())));
         assert!(hash.random(200, &mut rng).is_none());
     }
+}
+
+#[test]
+fn damaged_dumps_never_panic() {
+    let limits = Limits::default();
+    let mut rng = Rng::with_seed(78);
+    let mut accepted = 0;
+    for round in 0..20_000 {
+        let mut hash = Hash::new();
+        for _ in 0..rng.usize(1..6) {
+            let field = [rng.u8(b'a'..b'f')];
+            hash.set(&field, b"value", OldExpiry::Clear, &limits);
+            if round % 2 == 0 {
+                hash.set_expiry(&field, rng.u64(1..100), ExpiryCondition::Always, 0);
+            }
+        }
+        let timed = hash.encoding() == Encoding::ListpackEx;
+        let mut bytes = hash.as_listpack().unwrap().as_bytes().to_vec();
+        for _ in 0..rng.usize(1..4) {
+            let at = rng.usize(..bytes.len());
+            bytes[at] = rng.u8(..);
+        }
+        let Some(mut hash) = Listpack::from_bytes(bytes).ok().and_then(|lp| Hash::from_listpack(lp, timed)) else {
+            continue;
+        };
+        accepted += 1;
+        hash.set_expiry(b"c", 50, ExpiryCondition::Always, 10);
+        hash.set(b"d", b"longer value", OldExpiry::Keep, &limits);
+        hash.random(60, &mut rng);
+        let next = hash.next_expiry();
+        hash.prepare(usize::MAX, 0, &limits);
+        assert_eq!((hash.encoding(), hash.next_expiry()), (Encoding::Hashtable, next));
+        let names = hash.remove_expired(u64::MAX, usize::MAX);
+        assert_eq!(hash.next_expiry(), None, "{names:?}");
+    }
+    assert!(accepted > 100, "{accepted}");
 }

@@ -248,7 +248,7 @@ fn remove(model: &mut Vec<Vec<u8>>, count: i64, element: &[u8]) -> usize {
     matches.len()
 }
 
-pub(super) fn random_element(limits: &Limits, rng: &mut fastrand::Rng) -> Vec<u8> {
+fn random_element(limits: &Limits, rng: &mut fastrand::Rng) -> Vec<u8> {
     match rng.u8(..10) {
         0..=4 => rng.u8(..8).to_string().into_bytes(),
         5 => (rng.i64(..) >> rng.u32(..64)).to_string().into_bytes(),

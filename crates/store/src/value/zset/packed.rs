@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use super::index::order;
-use super::score::{integral, parse_score, write_score};
+use super::score::{integral, parse_score};
+use crate::number::write_f64;
 use crate::value::listpack::{Item, Iter, Listpack, Position};
 
 /// Members and scores by rank, from both ends.
@@ -61,24 +62,19 @@ pub(super) fn find(listpack: &Listpack, member: &[u8]) -> Option<(Position, f64)
 
 /// Adds a member that is not there yet.
 pub(super) fn insert(listpack: &mut Listpack, score: f64, member: &[u8]) {
-    let mut text = Vec::new();
-    let stored = match integral(score) {
-        Some(int) => Item::Int(int),
-        None => {
-            write_score(score, &mut text);
-            Item::Bytes(&text)
-        }
-    };
     match first_after(listpack, score, member) {
         Some(position) => {
             let position = listpack.insert_before(position, member);
-            listpack.insert_item_after(position, stored);
+            listpack.insert_item_after(position, stored(score, &mut Vec::new()));
         }
-        None => {
-            listpack.push_back(member);
-            listpack.push_back_item(stored);
-        }
+        None => push_back(listpack, score, member),
     }
+}
+
+/// Adds a member above all others.
+pub(super) fn push_back(listpack: &mut Listpack, score: f64, member: &[u8]) {
+    listpack.push_back(member);
+    listpack.push_back_item(stored(score, &mut Vec::new()));
 }
 
 /// Checks what a dump may have got wrong: pairs, scores that are numbers, strict order, no member twice.
@@ -110,6 +106,17 @@ fn first_after(listpack: &Listpack, score: f64, member: &[u8]) -> Option<Positio
         position = listpack.next(score_at);
     }
     None
+}
+
+/// A score as Redis stores it: an integer if it is one, else text.
+fn stored(score: f64, text: &mut Vec<u8>) -> Item<'_> {
+    integral(score).map_or_else(
+        || {
+            write_f64(score, text);
+            Item::Bytes(text)
+        },
+        Item::Int,
+    )
 }
 
 fn score_of(item: Item<'_>) -> f64 {

@@ -60,6 +60,31 @@ fn check_all(set: &SortedSet, model: &Model) {
     }
 }
 
+/// What a range contains, in other words than the code's.
+fn is_within(range: &ScoreRange, score: f64) -> bool {
+    let above = if range.min_exclusive { score > range.min } else { score >= range.min };
+    let below = if range.max_exclusive { score < range.max } else { score <= range.max };
+    assert_eq!(range.contains(score), above && below);
+    above && below
+}
+
+fn is_within_lex(range: &LexRange<'_>, member: &[u8]) -> bool {
+    let above = match range.min {
+        LexBound::Lowest => true,
+        LexBound::Highest => false,
+        LexBound::Inclusive(min) => member >= min,
+        LexBound::Exclusive(min) => member > min,
+    };
+    let below = match range.max {
+        LexBound::Lowest => false,
+        LexBound::Highest => true,
+        LexBound::Inclusive(max) => member <= max,
+        LexBound::Exclusive(max) => member < max,
+    };
+    assert_eq!(range.contains(member), above && below);
+    above && below
+}
+
 fn check_ranges(set: &SortedSet, model: &Model, rng: &mut Rng) {
     let edge = |rng: &mut Rng| match rng.u8(..6) {
         0 => f64::NEG_INFINITY,
@@ -67,7 +92,7 @@ fn check_ranges(set: &SortedSet, model: &Model, rng: &mut Rng) {
         _ => f64::from(rng.i8(-12..12)) / 2.0,
     };
     let range = ScoreRange { min: edge(rng), max: edge(rng), min_exclusive: rng.bool(), max_exclusive: rng.bool() };
-    let within: Vec<_> = model.0.iter().filter(|(_, score)| range.contains(*score)).cloned().collect();
+    let within: Vec<_> = model.0.iter().filter(|(_, score)| is_within(&range, *score)).cloned().collect();
     let ranks = set.ranks_by_score(&range);
     assert_eq!(ranks.len(), within.len(), "{range:?} of {set:?}");
     assert_eq!(set.range(ranks.clone()).map(owned).collect::<Vec<_>>(), within);
@@ -176,7 +201,7 @@ fn lex_ranges_are_those_of_a_sorted_map() {
         for _ in 0..500 {
             let (a, b) = (word(&mut rng), word(&mut rng));
             let range = LexRange { min: bound(&a, rng.u8(..6)), max: bound(&b, rng.u8(..6)) };
-            let want: Vec<_> = model.keys().filter(|member| range.contains(member)).cloned().collect();
+            let want: Vec<_> = model.keys().filter(|member| is_within_lex(&range, member)).cloned().collect();
             let got: Vec<_> = set.range(set.ranks_by_lex(&range)).map(|(member, _)| member.to_vec()).collect();
             assert_eq!(got, want, "{range:?}");
         }
@@ -274,4 +299,31 @@ fn scans_and_samples_reach_every_member() {
         assert!(times.iter().all(|times| (40..=180).contains(times)), "{times:?}");
     }
     assert!(SortedSet::new().random(&mut Rng::new()).is_none());
+}
+
+#[test]
+fn damaged_dumps_never_panic() {
+    let limits = Limits::default();
+    let mut rng = Rng::with_seed(77);
+    let mut accepted = 0;
+    for _ in 0..20_000 {
+        let mut set = SortedSet::new();
+        for _ in 0..rng.usize(1..6) {
+            set.add(&[rng.u8(b'a'..b'f')], f64::from(rng.i8(..)) / 4.0, AddFlags::empty(), &limits);
+        }
+        let mut bytes = set.as_listpack().unwrap().as_bytes().to_vec();
+        for _ in 0..rng.usize(1..4) {
+            let at = rng.usize(..bytes.len());
+            bytes[at] = rng.u8(..);
+        }
+        let Some(mut set) = Listpack::from_bytes(bytes).ok().and_then(SortedSet::from_listpack) else { continue };
+        accepted += 1;
+        set.add(b"c", 0.5, AddFlags::INCR, &limits);
+        set.ranks_by_score(&ScoreRange { min: -1.0, max: 1.0, min_exclusive: true, max_exclusive: false });
+        let len = set.len();
+        set.prepare(usize::MAX, &limits);
+        assert_eq!((set.encoding(), set.len()), (Encoding::Skiplist, len));
+        while set.pop_max().is_some() {}
+    }
+    assert!(accepted > 100, "{accepted}");
 }

@@ -133,13 +133,11 @@ fn sort_ro(call: &mut Call<'_>) -> Result<Effect> {
 
 fn apply(call: &mut Call<'_>, mut options: Options<'_>) -> Result<Effect> {
     let key = call.arg(1);
-    let source = if options.store.is_some() {
-        // This takes the key out if it has expired, and does not count as a read.
+    if options.store.is_some() {
+        // It may have expired; then the SORT that is propagated must not find it.
         call.keys.write(key);
-        call.keys.peek(key)
-    } else {
-        call.keys.read(key)
-    };
+    }
+    let source = call.keys.read(key);
     let Source { elements, window } =
         source.map_or_else(|| Ok(Source::default()), |entry| load(entry, &mut options))?;
     let weights = weigh(call, &elements, &options)?;

@@ -65,7 +65,7 @@ fn what_depends_on_the_source_alone_is_stored_again_wherever_it_is_applied() {
     client.check("SORT none STORE d", ":0\r\n");
     client.check("SORT none STORE d", ":0\r\n");
     assert_eq!(server.log(), ["0 SORT l ALPHA STORE d", "0 SORT l ALPHA GET # STORE l", "0 SORT none STORE d"]);
-    assert_eq!(server.events(), ["0 sortstore d", "0 sortstore l", "0 del d"]);
+    assert_eq!(server.events(), ["0 sortstore d", "0 sortstore l", "0 keymiss none", "0 del d", "0 keymiss none"]);
     assert_eq!(client.env.stats.dirty.get() - before, 5);
 }
 
@@ -109,5 +109,5 @@ fn a_source_that_has_expired_is_empty_and_its_removal_comes_first() {
     server.forget();
     client.check("SORT l STORE d", ":0\r\n");
     assert_eq!(server.log(), ["0 MULTI", "0 DEL l", "0 SORT l STORE d", "0 EXEC"]);
-    assert_eq!(server.events(), ["0 expired l", "0 del d"]);
+    assert_eq!(server.events(), ["0 expired l", "0 keymiss l", "0 del d"]);
 }

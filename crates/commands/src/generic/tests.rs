@@ -103,11 +103,11 @@ fn an_expired_destination_is_free() {
     server.advance_ms(10);
     server.log();
     client.check("RENAMENX a b", ":1\r\n");
-    assert_eq!(server.log(), ["0 MULTI", "0 DEL b", "0 RENAMENX a b", "0 EXEC"]);
     client.check("COPY b c", ":1\r\n");
-    assert_eq!(server.log(), ["0 MULTI", "0 DEL c", "0 COPY b c", "0 EXEC"]);
     client.check("RENAME c b", "+OK\r\n");
-    assert_eq!(server.log(), ["0 RENAME c b"]);
+    let log = server.log();
+    assert_eq!(log[..4], ["0 MULTI", "0 DEL b", "0 RENAMENX a b", "0 EXEC"]);
+    assert_eq!(log[4..], ["0 MULTI", "0 DEL c", "0 COPY b c", "0 EXEC", "0 RENAME c b"]);
 }
 
 #[test]

@@ -1,4 +1,19 @@
-use crate::testing::Server;
+use store::entry::{Boxed, Entry};
+use store::guard::Key;
+use store::stripe::Mode;
+use store::value::Limits;
+use store::value::hash::{ExpiryCondition, Hash, OldExpiry};
+use store::value::set::Set;
+use store::value::zset::{AddFlags, SortedSet};
+
+use crate::testing::{START_MS, Server};
+
+/// Puts a value under a key, whatever commands there are for its type.
+fn put<T: Boxed>(server: &Server, key: &str, value: T) {
+    let (key, section) = (Key::new(key.as_bytes()), server.keyspace.gate().enter());
+    let mut guard = server.keyspace.lock_one(&section, 0, key.hash, Mode::Exclusive);
+    guard.insert(0, key.hash, Entry::boxed(key.bytes, Box::new(value), None));
+}
 
 /// The reply of a command as words: an array of bulk strings.
 fn array(items: &[&str]) -> String {
@@ -110,4 +125,59 @@ fn a_source_that_has_expired_is_empty_and_its_removal_comes_first() {
     client.check("SORT l STORE d", ":0\r\n");
     assert_eq!(server.log(), ["0 MULTI", "0 DEL l", "0 SORT l STORE d", "0 EXEC"]);
     assert_eq!(server.events(), ["0 expired l", "0 keymiss l", "0 del d"]);
+}
+
+#[test]
+fn a_set_that_is_stored_unsorted_is_sorted_all_the_same() {
+    let server = Server::new();
+    let mut client = server.client();
+    let mut set = Set::new();
+    ["b", "c", "a"].iter().for_each(|member| assert!(set.add(member.as_bytes(), &Limits::default())));
+    put(&server, "s", set);
+    client.check("SORT s BY nosort", &array(&["b", "c", "a"]));
+    client.check("SORT s", "-ERR One or more scores can't be converted into double\r\n");
+    client.check("SORT s BY nosort STORE d DESC LIMIT 0 2", ":2\r\n");
+    client.check("LRANGE d 0 -1", &array(&["c", "b"]));
+}
+
+#[test]
+fn a_sorted_set_that_is_not_sorted_comes_by_rank() {
+    let server = Server::new();
+    let mut client = server.client();
+    let mut zset = SortedSet::new();
+    for (member, score) in [("a", 3.0), ("b", 2.0), ("c", 1.0), ("d", 0.0)] {
+        zset.add(member.as_bytes(), score, AddFlags::default(), &Limits::default());
+    }
+    put(&server, "z", zset);
+    client.check("SORT_RO z ALPHA", &array(&["a", "b", "c", "d"]));
+    client.check("OBJECT ENCODING z", "$8\r\nlistpack\r\n");
+    for _ in 0..2 {
+        client.check("SORT z BY nosort", &array(&["d", "c", "b", "a"]));
+        client.check("SORT z BY nosort LIMIT 1 2", &array(&["c", "b"]));
+        client.check("SORT z BY nosort DESC LIMIT 1 9", &array(&["b", "c", "d"]));
+        client.check("SORT z BY nosort DESC LIMIT 9 9", "*0\r\n");
+        client.check("OBJECT ENCODING z", "$8\r\nskiplist\r\n");
+    }
+    assert!(server.log().is_empty());
+}
+
+#[test]
+fn fields_of_hashes_are_weights_and_values_until_they_expire() {
+    let server = Server::new();
+    let mut client = server.client();
+    client.all(&["RPUSH l 1 2 3", "SET h3 x"]);
+    for (key, weight) in [("h1", "9"), ("h2", "8")] {
+        let mut hash = Hash::new();
+        hash.set(b"f", weight.as_bytes(), OldExpiry::Clear, &Limits::default());
+        if key == "h1" {
+            hash.set_expiry(b"f", (START_MS + 5) as u64, ExpiryCondition::Always, START_MS as u64);
+        }
+        put(&server, key, hash);
+    }
+    client.check("SORT l BY h*->f GET h*->f", "*3\r\n$-1\r\n$1\r\n8\r\n$1\r\n9\r\n");
+    client.check("SORT l BY h*->nofield DESC", &array(&["3", "2", "1"]));
+    client.check("SORT l GET h*", "*3\r\n$-1\r\n$-1\r\n$1\r\nx\r\n");
+    // A field lives through the millisecond of its deadline.
+    server.advance_ms(6);
+    client.check("SORT l BY h*->f GET h*->f", "*3\r\n$-1\r\n$-1\r\n$1\r\n8\r\n");
 }

@@ -112,6 +112,7 @@ fn what_changes_nothing_has_no_effect() {
     client.check("LSET none 2 x", "-ERR no such key\r\n");
     client.check("LSET l 4294967296 A", "+OK\r\n");
     assert_eq!(server.log(), ["0 LSET l 4294967296 A"]);
+    client.check("LINDEX l 0", "$1\r\nA\r\n");
     assert_eq!(server.events(), ["0 lset l"]);
 }
 

@@ -66,7 +66,8 @@ impl Transport {
     /// A client of a keyspace.
     pub fn new(keyspace: &'static Keyspace) -> Self {
         let host = Arc::new(NoHost { started: Instant::now() });
-        let env = Env::new(host, keyspace, Arc::new(Settings::default()), Arc::new(Stats::default()), Rng::with_seed(1));
+        let env =
+            Env::new(host, keyspace, Arc::new(Settings::default()), Arc::new(Stats::default()), Rng::with_seed(1));
         Self {
             env,
             session: Session::new(Arc::new(Client::default()), true),

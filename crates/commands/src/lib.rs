@@ -3,7 +3,8 @@
 pub mod args;
 pub mod call;
 pub mod client;
-mod connection;
+mod client_commands;
+pub mod connection;
 pub mod effect;
 pub mod env;
 pub mod error;

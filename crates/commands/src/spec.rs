@@ -70,6 +70,8 @@ bitflags! {
         const EXEC = 1 << 23;
         /// Chooses another database for the commands after it.
         const SELECTS = 1 << 24;
+        /// Counts as an access of its keys even for a client that has said CLIENT NO-TOUCH.
+        const TOUCHES = 1 << 25;
         /// Cluster: honours ASKING by itself.
         const ASKING = 1 << 22;
     }
@@ -131,6 +133,7 @@ pub mod flag {
     pub const ALONE: u32 = Flags::ALONE.bits();
     pub const EXEC: u32 = Flags::EXEC.bits();
     pub const SELECTS: u32 = Flags::SELECTS.bits();
+    pub const TOUCHES: u32 = Flags::TOUCHES.bits();
     pub const ASKING: u32 = Flags::ASKING.bits();
 }
 

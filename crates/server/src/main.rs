@@ -1,11 +1,13 @@
 //! The server binary: reads the configuration, opens the sockets, starts the workers, and waits for the end.
 
 mod alloc;
+mod clients;
 mod clock;
 mod config;
 mod expiry;
 mod log;
 mod net;
+mod pause;
 mod registry;
 mod server;
 
@@ -128,4 +130,11 @@ fn apply_settings(config: &Config, settings: &Settings) {
     settings.maxclients.store(config.get(keys::MAXCLIENTS), Relaxed);
     settings.timeout.store(config.get(keys::TIMEOUT), Relaxed);
     settings.set_password(&config.get(keys::REQUIREPASS));
+    settings.hide_user_data_from_log.store(config.get(keys::HIDE_USER_DATA_FROM_LOG), Relaxed);
+    settings.client_query_buffer_limit.store(config.get(keys::CLIENT_QUERY_BUFFER_LIMIT), Relaxed);
+    for (setting, limit) in settings.output_limits.iter().zip(config.get(keys::CLIENT_OUTPUT_BUFFER_LIMIT)) {
+        setting.hard_bytes.store(limit.hard_bytes, Relaxed);
+        setting.soft_bytes.store(limit.soft_bytes, Relaxed);
+        setting.soft_secs.store(limit.soft_seconds.max(0) as u64, Relaxed);
+    }
 }

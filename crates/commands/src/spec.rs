@@ -15,6 +15,9 @@ use crate::error::Result;
 /// Runs a command: parse the options into a type, apply one typed operation, answer.
 pub type Handler = fn(&mut Call<'_>) -> Result<Effect>;
 
+/// Tells from its arguments whether a command wants the exclusive gate: because its keys depend on data.
+pub type AloneIf = fn(Args<'_>) -> bool;
+
 /// Adds the stripes of keys that the key specifications do not name (in other databases, say).
 pub type Planner = fn(Args<'_>, u32, &mut Plan);
 
@@ -70,8 +73,6 @@ bitflags! {
         const EXEC = 1 << 23;
         /// Chooses another database for the commands after it.
         const SELECTS = 1 << 24;
-        /// Counts as an access of its keys even for a client that has said CLIENT NO-TOUCH.
-        const TOUCHES = 1 << 25;
         /// Cluster: honours ASKING by itself.
         const ASKING = 1 << 22;
     }
@@ -133,7 +134,6 @@ pub mod flag {
     pub const ALONE: u32 = Flags::ALONE.bits();
     pub const EXEC: u32 = Flags::EXEC.bits();
     pub const SELECTS: u32 = Flags::SELECTS.bits();
-    pub const TOUCHES: u32 = Flags::TOUCHES.bits();
     pub const ASKING: u32 = Flags::ASKING.bits();
 }
 
@@ -424,6 +424,8 @@ pub struct Spec {
     pub keys: &'static [KeySpec],
     /// See [`Planner`].
     pub planner: Option<Planner>,
+    /// See [`AloneIf`].
+    pub alone_if: Option<AloneIf>,
     /// COMMAND INFO's tips.
     pub tips: &'static [&'static str],
     /// The group in COMMAND DOCS.
@@ -454,6 +456,7 @@ impl Spec {
             categories: &[],
             keys: &[],
             planner: None,
+            alone_if: None,
             tips: &[],
             group,
             summary: "",
@@ -494,6 +497,12 @@ impl Spec {
     /// See [`Planner`].
     pub const fn planner(mut self, planner: Planner) -> Self {
         self.planner = Some(planner);
+        self
+    }
+
+    /// See [`AloneIf`].
+    pub const fn alone_if(mut self, alone_if: AloneIf) -> Self {
+        self.alone_if = Some(alone_if);
         self
     }
 

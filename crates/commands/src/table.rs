@@ -11,8 +11,15 @@ use crate::spec::Spec;
 static FAMILIES: &[&[Spec]] = &[
     crate::client_commands::COMMANDS,
     crate::connection::COMMANDS,
+    crate::databases::COMMANDS,
+    crate::expire::COMMANDS,
+    crate::generic::COMMANDS,
+    crate::list::COMMANDS,
+    crate::object::COMMANDS,
+    crate::sort::COMMANDS,
     crate::string::COMMANDS,
     crate::transactions::COMMANDS,
+    crate::walk::COMMANDS,
 ];
 
 /// A command of the table, or a subcommand: its row and its position, by which statistics are kept.

@@ -11,11 +11,13 @@ use commands::session::Session;
 use commands::settings::Settings;
 use commands::stats::Stats;
 use parking_lot::{Condvar, Mutex};
+use store::database::Database;
 use store::entry::Entry;
 use store::keyspace::Keyspace;
 
 use crate::clock;
 use crate::config::{Config, keys};
+use crate::lazy_free::LazyFree;
 use crate::log::Log;
 use crate::net::inbox::{Inbox, Message, Socket};
 use crate::pause::Pausing;
@@ -65,6 +67,8 @@ pub struct Server {
     pub clients_blocked: AtomicUsize,
     /// When [`Self::warn_of`] warned last.
     pub(crate) suspected_ms: AtomicI64,
+    /// Frees what takes long.
+    pub lazy_free: LazyFree,
     next_client: AtomicU64,
     period_ms: AtomicI64,
     stopping: AtomicBool,
@@ -73,7 +77,13 @@ pub struct Server {
 
 impl Server {
     /// The shared part of a server whose workers are about to start.
-    pub fn new(config: Config, log: Log, settings: Arc<Settings>, workers: Vec<WorkerHandle>) -> Self {
+    pub fn new(
+        config: Config,
+        log: Log,
+        settings: Arc<Settings>,
+        workers: Vec<WorkerHandle>,
+        lazy_free: LazyFree,
+    ) -> Self {
         let keyspace = Keyspace::new(config.get(keys::DATABASES), config.get(keys::KEYSPACE_STRIPES));
         let keyspace = Box::leak(Box::new(keyspace));
         Self {
@@ -92,6 +102,7 @@ impl Server {
             pausing: Pausing::default(),
             clients_blocked: AtomicUsize::new(0),
             suspected_ms: AtomicI64::new(0),
+            lazy_free,
             next_client: AtomicU64::new(1),
             period_ms: AtomicI64::new(1000 / config.get(keys::HZ).clamp(1, 500) as i64),
             stopping: AtomicBool::new(false),
@@ -187,9 +198,8 @@ impl Host for Server {
 
     fn key_changed(&self, change: &Change) {
         if change.modified && self.registry.is_watched() {
-            self.registry.touch(change.db, &change.key);
+            self.registry.touch(change.db, &change.key, change.class == Class::EXPIRED);
         }
-        let _ = Class::KEYSPACE;
     }
 
     fn log_is_on(&self) -> bool {
@@ -199,11 +209,22 @@ impl Host for Server {
     fn append(&self, _record: &[(u32, OwnedArgs)]) {}
 
     fn free(&self, garbage: Vec<Entry>) {
-        drop(garbage);
+        self.lazy_free.values(garbage);
     }
 
-    fn watch(&self, db: u32, key: &[u8], client: &Arc<Client>) {
-        self.registry.watch(db, key, client);
+    fn free_database(&self, database: Arc<Database>, sync: bool) {
+        if sync {
+            return drop(database);
+        }
+        self.lazy_free.database(database);
+    }
+
+    fn watch(&self, db: u32, key: &[u8], client: &Arc<Client>, expired: bool) {
+        self.registry.watch(db, key, client, expired);
+    }
+
+    fn watched_keys(&self, db: u32) -> Vec<Box<[u8]>> {
+        self.registry.watched_keys(db)
     }
 
     fn unwatch(&self, db: u32, key: &[u8], client: &Arc<Client>) {

@@ -4,6 +4,8 @@ use super::select::{Listed, Victims};
 use super::*;
 use crate::args::OwnedArgs;
 use crate::client::ClientType;
+use crate::host::Host;
+use crate::testing::{START_MS, Server};
 
 fn args(line: &str) -> OwnedArgs {
     line.split(' ').collect()
@@ -93,4 +95,109 @@ fn names_are_printable_words() {
     for (name, expected) in [(&b""[..], true), (b"a-b", true), (b"a b", false), (b"a\n", false), (b"\xc3\xa4", false)] {
         assert_eq!(check_name(name).is_ok(), expected, "{name:?}");
     }
+}
+
+#[test]
+fn replies_are_left_out_piece_by_piece() {
+    let server = Server::new();
+    let mut client = server.client();
+    client.check("CLIENT REPLY OFF", "");
+    client.check("PING", "");
+    client.check("NONSENSE", "");
+    client.check("CLIENT REPLY SKIP", "");
+    client.check("CLIENT REPLY ON", "+OK\r\n");
+    client.check("CLIENT REPLY SKIP", "");
+    client.check("GET", "");
+    client.check("PING", "+PONG\r\n");
+    client.check("CLIENT REPLY SKIP", "");
+    client.check("CLIENT REPLY SKIP", "");
+    client.check("PING", "");
+    client.check("PING", "+PONG\r\n");
+    client.check("CLIENT REPLY MAYBE", "-ERR syntax error\r\n");
+}
+
+#[test]
+fn a_transaction_may_choose_its_replies() {
+    let server = Server::new();
+    let mut client = server.client();
+    client.all(&["MULTI", "PING", "CLIENT REPLY OFF", "PING", "CLIENT REPLY ON", "CLIENT REPLY SKIP", "PING"]);
+    client.check("EXEC", "*6\r\n+PONG\r\n+OK\r\n+PONG\r\n");
+    client.check("PING", "");
+    client.check("PING", "+PONG\r\n");
+}
+
+#[test]
+fn suicide_in_a_transaction_is_answered_and_the_rest_is_executed_in_silence() {
+    let server = Server::new();
+    let mut client = server.client();
+    client.all(&["MULTI", "SET a 1", "CLIENT KILL SKIPME no", "SET b 2"]);
+    client.check("EXEC", "*3\r\n+OK\r\n:1\r\n");
+    assert!(client.session.close);
+    server.client().check("GET b", "$1\r\n2\r\n");
+}
+
+#[test]
+fn kill_counts_and_marks() {
+    let server = Server::new();
+    let (mut me, other, third) = (server.client(), server.client(), server.client());
+    me.check("CLIENT KILL ID 2 ADDR 127.0.0.1:3", ":0\r\n");
+    me.check("CLIENT KILL 127.0.0.1:2", "+OK\r\n");
+    me.check("CLIENT KILL 127.0.0.1:2", "-ERR No such client\r\n");
+    assert!(other.session.client.killed.load(Relaxed) && !third.session.client.killed.load(Relaxed));
+    me.check("CLIENT KILL TYPE normal", ":1\r\n");
+    me.check("CLIENT KILL TYPE normal SKIPME no", ":1\r\n");
+    assert!(me.session.close && !me.session.client.killed.load(Relaxed));
+}
+
+#[test]
+fn a_paused_server_does_not_queue_writes() {
+    let server = Server::new();
+    let mut client = server.client();
+    client.check("CLIENT PAUSE 9223372036854775807", "-ERR timeout is out of range\r\n");
+    client.check("CLIENT PAUSE -1", "-ERR timeout is negative\r\n");
+    client.check("CLIENT PAUSE x y", "-ERR CLIENT PAUSE mode must be WRITE or ALL\r\n");
+    client.check("CLIENT PAUSE 100 WRITE", "+OK\r\n");
+    assert_eq!(server.host.pause_ends_ms(), Some(START_MS + 100));
+    client.all(&["GET a", "MULTI", "GET a", "EXEC"]);
+    client.check("SET a", "-ERR wrong number of arguments for 'set' command\r\n");
+    assert!(client.is_postponed("SET a 1"));
+    client.all(&["MULTI"]);
+    assert!(client.is_postponed("SET a 1"));
+    client.all(&["GET a", "DISCARD", "CLIENT UNPAUSE", "SET a 1"]);
+}
+
+#[test]
+fn hello_auth_and_reset() {
+    let server = Server::new();
+    let mut client = server.client();
+    client.check("HELLO 4", "-NOPROTO unsupported protocol version\r\n");
+    client
+        .check("HELLO 3 SETNAME a\nb", "-ERR Client names cannot contain spaces, newlines or special characters.\r\n");
+    client.check("HELLO 3 NOTHING", "-ERR Syntax error in HELLO option 'NOTHING'\r\n");
+    client.check("AUTH nobody x", "-WRONGPASS invalid username-password pair or user is disabled.\r\n");
+    client.check("AUTH default whatever", "+OK\r\n");
+    assert!(client.run("HELLO 3 SETNAME me").starts_with("%7\r\n"));
+    client.check("CLIENT GETNAME", "$2\r\nme\r\n");
+    client.all(&["SELECT 1", "WATCH a", "CLIENT NO-TOUCH on", "MULTI", "GET a"]);
+    client.check("RESET", "+RESET\r\n");
+    client.check("CLIENT GETNAME", "$-1\r\n");
+    assert_eq!((client.session.db, client.session.client.flags().letters().as_str()), (0, "N"));
+
+    server.settings.set_password(b"secret");
+    client.check("PING", "+PONG\r\n");
+    client.check("RESET", "+RESET\r\n");
+    client.check("PING", "-NOAUTH Authentication required.\r\n");
+    assert!(client.run("HELLO").starts_with("-NOAUTH HELLO must be called"));
+    client.check("AUTH wrong", "-WRONGPASS invalid username-password pair or user is disabled.\r\n");
+    client.check("AUTH a b c", "-ERR syntax error\r\n");
+    client.check("AUTH secret", "+OK\r\n");
+    client.check("PING", "+PONG\r\n");
+}
+
+#[test]
+fn http_is_hung_up_on() {
+    let server = Server::new();
+    let mut client = server.client();
+    client.run("POST / HTTP/1.1");
+    assert!(client.session.client.killed.load(Relaxed));
 }

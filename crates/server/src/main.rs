@@ -8,6 +8,7 @@ mod expiry;
 mod lazy_free;
 mod log;
 mod net;
+mod open_files;
 mod pause;
 mod registry;
 mod server;
@@ -59,6 +60,7 @@ fn serve(loaded: config::Loaded) -> Result<(), String> {
     let listeners = listen(&config, &log)?;
     let settings = Arc::new(Settings::default());
     apply_settings(&config, &settings);
+    settings.maxclients.store(open_files::admit(config.get(keys::MAXCLIENTS), &log), Relaxed);
     let mut polls = Vec::new();
     let mut handles = Vec::new();
     for index in 0..threads {

@@ -63,8 +63,6 @@ pub struct Server {
     pub active_expiry: AtomicBool,
     /// CLIENT PAUSE.
     pub pausing: Pausing,
-    /// Clients whose command is postponed.
-    pub clients_blocked: AtomicUsize,
     /// When [`Self::warn_of`] warned last.
     pub(crate) suspected_ms: AtomicI64,
     /// Frees what takes long.
@@ -100,7 +98,6 @@ impl Server {
             background_stats: Arc::default(),
             active_expiry: AtomicBool::new(true),
             pausing: Pausing::default(),
-            clients_blocked: AtomicUsize::new(0),
             suspected_ms: AtomicI64::new(0),
             lazy_free,
             next_client: AtomicU64::new(1),

@@ -209,18 +209,16 @@ impl Worker {
         }
     }
 
-    /// Keeps count of postponed connections, here and for INFO.
+    /// Keeps count of postponed connections, and marks them for CLIENT LIST and INFO.
     fn set_postponed(&mut self, index: usize, postponed: bool) {
         let connection = &mut self.connections[index];
         connection.postponed = postponed;
         connection.session.client.set_flags(ClientFlags::BLOCKED, postponed);
         if postponed {
             self.postponed += 1;
-            self.server.clients_blocked.fetch_add(1, Relaxed);
         } else {
             connection.session.client.argv_bytes.store(0, Relaxed);
             self.postponed -= 1;
-            self.server.clients_blocked.fetch_sub(1, Relaxed);
         }
     }
 

@@ -73,3 +73,10 @@ unsafe impl GlobalAlloc for Counting {
         unsafe { MiMalloc.realloc(at, layout, new_size) }
     }
 }
+
+/// The allocator and its version.
+pub fn name() -> String {
+    // Three digits: major, minor, patch.
+    let version = MiMalloc.version();
+    format!("mimalloc-{}.{}.{}", version / 100, version / 10 % 10, version % 10)
+}

@@ -12,9 +12,16 @@ use crate::spec::Spec;
 static FAMILIES: &[&[Spec]] = &[
     crate::config_command::COMMANDS,
     crate::connection::COMMANDS,
+    crate::databases::COMMANDS,
+    crate::expire::COMMANDS,
+    crate::generic::COMMANDS,
+    crate::list::COMMANDS,
+    crate::object::COMMANDS,
     crate::shutdown::COMMANDS,
+    crate::sort::COMMANDS,
     crate::string::COMMANDS,
     crate::transactions::COMMANDS,
+    crate::walk::COMMANDS,
 ];
 
 /// A command of the table, or a subcommand: its row and its position, by which statistics are kept.

@@ -59,12 +59,12 @@ static HOOKS: &[(&[usize], Hook)] = &[
     (rows![NOTIFY_KEYSPACE_EVENTS], events),
 ];
 
-/// Brings all directives into effect.
-///
-/// # Errors
-/// The first that cannot be.
-pub fn all(server: &Server) -> Result<(), String> {
-    HOOKS.iter().try_for_each(|(_, hook)| hook(server))
+/// Brings all directives into effect. What must not fail at the start has been settled before; the rest (the score for
+/// the kernel) is logged, and the server goes on without it.
+pub fn all(server: &Server) {
+    for reason in HOOKS.iter().filter_map(|(_, hook)| hook(server).err()) {
+        server.log.warning(&reason);
+    }
 }
 
 /// Brings the directive of a row into effect.

@@ -43,6 +43,7 @@ pub fn rewrite(server: &Server) -> Result<()> {
 /// CONFIG RESETSTAT.
 pub fn reset_stats(server: &Server) {
     server.workers.iter().map(|worker| &worker.stats).chain([&server.background_stats]).for_each(|stats| stats.reset());
+    server.lazy_free.reset();
     let counters = [
         &server.connections_received,
         &server.connections_rejected,

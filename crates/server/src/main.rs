@@ -14,6 +14,7 @@ mod cron;
 mod daemon;
 mod ending;
 mod expiry;
+mod lazy_free;
 mod listening;
 mod live;
 mod log;
@@ -35,6 +36,7 @@ use std::sync::Arc;
 use commands::table::{self, RenameError};
 
 use config::{Config, Loaded, Rename, StartError, keys};
+use lazy_free::LazyFree;
 use listening::Listening;
 use log::{Log, Role};
 use pid_file::PidFile;
@@ -68,7 +70,8 @@ fn start(program: &str, arguments: &[Vec<u8>]) -> Result<(), String> {
     let supervisor = Supervisor::find(&config, &log);
     let background = config.get(keys::DAEMONIZE) && supervisor == Supervisor::None;
     if background {
-        daemon::go_to_background().map_err(|error| format!("Going to the background: {error} (directive: daemonize)"))?;
+        daemon::go_to_background()
+            .map_err(|error| format!("Going to the background: {error} (directive: daemonize)"))?;
     }
     banner::begin(&log, program, arguments.len());
     warnings.iter().for_each(|warning| log.warning(warning));
@@ -85,8 +88,9 @@ fn serve(config: Config, log: Log, supervisor: Supervisor, background: bool) -> 
     let pid_file = PidFile::write(&config, background, &log);
     banner::mode(&log, &config);
     banner::check_backlog(&log, &config);
+    let lazy_free = LazyFree::start().map_err(|error| format!("Starting the lazyfree thread: {error}"))?;
     let (seats, handles) = workers::seats(config.get(keys::IO_THREADS))?;
-    let server = Arc::new(Server::new(config, log, listening, supervisor, handles));
+    let server = Arc::new(Server::new(config, log, listening, supervisor, handles, lazy_free));
     apply::all(&server);
     signals::listen(server.clone()).map_err(|error| format!("Handling signals: {error}"))?;
     let workers = workers::start(&server, seats, listeners)?;

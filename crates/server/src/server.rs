@@ -6,21 +6,29 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering:
 use commands::args::OwnedArgs;
 use commands::client::{Client, ClientFlags};
 use commands::effect::{Change, Class};
-use commands::host::{Host, Pause};
+use commands::error::{Error, Result};
+use commands::host::{Host, Pause, Shutdown};
 use commands::session::Session;
 use commands::settings::Settings;
 use commands::stats::Stats;
-use parking_lot::{Condvar, Mutex};
 use resp_parser::ProtocolError;
+use store::database::Database;
 use store::entry::Entry;
 use store::keyspace::Keyspace;
 
 use crate::clock;
 use crate::config::{Config, keys};
+use crate::configuration;
+use crate::ending::Ending;
+use crate::lazy_free::LazyFree;
+use crate::listening::Listening;
+use crate::live::Live;
 use crate::log::Log;
-use crate::net::inbox::{Inbox, Message, Socket};
+use crate::net::inbox::{Inbox, Socket};
 use crate::net::listener;
+use crate::oom_score::OomScore;
 use crate::registry::Registry;
+use crate::supervise::Supervisor;
 
 /// How others reach a worker, and what they may know of it.
 pub struct WorkerHandle {
@@ -38,6 +46,8 @@ pub struct Server {
     pub config: Config,
     /// The part of it that commands read.
     pub settings: Arc<Settings>,
+    /// The part of it that the process looks at all the time.
+    pub live: Live,
     /// All data; never freed.
     pub keyspace: &'static Keyspace,
     /// Clients and watches.
@@ -46,6 +56,14 @@ pub struct Server {
     pub workers: Vec<WorkerHandle>,
     /// The log.
     pub log: Log,
+    /// Where it listens.
+    pub listening: Listening,
+    /// Who has started it.
+    pub supervisor: Supervisor,
+    /// How readily the kernel ends it.
+    pub oom_score: OomScore,
+    /// Whether it is about to end.
+    pub ending: Ending,
     /// When the process started, in milliseconds since 1970.
     pub started_ms: i64,
     /// Connections accepted so far.
@@ -60,23 +78,34 @@ pub struct Server {
     pub background_stats: Arc<Stats>,
     /// DEBUG SET-ACTIVE-EXPIRE.
     pub active_expiry: AtomicBool,
+    /// Frees what takes long.
+    pub lazy_free: LazyFree,
     next_client: AtomicU64,
-    period_ms: AtomicI64,
-    stopping: AtomicBool,
-    stopped: (Mutex<bool>, Condvar),
 }
 
 impl Server {
     /// The shared part of a server whose workers are about to start.
-    pub fn new(config: Config, log: Log, settings: Arc<Settings>, workers: Vec<WorkerHandle>) -> Self {
+    pub fn new(
+        config: Config,
+        log: Log,
+        listening: Listening,
+        supervisor: Supervisor,
+        workers: Vec<WorkerHandle>,
+        lazy_free: LazyFree,
+    ) -> Self {
         let keyspace = Keyspace::new(config.get(keys::DATABASES), config.get(keys::KEYSPACE_STRIPES));
         let keyspace = Box::leak(Box::new(keyspace));
         Self {
-            settings,
+            settings: Arc::default(),
+            live: Live::default(),
             keyspace,
             registry: Registry::default(),
             workers,
             log,
+            listening,
+            supervisor,
+            oom_score: OomScore::default(),
+            ending: Ending::default(),
             started_ms: clock::now_ms(),
             connections_received: AtomicU64::new(0),
             connections_rejected: AtomicU64::new(0),
@@ -84,36 +113,44 @@ impl Server {
             output_limit_disconnections: AtomicU64::new(0),
             background_stats: Arc::default(),
             active_expiry: AtomicBool::new(true),
+            lazy_free,
             next_client: AtomicU64::new(1),
-            period_ms: AtomicI64::new(1000 / config.get(keys::HZ).clamp(1, 500) as i64),
-            stopping: AtomicBool::new(false),
-            stopped: (Mutex::new(false), Condvar::new()),
             config,
         }
-    }
-
-    /// Milliseconds between two runs of what is done `hz` times a second.
-    pub fn cron_period_ms(&self) -> i64 {
-        self.period_ms.load(Relaxed)
     }
 
     /// Takes a new connection, or answers why not.
     pub fn welcome(&self, mut socket: Socket) -> Option<Socket> {
         use std::io::Write;
         self.connections_received.fetch_add(1, Relaxed);
-        if self.registry.len() >= self.settings.maxclients.load(Relaxed) {
+        if let Some(refusal) = self.refusal(&socket) {
             self.connections_rejected.fetch_add(1, Relaxed);
             // Best effort: whoever is refused may be gone already.
-            let _ = socket.write(b"-ERR max number of clients reached\r\n");
+            let _ = socket.write(refusal.as_bytes());
             return None;
         }
         if let Socket::Tcp(stream) = &socket
-            && let Err(error) = listener::prepare(stream, self.config.get(keys::TCP_KEEPALIVE))
+            && let Err(error) = listener::prepare(stream, self.live.tcp_keepalive.load(Relaxed))
         {
             self.log.verbose(&format!("Accepted connection is gone: {error}"));
             return None;
         }
         Some(socket)
+    }
+
+    /// Why a new connection is not served: the reply that it gets instead.
+    fn refusal(&self, socket: &Socket) -> Option<&'static str> {
+        if self.registry.len() >= self.settings.maxclients.load(Relaxed) {
+            return Some("-ERR max number of clients reached\r\n");
+        }
+        let open = !self.live.protected_mode.load(Relaxed) || self.settings.password_needed.load(Relaxed);
+        // Clients know protected mode by the first words.
+        (!open && !socket.is_local()).then_some(
+            "-DENIED Redis is running in protected mode because no password is set: only clients of the same machine \
+             are served. To admit others, connect from there and either set a password (CONFIG SET requirepass, or \
+             'requirepass' in the configuration file) or, where everybody who reaches this port may do anything, turn \
+             the protection off (CONFIG SET protected-mode no, and CONFIG REWRITE to keep it).\r\n",
+        )
     }
 
     /// The worker with the fewest connections.
@@ -158,7 +195,7 @@ impl Server {
 
     /// `client-query-buffer-limit`.
     pub fn query_buffer_limit(&self) -> usize {
-        self.config.get(keys::CLIENT_QUERY_BUFFER_LIMIT)
+        self.live.client_query_buffer_limit.load(Relaxed)
     }
 
     /// Whether so much waiting output is too much, at once or for too long.
@@ -167,18 +204,7 @@ impl Server {
             *soft_since_ms = None;
             return false;
         }
-        let limit = self.config.get(keys::CLIENT_OUTPUT_BUFFER_LIMIT)[0];
-        let pending = pending as u64;
-        if limit.hard_bytes != 0 && pending >= limit.hard_bytes {
-            return true;
-        }
-        if limit.soft_bytes == 0 || pending < limit.soft_bytes {
-            *soft_since_ms = None;
-            return false;
-        }
-        let now_ms = clock::now_ms();
-        let since = *soft_since_ms.get_or_insert(now_ms);
-        now_ms - since > i64::from(limit.soft_seconds) * 1000
+        self.live.client_output_buffer_limit[0].is_over(pending, soft_since_ms, clock::now_ms)
     }
 
     /// Counts and logs a client that is closed for its output.
@@ -203,25 +229,6 @@ impl Server {
     pub fn note_protocol_error(&self, session: &Session, error: &ProtocolError) {
         self.log.verbose(&format!("Protocol error ({error}) from client: {}", session.client.addr));
     }
-
-    /// Asks all workers to end, once.
-    pub fn stop(&self) {
-        if self.stopping.swap(true, Relaxed) {
-            return;
-        }
-        self.workers.iter().for_each(|worker| worker.inbox.post(Message::Stop));
-        *self.stopped.0.lock() = true;
-        self.stopped.1.notify_all();
-    }
-
-    /// Waits for [`Self::stop`] for at most so long, and says whether it came.
-    pub fn stopped_within(&self, millis: u64) -> bool {
-        let mut stopped = self.stopped.0.lock();
-        if !*stopped {
-            self.stopped.1.wait_for(&mut stopped, std::time::Duration::from_millis(millis));
-        }
-        *stopped
-    }
 }
 
 impl Host for Server {
@@ -245,9 +252,8 @@ impl Host for Server {
 
     fn key_changed(&self, change: &Change) {
         if change.modified && self.registry.is_watched() {
-            self.registry.touch(change.db, &change.key);
+            self.registry.touch(change.db, &change.key, change.class == Class::EXPIRED);
         }
-        let _ = Class::KEYSPACE;
     }
 
     fn log_is_on(&self) -> bool {
@@ -257,14 +263,49 @@ impl Host for Server {
     fn append(&self, _record: &[(u32, OwnedArgs)]) {}
 
     fn free(&self, garbage: Vec<Entry>) {
-        drop(garbage);
+        self.lazy_free.values(garbage);
     }
 
-    fn watch(&self, db: u32, key: &[u8], client: &Arc<Client>) {
-        self.registry.watch(db, key, client);
+    fn free_database(&self, database: Arc<Database>, sync: bool) {
+        if sync {
+            return drop(database);
+        }
+        self.lazy_free.database(database);
+    }
+
+    fn watch(&self, db: u32, key: &[u8], client: &Arc<Client>, expired: bool) {
+        self.registry.watch(db, key, client, expired);
+    }
+
+    fn watched_keys(&self, db: u32) -> Vec<Box<[u8]>> {
+        self.registry.watched_keys(db)
     }
 
     fn unwatch(&self, db: u32, key: &[u8], client: &Arc<Client>) {
         self.registry.unwatch(db, key, client);
+    }
+
+    fn config_get(&self, patterns: &[&[u8]]) -> Vec<(Vec<u8>, Vec<u8>)> {
+        self.config.matching(patterns.iter().copied())
+    }
+
+    fn config_set(&self, client: &Client, pairs: &[(&[u8], &[u8])]) -> Result<()> {
+        configuration::set(self, client, pairs)
+    }
+
+    fn config_rewrite(&self) -> Result<()> {
+        configuration::rewrite(self)
+    }
+
+    fn reset_stats(&self) {
+        configuration::reset_stats(self);
+    }
+
+    fn shut_down(&self, how: Shutdown) -> Result<()> {
+        self.ending.begin(self, how).map_err(|()| Error::new("ERR Errors trying to SHUTDOWN. Check logs."))
+    }
+
+    fn abort_shutdown(&self) -> Result<()> {
+        if self.ending.abort(self) { Ok(()) } else { Err(Error::new("ERR No shutdown in progress.")) }
     }
 }

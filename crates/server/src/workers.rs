@@ -39,8 +39,7 @@ pub fn start(
     for (index, seat) in seats.into_iter().enumerate() {
         let env = env(server, server.workers[index].stats.clone());
         let failed = |error| format!("Starting worker {index}: {error}");
-        let worker =
-            Worker::with(index, server.clone(), seat, env, std::mem::take(&mut listeners)).map_err(failed)?;
+        let worker = Worker::with(index, server.clone(), seat, env, std::mem::take(&mut listeners)).map_err(failed)?;
         let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(move || worker.run());
         threads.push(thread.map_err(failed)?);
     }

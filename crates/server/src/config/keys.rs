@@ -129,7 +129,8 @@ macro_rules! keys {
 }
 
 keys! {
-    bool: ALWAYS_SHOW_LOGO = "always-show-logo", APPENDONLY = "appendonly", DAEMONIZE = "daemonize",
+    bool: ALWAYS_SHOW_LOGO = "always-show-logo", APPENDONLY = "appendonly", CRASH_LOG_ENABLED = "crash-log-enabled",
+        DAEMONIZE = "daemonize",
         DYNAMIC_HZ = "dynamic-hz", LATENCY_TRACKING = "latency-tracking", PROTECTED_MODE = "protected-mode",
         SYSLOG_ENABLED = "syslog-enabled";
     u16: PORT = "port";

@@ -76,7 +76,7 @@ unsafe impl GlobalAlloc for Counting {
 
 /// The allocator and its version.
 pub fn name() -> String {
-    // Three digits: major, minor, patch.
+    // Two digits each for minor and patch.
     let version = MiMalloc.version();
-    format!("mimalloc-{}.{}.{}", version / 100, version / 10 % 10, version % 10)
+    format!("mimalloc-{}.{}.{}", version / 10_000, version / 100 % 100, version % 100)
 }

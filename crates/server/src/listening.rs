@@ -48,7 +48,8 @@ impl Listening {
             log.warning("Configured to not listen anywhere, exiting.");
             return Err("Configured to not listen anywhere (directives: port, unixsocket)".into());
         }
-        let (tcp, mut listeners) = open_all(&places(config), backlog(config), log).map_err(|error| {
+        let (tcp, mut listeners) = open_all(&places(config), backlog(config)).map_err(|failed| {
+            let error = failed.tell(log);
             log.warning(&format!("Failed listening on port {port} (tcp), aborting."));
             format!("Failed listening on port {port}: {} (directives: port, bind)", system_text(&error))
         })?;
@@ -73,13 +74,15 @@ impl Listening {
             places.iter().filter(|place| !tcp.iter().any(|open| open.place == **place)).cloned().collect();
         let going: Vec<&Open> = tcp.iter().filter(|open| !places.contains(&open.place)).collect();
         let backlog = backlog(config);
-        let (opened, listeners) = match open_all(&missing, backlog, log) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse && !going.is_empty() => {
+        let in_the_way = going.iter().any(|open| missing.iter().any(|place| place.port == open.place.port));
+        let opened = match open_all(&missing, backlog) {
+            Err(failed) if failed.error.kind() == io::ErrorKind::AddrInUse && in_the_way => {
                 going.iter().for_each(|open| open.handle.halt());
-                open_all(&missing, backlog, log).inspect_err(|_| resume(&going, log))
+                open_all(&missing, backlog).inspect_err(|_| resume(&going, log))
             }
             opened => opened,
-        }?;
+        };
+        let (opened, listeners) = opened.map_err(|failed| failed.tell(log))?;
         let close: Vec<u64> = going.iter().map(|open| open.handle.id).collect();
         going.iter().for_each(|open| open.handle.halt());
         tcp.retain(|open| !close.contains(&open.handle.id));
@@ -114,15 +117,26 @@ fn backlog(config: &Config) -> i32 {
     i32::try_from(config.get(keys::TCP_BACKLOG)).unwrap_or(i32::MAX)
 }
 
-fn open_all(places: &[Place], backlog: i32, log: &Log) -> io::Result<(Vec<Open>, Vec<Listener>)> {
+/// A place that cannot be had.
+struct Failed {
+    place: Place,
+    error: io::Error,
+}
+
+impl Failed {
+    fn tell(self, log: &Log) -> io::Error {
+        let Place { bind, port } = &self.place;
+        let reason = system_text(&self.error);
+        log.warning(&format!("Warning: Could not create server TCP listening socket {bind}:{port}: {reason}"));
+        self.error
+    }
+}
+
+fn open_all(places: &[Place], backlog: i32) -> Result<(Vec<Open>, Vec<Listener>), Failed> {
     let (mut open, mut listeners) = (Vec::new(), Vec::new());
     for place in places {
-        let Place { bind, port } = place;
-        let opened = listener::tcp(bind, *port, backlog).inspect_err(|error| {
-            let reason = system_text(error);
-            log.warning(&format!("Warning: Could not create server TCP listening socket {bind}:{port}: {reason}"));
-        })?;
-        if let Some((listener, handle)) = opened {
+        let opened = listener::tcp(&place.bind, place.port, backlog);
+        if let Some((listener, handle)) = opened.map_err(|error| Failed { place: place.clone(), error })? {
             open.push(Open { place: place.clone(), handle });
             listeners.push(listener);
         }

@@ -71,21 +71,24 @@ mod tests {
     use crate::args::OwnedArgs;
 
     #[track_caller]
-    fn check(line: &str, expected: Result<Request>) {
+    fn check(line: &str, expected: &Result<Request>) {
         let owned: OwnedArgs = line.split(' ').collect();
-        assert_eq!(parse(owned.args()), expected, "{line}");
+        assert_eq!(parse(owned.args()), *expected, "{line}");
     }
 
     #[test]
     fn options_that_exclude_each_other_are_refused() {
         let none = Shutdown::default();
-        check("shutdown", Ok(Request::End(none)));
-        check("shutdown NoSave now FORCE", Ok(Request::End(Shutdown { nosave: true, now: true, force: true, ..none })));
-        check("shutdown save save", Ok(Request::End(Shutdown { save: true, ..none })));
-        check("shutdown abort", Ok(Request::Abort));
-        check("shutdown abort abort", Ok(Request::Abort));
+        check("shutdown", &Ok(Request::End(none)));
+        check(
+            "shutdown NoSave now FORCE",
+            &Ok(Request::End(Shutdown { nosave: true, now: true, force: true, ..none })),
+        );
+        check("shutdown save save", &Ok(Request::End(Shutdown { save: true, ..none })));
+        check("shutdown abort", &Ok(Request::Abort));
+        check("shutdown abort abort", &Ok(Request::Abort));
         for line in ["shutdown save nosave", "shutdown abort now", "shutdown save abort", "shutdown soon"] {
-            check(line, Err(SYNTAX));
+            check(line, &Err(SYNTAX));
         }
     }
 }

@@ -97,8 +97,11 @@ pub fn rename(pairs: &[(&[u8], &[u8])]) -> Result<(), (usize, RenameError)> {
     Ok(())
 }
 
+/// Rows, each with its name in small letters.
+type Rows = Vec<(Vec<u8>, &'static Spec)>;
+
 /// All rows under their final names.
-fn renamed(pairs: &[(&[u8], &[u8])]) -> Result<Vec<(Vec<u8>, &'static Spec)>, (usize, RenameError)> {
+fn renamed(pairs: &[(&[u8], &[u8])]) -> Result<Rows, (usize, RenameError)> {
     let rows = FAMILIES.iter().copied().flatten();
     let mut rows: Vec<_> = rows.map(|spec| (spec.name.as_bytes().to_vec(), spec)).collect();
     for (at, &(from, to)) in pairs.iter().enumerate() {
@@ -131,7 +134,7 @@ fn table() -> &'static Table {
 }
 
 impl Table {
-    fn new(rows: Vec<(Vec<u8>, &'static Spec)>) -> Self {
+    fn new(rows: Rows) -> Self {
         let (mut commands, mut long, mut len) = (Vec::new(), HashMap::new(), 0);
         for (name, spec) in rows {
             let command = Command { spec, index: len as u16 };

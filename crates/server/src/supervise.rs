@@ -31,12 +31,10 @@ impl Supervisor {
             Self::None
         };
         match config.get(keys::SUPERVISED) {
-            "systemd" if has("NOTIFY_SOCKET") => Self::Systemd,
-            "systemd" => missing("systemd", "NOTIFY_SOCKET"),
-            "upstart" if has("UPSTART_JOB") => Self::Upstart,
+            "upstart" | "auto" if has("UPSTART_JOB") => Self::Upstart,
+            "systemd" | "auto" if has("NOTIFY_SOCKET") => Self::Systemd,
             "upstart" => missing("upstart", "UPSTART_JOB"),
-            "auto" if has("UPSTART_JOB") => Self::Upstart,
-            "auto" if has("NOTIFY_SOCKET") => Self::Systemd,
+            "systemd" => missing("systemd", "NOTIFY_SOCKET"),
             _ => Self::None,
         }
     }

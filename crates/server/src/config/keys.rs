@@ -37,11 +37,6 @@ impl<T> Key<T> {
     pub const fn index(self) -> usize {
         self.at
     }
-
-    /// Whether `name`, a row's name, is this directive: for the hooks of CONFIG SET.
-    pub fn is(self, name: &str) -> bool {
-        ROWS[self.at].name == name
-    }
 }
 
 /// What a [`Value`] can be read as.

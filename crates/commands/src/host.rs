@@ -108,4 +108,28 @@ pub trait Host: Send + Sync {
     /// # Errors
     /// There is none.
     fn abort_shutdown(&self) -> Result<()>;
+
+    // --- clients
+
+    /// All clients, the oldest first, without those that are killed already.
+    fn clients(&self) -> Vec<Arc<Client>>;
+
+    /// The client of an id, unless it is killed already.
+    fn client(&self, id: u64) -> Option<Arc<Client>>;
+
+    /// Closes another client's connection: none of its commands runs after this, and no more output is sent.
+    fn kill(&self, client: &Client);
+
+    /// Logs, once a minute at most, that somebody seems to send us what a browser was made to send.
+    fn suspect(&self, client: &Client);
+
+    /// CLIENT PAUSE until then, in milliseconds since 1970. A pause that is on becomes stricter and longer, never
+    /// weaker or shorter. Called under the exclusive gate.
+    fn pause_clients(&self, until_ms: i64, pause: Pause);
+
+    /// CLIENT UNPAUSE. Called under the exclusive gate.
+    fn unpause_clients(&self);
+
+    /// When the pause ends that is on, in milliseconds since 1970.
+    fn pause_ends_ms(&self) -> Option<i64>;
 }

@@ -3,8 +3,9 @@
 pub mod args;
 pub mod call;
 pub mod client;
+mod client_commands;
 mod config_command;
-mod connection;
+pub mod connection;
 mod databases;
 pub mod effect;
 pub mod env;

@@ -50,6 +50,7 @@ static HOOKS: &[(&[usize], Hook)] = &[
     (rows![HZ, DYNAMIC_HZ, ACTIVE_EXPIRE_EFFORT], periods),
     (rows![LOGLEVEL], loglevel),
     (rows![CRASH_LOG_ENABLED], crash_log),
+    (rows![HIDE_USER_DATA_FROM_LOG], hidden_data),
     (rows![OOM_SCORE_ADJ, OOM_SCORE_ADJ_VALUES], oom_score),
     (rows![PORT], port),
     (rows![BIND], bind),
@@ -98,10 +99,18 @@ fn proto_max_bulk_len(server: &Server) -> Result<(), String> {
 }
 
 fn buffer_limits(server: &Server) -> Result<(), String> {
-    let Server { config, live, .. } = server;
-    live.client_query_buffer_limit.store(config.get(keys::CLIENT_QUERY_BUFFER_LIMIT), Relaxed);
-    let limits = config.get(keys::CLIENT_OUTPUT_BUFFER_LIMIT);
-    live.client_output_buffer_limit.iter().zip(limits).for_each(|(live, limit)| live.set(limit));
+    let Server { config, settings, .. } = server;
+    settings.client_query_buffer_limit.store(config.get(keys::CLIENT_QUERY_BUFFER_LIMIT), Relaxed);
+    for (setting, limit) in settings.output_limits.iter().zip(config.get(keys::CLIENT_OUTPUT_BUFFER_LIMIT)) {
+        setting.hard_bytes.store(limit.hard_bytes, Relaxed);
+        setting.soft_bytes.store(limit.soft_bytes, Relaxed);
+        setting.soft_secs.store(u64::from(limit.soft_seconds.unsigned_abs()), Relaxed);
+    }
+    Ok(())
+}
+
+fn hidden_data(server: &Server) -> Result<(), String> {
+    server.settings.hide_user_data_from_log.store(server.config.get(keys::HIDE_USER_DATA_FROM_LOG), Relaxed);
     Ok(())
 }
 

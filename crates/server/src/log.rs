@@ -101,6 +101,11 @@ impl Log {
         self.0.role.store(role as u8, Relaxed);
     }
 
+    /// Whether verbose lines are written: for those that take some work.
+    pub fn is_verbose(&self) -> bool {
+        self.0.level.load(Relaxed) <= Level::Verbose as u8
+    }
+
     /// For whoever has to find out what happened in between.
     pub fn verbose(&self, message: &str) {
         self.line(Level::Verbose, message);

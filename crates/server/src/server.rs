@@ -11,7 +11,6 @@ use commands::host::{Host, Pause, Shutdown};
 use commands::session::Session;
 use commands::settings::Settings;
 use commands::stats::Stats;
-use resp_parser::ProtocolError;
 use store::database::Database;
 use store::entry::Entry;
 use store::keyspace::Keyspace;
@@ -25,8 +24,8 @@ use crate::listening::Listening;
 use crate::live::Live;
 use crate::log::Log;
 use crate::net::inbox::{Inbox, Socket};
-use crate::net::listener;
 use crate::oom_score::OomScore;
+use crate::pause::Pausing;
 use crate::registry::Registry;
 use crate::supervise::Supervisor;
 
@@ -78,6 +77,10 @@ pub struct Server {
     pub background_stats: Arc<Stats>,
     /// DEBUG SET-ACTIVE-EXPIRE.
     pub active_expiry: AtomicBool,
+    /// CLIENT PAUSE.
+    pub pausing: Pausing,
+    /// When [`Self::warn_of`] warned last.
+    pub(crate) suspected_ms: AtomicI64,
     /// Frees what takes long.
     pub lazy_free: LazyFree,
     next_client: AtomicU64,
@@ -113,44 +116,12 @@ impl Server {
             output_limit_disconnections: AtomicU64::new(0),
             background_stats: Arc::default(),
             active_expiry: AtomicBool::new(true),
+            pausing: Pausing::default(),
+            suspected_ms: AtomicI64::new(0),
             lazy_free,
             next_client: AtomicU64::new(1),
             config,
         }
-    }
-
-    /// Takes a new connection, or answers why not.
-    pub fn welcome(&self, mut socket: Socket) -> Option<Socket> {
-        use std::io::Write;
-        self.connections_received.fetch_add(1, Relaxed);
-        if let Some(refusal) = self.refusal(&socket) {
-            self.connections_rejected.fetch_add(1, Relaxed);
-            // Best effort: whoever is refused may be gone already.
-            let _ = socket.write(refusal.as_bytes());
-            return None;
-        }
-        if let Socket::Tcp(stream) = &socket
-            && let Err(error) = listener::prepare(stream, self.live.tcp_keepalive.load(Relaxed))
-        {
-            self.log.verbose(&format!("Accepted connection is gone: {error}"));
-            return None;
-        }
-        Some(socket)
-    }
-
-    /// Why a new connection is not served: the reply that it gets instead.
-    fn refusal(&self, socket: &Socket) -> Option<&'static str> {
-        if self.registry.len() >= self.settings.maxclients.load(Relaxed) {
-            return Some("-ERR max number of clients reached\r\n");
-        }
-        let open = !self.live.protected_mode.load(Relaxed) || self.settings.password_needed.load(Relaxed);
-        // Clients know protected mode by the first words.
-        (!open && !socket.is_local()).then_some(
-            "-DENIED Redis is running in protected mode because no password is set: only clients of the same machine \
-             are served. To admit others, connect from there and either set a password (CONFIG SET requirepass, or \
-             'requirepass' in the configuration file) or, where everybody who reaches this port may do anything, turn \
-             the protection off (CONFIG SET protected-mode no, and CONFIG REWRITE to keep it).\r\n",
-        )
     }
 
     /// The worker with the fewest connections.
@@ -160,7 +131,7 @@ impl Server {
     }
 
     /// A session for a connection that a worker has taken on.
-    pub fn new_session(&self, socket: &Socket, worker: usize) -> Session {
+    pub fn new_session(&self, socket: &Socket, worker: usize, slot: usize) -> Session {
         let now_ms = clock::now_ms();
         let (addr, laddr, fd, unix) = socket.names(&self.config);
         let client = Client {
@@ -169,6 +140,7 @@ impl Server {
             laddr,
             fd,
             worker,
+            slot,
             created_ms: now_ms,
             last_ms: AtomicI64::new(now_ms),
             ..Client::default()
@@ -192,43 +164,6 @@ impl Server {
     pub fn is_authenticated(&self, session: &Session) -> bool {
         session.authenticated || !self.settings.password_needed.load(Relaxed)
     }
-
-    /// `client-query-buffer-limit`.
-    pub fn query_buffer_limit(&self) -> usize {
-        self.live.client_query_buffer_limit.load(Relaxed)
-    }
-
-    /// Whether so much waiting output is too much, at once or for too long.
-    pub fn is_over_output_limit(&self, pending: usize, soft_since_ms: &mut Option<i64>) -> bool {
-        if pending == 0 {
-            *soft_since_ms = None;
-            return false;
-        }
-        self.live.client_output_buffer_limit[0].is_over(pending, soft_since_ms, clock::now_ms)
-    }
-
-    /// Counts and logs a client that is closed for its output.
-    pub fn note_output_limit(&self, session: &Session) {
-        self.output_limit_disconnections.fetch_add(1, Relaxed);
-        self.log.warning(&format!(
-            "Client {} scheduled to be closed ASAP for overcoming of output buffer limits.",
-            session.client.addr
-        ));
-    }
-
-    /// Counts and logs a client that is closed for its input.
-    pub fn note_query_limit(&self, session: &Session, bytes: usize) {
-        self.query_limit_disconnections.fetch_add(1, Relaxed);
-        self.log.warning(&format!(
-            "Closing client that reached max query buffer length: {} (qbuf {bytes} bytes)",
-            session.client.addr
-        ));
-    }
-
-    /// Logs a client that does not speak the protocol.
-    pub fn note_protocol_error(&self, session: &Session, error: &ProtocolError) {
-        self.log.verbose(&format!("Protocol error ({error}) from client: {}", session.client.addr));
-    }
 }
 
 impl Host for Server {
@@ -239,11 +174,11 @@ impl Host for Server {
     fn count_error(&self, _code: &str) {}
 
     fn pause(&self) -> Pause {
-        Pause::No
+        self.paused()
     }
 
     fn expiry_is_paused(&self) -> bool {
-        false
+        self.paused() != Pause::No
     }
 
     fn observes_keys(&self) -> bool {
@@ -307,5 +242,38 @@ impl Host for Server {
 
     fn abort_shutdown(&self) -> Result<()> {
         if self.ending.abort(self) { Ok(()) } else { Err(Error::new("ERR No shutdown in progress.")) }
+    }
+
+    // --- clients
+
+    fn clients(&self) -> Vec<Arc<Client>> {
+        let mut clients = self.registry.clients();
+        clients.retain(|client| !client.killed.load(Relaxed));
+        clients
+    }
+
+    fn client(&self, id: u64) -> Option<Arc<Client>> {
+        self.registry.client(id).filter(|client| !client.killed.load(Relaxed))
+    }
+
+    fn kill(&self, client: &Client) {
+        self.kill_client(client);
+    }
+
+    fn suspect(&self, client: &Client) {
+        self.warn_of(client);
+    }
+
+    fn pause_clients(&self, until_ms: i64, pause: Pause) {
+        self.pausing.set(until_ms, pause, clock::now_ms());
+    }
+
+    fn unpause_clients(&self) {
+        self.pausing.clear();
+        self.wake_postponed();
+    }
+
+    fn pause_ends_ms(&self) -> Option<i64> {
+        self.pausing.ends_ms()
     }
 }

@@ -10,7 +10,7 @@ use store::hash::hash_bytes;
 use store::keyspace::Keyspace;
 use store::stripe::Mode;
 
-use super::{call, plan, run, settle, tell};
+use super::{call, plan, run, settle, silence, tell, touches};
 use crate::args::OwnedArgs;
 use crate::call::Call;
 use crate::env::Env;
@@ -23,12 +23,14 @@ use crate::table::Command;
 pub(super) fn exec(env: &mut Env, section: &Section<'_>, session: &mut Session, command: Command, out: &mut Reply) {
     let Some(multi) = session.end() else { return };
     let started = env.host.ticks_ns();
+    let before = out.mark();
     let result = if multi.aborted { Err(EXEC_ABORT) } else { transact(env, section, session, &multi.queue, out) };
     let stats = &env.stats.commands[command.index as usize];
     if let Err(error) = result {
         stats.failed.add(1);
         env.count_error(error.code());
         out.error(&error);
+        silence(session, out, before);
     }
     crate::transactions::unwatch_all(&*env.host, session);
     stats.calls.add(1);
@@ -49,7 +51,9 @@ fn transact(
         out.null_array();
         return Ok(());
     }
+    let before = out.mark();
     out.array(queue.len());
+    silence(session, out, before);
     let Some(first) = queue.first() else { return Ok(()) };
     if section.is_exclusive() {
         drop(guard);
@@ -62,6 +66,7 @@ fn transact(
         call.spec = queued.command.spec;
         call.args = queued.args.args();
         call.keys.db = call.session.db;
+        call.keys.set_touches(touches(call.session));
         let done = run(&mut call, queued.command);
         done.record(call.keys.db, call.args, &mut record);
         all.push(done);

@@ -19,8 +19,13 @@ use crate::config::{Config, keys};
 pub enum Message {
     /// Serve this new connection.
     Adopt(Socket),
-    /// Close this client, if it is still there.
-    Close(u64),
+    /// Close the connection in this slot, if this client still has it.
+    Close {
+        /// [`commands::client::Client::slot`].
+        slot: usize,
+        /// The client's id.
+        id: u64,
+    },
     /// Whatever made commands wait is over, or has changed: try the postponed connections again.
     Retry,
     /// Accept at these listeners, and no longer at those.

@@ -95,8 +95,8 @@ fn serve(config: Config, log: Log, supervisor: Supervisor, background: bool) -> 
     let server = Arc::new(Server::new(config, log, listening, supervisor, handles, lazy_free));
     apply::all(&server);
     signals::listen(server.clone()).map_err(|error| format!("Handling signals: {error}"))?;
-    let workers = workers::start(&server, seats, listeners)?;
     server.log.notice("Server initialized");
+    let workers = workers::start(&server, seats, listeners)?;
     for kind in server.listening.kinds() {
         server.log.notice(&format!("Ready to accept connections {kind}"));
     }

@@ -69,6 +69,7 @@ fn a_unix_socket_has_its_permissions_and_goes_at_the_end() {
     let mut served = Served::start(&["--unixsocket", "brindle.sock", "--unixsocketperm", "700"]);
     let path = served.scratch.path("brindle.sock");
     assert_eq!(ask(&mut Client::connect_unix(&path).unwrap(), "PING"), "PONG");
+    until("the log is complete", || served.log().contains("Ready to accept connections unix"));
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
     assert_has(&served.log(), "Ready to accept connections tcp");
     assert_has(&served.log(), "Ready to accept connections unix");
@@ -135,6 +136,8 @@ fn what_is_asked_without_a_server_is_answered() {
 fn the_log_tells_of_the_start() {
     let served = Served::start(&["--always-show-logo", "yes", "--maxclients", "4000000000", "--appendonly", "yes"]);
     let pid = served.running.pid();
+    // The first worker may answer before the last line is written.
+    until("the log is complete", || served.log().contains("Ready to accept connections tcp"));
     let log = served.log();
     assert_has(&log, &format!(" PID: {pid}\n"));
     assert_has(&log, &format!("{pid}:C "));

@@ -307,10 +307,16 @@ fn slow_senders_cost_nobody_else() {
     }
     // Each holds what it may have sent, not what a claimed length could make of it.
     let claims = b"*3\r\n$3\r\nSET\r\n$4\r\nslow\r\n$500000000\r\nx";
+    let mut all_have_come = |len: usize| {
+        let waiting = format!(" qbuf={len} ");
+        until("all claims have come", || {
+            listed(&mut quick).iter().filter(|line| line.contains(&waiting)).count() == 100
+        });
+    };
     slow.iter_mut().for_each(|client| client.send_raw(claims).unwrap());
-    until("all claims have come", || {
-        listed(&mut quick).iter().filter(|line| line.contains(&format!(" qbuf={} ", claims.len()))).count() == 100
-    });
+    all_have_come(claims.len());
+    slow.iter_mut().for_each(|client| client.send_raw(b"x").unwrap());
+    all_have_come(claims.len() + 1);
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
     let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     let resident_kib: u64 = resident.trim().trim_end_matches(" kB").parse().unwrap();

@@ -25,7 +25,7 @@ use crate::lazy_free::LazyFree;
 use crate::listening::Listening;
 use crate::live::Live;
 use crate::log::Log;
-use crate::net::inbox::{Inbox, Socket};
+use crate::net::inbox::{Inbox, Message, Socket};
 use crate::oom_score::OomScore;
 use crate::pause::Pausing;
 use crate::registry::Registry;

@@ -13,15 +13,16 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use store::hash::hash_bytes;
 
-use super::Waiter;
+use super::{End, Waiter};
 
 const SHARDS: usize = 64;
 
 type Queue = BTreeMap<u64, Arc<Waiter>>;
+type Shard = HashMap<(u32, Box<[u8]>), Queue>;
 
 /// See the file's head.
 pub struct WaitQueues {
-    shards: [Mutex<HashMap<(u32, Box<[u8]>), Queue>>; SHARDS],
+    shards: [Mutex<Shard>; SHARDS],
     tickets: AtomicU64,
     waiting: AtomicUsize,
     on_no_key: AtomicUsize,
@@ -91,6 +92,15 @@ impl WaitQueues {
         self.waiting.fetch_sub(1, Ordering::AcqRel);
     }
 
+    /// Ends a wait from outside, and takes the waiter out of its queues; false if it has ended already.
+    pub fn end(&self, waiter: &Waiter, end: End) -> bool {
+        let claimed = waiter.claim(end);
+        if claimed {
+            self.remove(waiter);
+        }
+        claimed
+    }
+
     /// The first who waits for a key with a ticket above `after`.
     pub fn next(&self, db: u32, key: &[u8], after: u64) -> Option<Arc<Waiter>> {
         let shard = self.shard(db, key);
@@ -115,7 +125,7 @@ impl WaitQueues {
         found
     }
 
-    fn shard(&self, db: u32, key: &[u8]) -> MutexGuard<'_, HashMap<(u32, Box<[u8]>), Queue>> {
+    fn shard(&self, db: u32, key: &[u8]) -> MutexGuard<'_, Shard> {
         let index = (hash_bytes(key) as usize).wrapping_add(db as usize) % SHARDS;
         self.shards[index].lock().expect("never poisoned")
     }

@@ -15,6 +15,7 @@ pub mod error;
 mod expire;
 mod expiry;
 mod generic;
+mod geo;
 pub mod glob;
 mod help;
 pub mod host;

@@ -16,6 +16,7 @@ static FAMILIES: &[&[Spec]] = &[
     crate::databases::COMMANDS,
     crate::expire::COMMANDS,
     crate::generic::COMMANDS,
+    crate::geo::COMMANDS,
     crate::list::COMMANDS,
     crate::list::blocking::COMMANDS,
     crate::object::COMMANDS,

@@ -45,6 +45,8 @@ pub struct Stats {
     pub hits: Tally,
     pub misses: Tally,
     pub expired: Tally,
+    /// Fields of hashes: INFO's `expired_subkeys`.
+    pub expired_fields: Tally,
     pub dirty: Tally,
     pub error_replies: Tally,
     pub net_in: Tally,
@@ -61,6 +63,7 @@ impl Default for Stats {
             hits: Tally::default(),
             misses: Tally::default(),
             expired: Tally::default(),
+            expired_fields: Tally::default(),
             dirty: Tally::default(),
             error_replies: Tally::default(),
             net_in: Tally::default(),

@@ -37,7 +37,7 @@ fn counts_follow_what_happens() {
     assert_eq!((database.len(), database.volatile_len()), (1000, 500));
     let (mut expired, mut from) = (0, 0);
     while let Some(stripe) = keyspace.next_due(&section, 0, from, 499) {
-        expired += keyspace.expire_stripe(&section, 0, stripe, 499, usize::MAX, |_| {}).len();
+        expired += keyspace.expire_stripe(&section, 0, stripe, 499, usize::MAX, |_| {}).1.len();
         from = stripe + 1;
     }
     assert_eq!((expired, database.len(), database.volatile_len()), (250, 750, 250));

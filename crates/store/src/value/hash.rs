@@ -181,6 +181,13 @@ impl Hash {
         self.find(field, now_ms).map(|entry| entry.value)
     }
 
+    /// Whether there is this field, but expired, so that reads hide it.
+    pub fn has_expired(&self, field: &[u8], now_ms: u64) -> bool {
+        // The first look costs nothing where nothing has expired.
+        self.next_expiry().is_some_and(|next| next < now_ms)
+            && self.find(field, 0).is_some_and(|entry| entry.is_expired(now_ms))
+    }
+
     /// Whether there is this field.
     pub fn contains(&self, field: &[u8], now_ms: u64) -> bool {
         self.find(field, now_ms).is_some()

@@ -13,6 +13,8 @@ use crate::spec::{Arg, ArgKind, Group, KeySpec, Spec};
 
 mod algebra;
 mod chance;
+#[cfg(test)]
+mod tests;
 
 use algebra::{sdiff, sdiffstore, sinter, sintercard, sinterstore, sunion, sunionstore};
 use chance::{spop, srandmember};

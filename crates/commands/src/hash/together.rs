@@ -167,7 +167,9 @@ impl<'a> SetOptions<'a> {
 
     /// Checks that as many pairs follow as the argument behind FIELDS (at `index`) says.
     fn count_pairs(call: &Call<'_>, index: usize) -> Result<()> {
-        let count = call.args.opt(index + 1).ok_or_else(|| call.wrong_arity())?;
+        let Some(count) = call.args.opt(index + 1).filter(|_| call.args.len() > index + 3) else {
+            return Err(call.wrong_arity());
+        };
         let count = number::parse_i64(count).and_then(|count| i32::try_from(count).ok()).filter(|&count| count > 0);
         let count = count.ok_or_else(|| Error::new("ERR invalid number of fields"))?;
         let given = call.args.len() - (index + 2);

@@ -18,6 +18,7 @@ use store::keyspace::Keyspace;
 
 use crate::clock;
 use crate::config::{Config, keys};
+use crate::lazy_free::LazyFree;
 use crate::log::Log;
 use crate::net::inbox::{Inbox, Message, Socket};
 use crate::net::listener;
@@ -61,6 +62,8 @@ pub struct Server {
     pub background_stats: Arc<Stats>,
     /// DEBUG SET-ACTIVE-EXPIRE.
     pub active_expiry: AtomicBool,
+    /// Frees what takes long.
+    pub lazy_free: LazyFree,
     next_client: AtomicU64,
     period_ms: AtomicI64,
     stopping: AtomicBool,
@@ -69,7 +72,13 @@ pub struct Server {
 
 impl Server {
     /// The shared part of a server whose workers are about to start.
-    pub fn new(config: Config, log: Log, settings: Arc<Settings>, workers: Vec<WorkerHandle>) -> Self {
+    pub fn new(
+        config: Config,
+        log: Log,
+        settings: Arc<Settings>,
+        workers: Vec<WorkerHandle>,
+        lazy_free: LazyFree,
+    ) -> Self {
         let keyspace = Keyspace::new(config.get(keys::DATABASES), config.get(keys::KEYSPACE_STRIPES));
         let keyspace = Box::leak(Box::new(keyspace));
         Self {
@@ -85,6 +94,7 @@ impl Server {
             output_limit_disconnections: AtomicU64::new(0),
             background_stats: Arc::default(),
             active_expiry: AtomicBool::new(true),
+            lazy_free,
             next_client: AtomicU64::new(1),
             period_ms: AtomicI64::new(1000 / config.get(keys::HZ).clamp(1, 500) as i64),
             stopping: AtomicBool::new(false),
@@ -257,15 +267,14 @@ impl Host for Server {
     fn append(&self, _record: &[(u32, OwnedArgs)]) {}
 
     fn free(&self, garbage: Vec<Entry>) {
-        drop(garbage);
+        self.lazy_free.values(garbage);
     }
 
     fn free_database(&self, database: Arc<Database>, sync: bool) {
         if sync {
             return drop(database);
         }
-        // Without a thread to be had, the closure is dropped here, and the database with it.
-        let _ = std::thread::Builder::new().name("lazyfree".into()).spawn(move || drop(database));
+        self.lazy_free.database(database);
     }
 
     fn watch(&self, db: u32, key: &[u8], client: &Arc<Client>, expired: bool) {

@@ -29,7 +29,7 @@ fn an_expired_key_is_not_deleted_but_expires() {
     server.advance_ms(10);
     server.forget();
     client.check("DEL a b", ":1\r\n");
-    assert_eq!(server.log(), ["0 DEL a", "0 DEL a b"]);
+    assert_eq!(server.log(), ["0 MULTI", "0 DEL a", "0 DEL a b", "0 EXEC"]);
     assert_eq!(server.events(), ["0 expired a", "0 del b"]);
     assert_eq!(server.entries(0), 0);
 }
@@ -105,7 +105,9 @@ fn an_expired_destination_is_free() {
     client.check("RENAMENX a b", ":1\r\n");
     client.check("COPY b c", ":1\r\n");
     client.check("RENAME c b", "+OK\r\n");
-    assert_eq!(server.log(), ["0 DEL b", "0 RENAMENX a b", "0 DEL c", "0 COPY b c", "0 RENAME c b"]);
+    let log = server.log();
+    assert_eq!(log[..4], ["0 MULTI", "0 DEL b", "0 RENAMENX a b", "0 EXEC"]);
+    assert_eq!(log[4..], ["0 MULTI", "0 DEL c", "0 COPY b c", "0 EXEC", "0 RENAME c b"]);
 }
 
 #[test]
@@ -190,7 +192,7 @@ fn move_takes_value_and_expiry_to_another_database() {
     client.all(&["SELECT 0"]);
     server.log();
     client.check("MOVE a 1", ":1\r\n");
-    assert_eq!(server.log(), ["1 DEL a", "0 MOVE a 1"]);
+    assert_eq!(server.log(), ["1 MULTI", "1 DEL a", "0 MOVE a 1", "0 EXEC"]);
 }
 
 #[test]

@@ -16,7 +16,8 @@ pub(super) fn removals(db: u32, key: &[u8], fields: &[Vec<u8>]) -> impl Iterator
     fields.iter().map(move |field| (db, [&b"HDEL"[..], key, field].into_iter().collect()))
 }
 
-/// Logs (in `record` if there is one), counts and announces removed fields; called under the guard of their key.
+/// Logs (in `record` if there is one, else one by one), counts and announces removed fields; called under the guard of
+/// their key.
 pub(super) fn gone(
     env: &Env,
     db: u32,
@@ -58,11 +59,20 @@ pub(super) fn reap(
         LiveHash::Expired(entry) => (Vec::new(), Some(entry)),
         LiveHash::Missing | LiveHash::OtherType => return,
     };
-    if fields.is_empty() && entry.is_some() {
+    // What goes with one look goes together, as in Redis.
+    let mut own = Vec::new();
+    let (to_log, into_own) = match record {
+        Some(record) => (record, false),
+        None => (&mut own, true),
+    };
+    if !fields.is_empty() {
+        gone(env, *db, key, &fields, entry.is_some(), Some(to_log));
+    } else if entry.is_some() {
         // The key itself had expired, and this look has taken it out.
-        super::key_gone(env, *db, key, record);
-    } else if !fields.is_empty() {
-        gone(env, *db, key, &fields, entry.is_some(), record);
+        super::key_gone(env, *db, key, Some(to_log));
+    }
+    if into_own {
+        super::exec::append(env, own);
     }
     drop(guard);
     if let Some(entry) = entry {

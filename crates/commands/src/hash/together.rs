@@ -72,6 +72,10 @@ pub(super) fn hgetex(call: &mut Call<'_>) -> Result<Effect> {
         fields.for_each(|_| call.out.null());
         return Ok(Effect::None);
     };
+    if !matches!(ttl, GetTtl::Leave) {
+        // OBJECT ENCODING shows it even if no field is changed.
+        hash.make_room_for_expiries();
+    }
     let (mut set, mut removed) = (Vec::new(), Vec::new());
     for field in fields {
         if !answer(&hash, field, now_ms, call.out) {

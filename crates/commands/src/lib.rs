@@ -19,6 +19,7 @@ pub mod session;
 pub mod settings;
 pub mod spec;
 pub mod stats;
+mod stream;
 mod string;
 pub mod table;
 mod transactions;

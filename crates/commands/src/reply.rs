@@ -192,6 +192,19 @@ impl Reply {
         items.for_each(|item| self.bulk(item.as_ref()));
     }
 
+    /// An array whose length only shows while its elements are written: `write` writes them and returns their number,
+    /// which this returns too. The head is put before them when they are known.
+    pub fn array_of(&mut self, write: impl FnOnce(&mut Self) -> usize) -> usize {
+        let start = self.mark();
+        let len = write(self);
+        let body = self.bytes.len();
+        self.array(len);
+        let head = self.bytes.len() - body;
+        self.bytes[start.bytes..].rotate_right(head);
+        self.shared.iter_mut().skip(start.shared).for_each(|shared| shared.at += head);
+        len
+    }
+
     /// Bytes that are RESP already.
     pub fn raw(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);

@@ -59,6 +59,12 @@ impl Error {
         Self::new(format!("ERR invalid expire time in '{name}' command"))
     }
 
+    /// `ERR value is out of range` with the bounds that an integer argument has.
+    pub fn not_between(min: i64, max: i64) -> Self {
+        // "must between" is how Redis has it.
+        Self::new(format!("ERR value is out of range, value must between {min} and {max}"))
+    }
+
     /// The first word, by which INFO's `errorstats` counts.
     pub fn code(&self) -> &str {
         self.0.split(' ').next().unwrap_or("ERR")

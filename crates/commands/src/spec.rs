@@ -15,6 +15,9 @@ use crate::error::Result;
 /// Runs a command: parse the options into a type, apply one typed operation, answer.
 pub type Handler = fn(&mut Call<'_>) -> Result<Effect>;
 
+/// Tells from its arguments whether a command wants the exclusive gate: because its keys depend on data.
+pub type AloneIf = fn(Args<'_>) -> bool;
+
 /// Adds the stripes of keys that the key specifications do not name (in other databases, say).
 pub type Planner = fn(Args<'_>, u32, &mut Plan);
 
@@ -421,6 +424,8 @@ pub struct Spec {
     pub keys: &'static [KeySpec],
     /// See [`Planner`].
     pub planner: Option<Planner>,
+    /// See [`AloneIf`].
+    pub alone_if: Option<AloneIf>,
     /// COMMAND INFO's tips.
     pub tips: &'static [&'static str],
     /// The group in COMMAND DOCS.
@@ -451,6 +456,7 @@ impl Spec {
             categories: &[],
             keys: &[],
             planner: None,
+            alone_if: None,
             tips: &[],
             group,
             summary: "",
@@ -491,6 +497,12 @@ impl Spec {
     /// See [`Planner`].
     pub const fn planner(mut self, planner: Planner) -> Self {
         self.planner = Some(planner);
+        self
+    }
+
+    /// See [`AloneIf`].
+    pub const fn alone_if(mut self, alone_if: AloneIf) -> Self {
+        self.alone_if = Some(alone_if);
         self
     }
 

@@ -51,7 +51,14 @@ fn reply_entry(out: &mut Reply, entry: &Entry<'_>) {
 
 /// Entries, as many as there are.
 fn reply_entries<'e>(out: &mut Reply, entries: impl Iterator<Item = Entry<'e>>) {
-    out.array_of(|out| entries.inspect(|entry| reply_entry(out, entry)).count());
+    reply_each(out, entries, |out, entry| reply_entry(out, &entry));
+}
+
+/// An array of what an iterator yields, whose length shows only at its end.
+fn reply_each<T>(out: &mut Reply, items: impl Iterator<Item = T>, mut reply: impl FnMut(&mut Reply, T)) {
+    let start = out.mark();
+    let len = items.map(|item| reply(out, item)).count();
+    out.prepend(start, |out| out.array(len));
 }
 
 fn reply_item(out: &mut Reply, item: Item<'_>) {

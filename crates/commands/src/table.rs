@@ -8,8 +8,19 @@ use std::sync::LazyLock;
 use crate::spec::Spec;
 
 /// The families' tables, in no particular order.
-static FAMILIES: &[&[Spec]] =
-    &[crate::connection::COMMANDS, crate::stream::COMMANDS, crate::string::COMMANDS, crate::transactions::COMMANDS];
+static FAMILIES: &[&[Spec]] = &[
+    crate::connection::COMMANDS,
+    crate::databases::COMMANDS,
+    crate::expire::COMMANDS,
+    crate::generic::COMMANDS,
+    crate::list::COMMANDS,
+    crate::object::COMMANDS,
+    crate::sort::COMMANDS,
+    crate::stream::COMMANDS,
+    crate::string::COMMANDS,
+    crate::transactions::COMMANDS,
+    crate::walk::COMMANDS,
+];
 
 /// A command of the table, or a subcommand: its row and its position, by which statistics are kept.
 #[derive(Clone, Copy)]

@@ -4,6 +4,7 @@ mod alloc;
 mod clock;
 mod config;
 mod expiry;
+mod lazy_free;
 mod log;
 mod net;
 mod registry;
@@ -64,7 +65,8 @@ fn serve(loaded: config::Loaded) -> Result<(), String> {
         handles.push(WorkerHandle { inbox, connections: AtomicUsize::new(0), stats: Arc::new(Stats::default()) });
     }
     log.raw(&format!(" PID: {}", std::process::id()));
-    let server = Arc::new(Server::new(config, log, settings, handles));
+    let lazy_free = lazy_free::LazyFree::start().map_err(|error| format!("Starting the lazyfree thread: {error}"))?;
+    let server = Arc::new(Server::new(config, log, settings, handles, lazy_free));
     let env = |index: usize| {
         let stats = server.workers[index].stats.clone();
         Env::new(server.clone(), server.keyspace, server.settings.clone(), stats, Rng::new())

@@ -12,11 +12,13 @@ use commands::settings::Settings;
 use commands::stats::Stats;
 use parking_lot::{Condvar, Mutex};
 use resp_parser::ProtocolError;
+use store::database::Database;
 use store::entry::Entry;
 use store::keyspace::Keyspace;
 
 use crate::clock;
 use crate::config::{Config, keys};
+use crate::lazy_free::LazyFree;
 use crate::log::Log;
 use crate::net::inbox::{Inbox, Message, Socket};
 use crate::net::listener;
@@ -60,6 +62,8 @@ pub struct Server {
     pub background_stats: Arc<Stats>,
     /// DEBUG SET-ACTIVE-EXPIRE.
     pub active_expiry: AtomicBool,
+    /// Frees what takes long.
+    pub lazy_free: LazyFree,
     next_client: AtomicU64,
     period_ms: AtomicI64,
     stopping: AtomicBool,
@@ -68,7 +72,13 @@ pub struct Server {
 
 impl Server {
     /// The shared part of a server whose workers are about to start.
-    pub fn new(config: Config, log: Log, settings: Arc<Settings>, workers: Vec<WorkerHandle>) -> Self {
+    pub fn new(
+        config: Config,
+        log: Log,
+        settings: Arc<Settings>,
+        workers: Vec<WorkerHandle>,
+        lazy_free: LazyFree,
+    ) -> Self {
         let keyspace = Keyspace::new(config.get(keys::DATABASES), config.get(keys::KEYSPACE_STRIPES));
         let keyspace = Box::leak(Box::new(keyspace));
         Self {
@@ -84,6 +94,7 @@ impl Server {
             output_limit_disconnections: AtomicU64::new(0),
             background_stats: Arc::default(),
             active_expiry: AtomicBool::new(true),
+            lazy_free,
             next_client: AtomicU64::new(1),
             period_ms: AtomicI64::new(1000 / config.get(keys::HZ).clamp(1, 500) as i64),
             stopping: AtomicBool::new(false),
@@ -245,9 +256,8 @@ impl Host for Server {
 
     fn key_changed(&self, change: &Change) {
         if change.modified && self.registry.is_watched() {
-            self.registry.touch(change.db, &change.key);
+            self.registry.touch(change.db, &change.key, change.class == Class::EXPIRED);
         }
-        let _ = Class::KEYSPACE;
     }
 
     fn log_is_on(&self) -> bool {
@@ -257,11 +267,22 @@ impl Host for Server {
     fn append(&self, _record: &[(u32, OwnedArgs)]) {}
 
     fn free(&self, garbage: Vec<Entry>) {
-        drop(garbage);
+        self.lazy_free.values(garbage);
     }
 
-    fn watch(&self, db: u32, key: &[u8], client: &Arc<Client>) {
-        self.registry.watch(db, key, client);
+    fn free_database(&self, database: Arc<Database>, sync: bool) {
+        if sync {
+            return drop(database);
+        }
+        self.lazy_free.database(database);
+    }
+
+    fn watch(&self, db: u32, key: &[u8], client: &Arc<Client>, expired: bool) {
+        self.registry.watch(db, key, client, expired);
+    }
+
+    fn watched_keys(&self, db: u32) -> Vec<Box<[u8]>> {
+        self.registry.watched_keys(db)
     }
 
     fn unwatch(&self, db: u32, key: &[u8], client: &Arc<Client>) {

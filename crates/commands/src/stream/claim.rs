@@ -4,7 +4,7 @@ use store::value::stream::{Claim, ClaimOptions, Claimed, Stream, StreamId};
 
 use super::effects::{Collected, Owner};
 use super::group::note;
-use super::{ids, no_group, reply_entry, reply_id, reply_ids};
+use super::{ids, no_group, reply_each, reply_entry, reply_id, reply_ids};
 use crate::call::Call;
 use crate::effect::Effect;
 use crate::error::{Error, Result, SYNTAX};
@@ -139,12 +139,9 @@ fn auto_claim_options(call: &Call<'_>) -> Result<(StreamId, usize, ClaimOptions)
 }
 
 fn reply_claimed<'c>(out: &mut Reply, stream: &Stream, moved: impl Iterator<Item = &'c Claimed>, just_id: bool) {
-    out.array_of(|out| {
-        let each = moved.map(|claimed| match stream.get(claimed.id) {
-            Some(entry) if !just_id => reply_entry(out, &entry),
-            _ => reply_id(out, claimed.id),
-        });
-        each.count()
+    reply_each(out, moved, |out, claimed| match stream.get(claimed.id) {
+        Some(entry) if !just_id => reply_entry(out, &entry),
+        _ => reply_id(out, claimed.id),
     });
 }
 

@@ -2,7 +2,7 @@
 
 use store::value::stream::{Consumer, Entry, Group, Pending, Stream, StreamId};
 
-use super::{count_or_all, no_such_group, reply_entries, reply_entry, reply_id, subcommand_syntax};
+use super::{count_or_all, no_such_group, reply_each, reply_entries, reply_entry, reply_id, subcommand_syntax};
 use crate::call::Call;
 use crate::effect::Effect;
 use crate::error::{NO_SUCH_KEY, Result, SYNTAX};
@@ -134,17 +134,14 @@ fn reply_consumer(out: &mut Reply, group: &Group, consumer: &Consumer, count: us
 }
 
 fn reply_pending<'g>(out: &mut Reply, pending: impl Iterator<Item = Pending<'g>>, with_consumer: bool) {
-    out.array_of(|out| {
-        let each = pending.map(|pending| {
-            out.array(3 + usize::from(with_consumer));
-            reply_id(out, pending.id);
-            if with_consumer {
-                out.bulk(pending.consumer);
-            }
-            out.int(pending.delivery_time as i64);
-            out.int(pending.delivery_count as i64);
-        });
-        each.count()
+    reply_each(out, pending, |out, pending| {
+        out.array(3 + usize::from(with_consumer));
+        reply_id(out, pending.id);
+        if with_consumer {
+            out.bulk(pending.consumer);
+        }
+        out.int(pending.delivery_time as i64);
+        out.int(pending.delivery_count as i64);
     });
 }
 

@@ -2,7 +2,7 @@
 
 use store::value::stream::{Group, Pending, Stream, StreamId};
 
-use super::{ids, no_group, reply_id};
+use super::{ids, no_group, reply_each, reply_id};
 use crate::call::Call;
 use crate::effect::Effect;
 use crate::error::{Result, SYNTAX};
@@ -73,27 +73,21 @@ fn summary(out: &mut Reply, group: &Group) {
     };
     reply_id(out, first);
     reply_id(out, last);
-    out.array_of(|out| {
-        let busy = group.consumers().filter(|consumer| consumer.pending_len() > 0);
-        let each = busy.map(|consumer| {
-            out.array(2);
-            out.bulk(consumer.name());
-            out.bulk_int(consumer.pending_len() as i64);
-        });
-        each.count()
+    let busy = group.consumers().filter(|consumer| consumer.pending_len() > 0);
+    reply_each(out, busy, |out, consumer| {
+        out.array(2);
+        out.bulk(consumer.name());
+        out.bulk_int(consumer.pending_len() as i64);
     });
 }
 
 fn list<'g>(out: &mut Reply, pending: impl Iterator<Item = Pending<'g>>, filter: &Filter<'_>, now_ms: u64) {
     let idle_enough = pending.filter(|pending| pending.idle_ms(now_ms) >= filter.min_idle_ms);
-    out.array_of(|out| {
-        let each = idle_enough.take(filter.count).map(|pending| {
-            out.array(4);
-            reply_id(out, pending.id);
-            out.bulk(pending.consumer);
-            out.int(pending.idle_ms(now_ms) as i64);
-            out.int(pending.delivery_count as i64);
-        });
-        each.count()
+    reply_each(out, idle_enough.take(filter.count), |out, pending| {
+        out.array(4);
+        reply_id(out, pending.id);
+        out.bulk(pending.consumer);
+        out.int(pending.idle_ms(now_ms) as i64);
+        out.int(pending.delivery_count as i64);
     });
 }

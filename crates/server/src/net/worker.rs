@@ -237,6 +237,8 @@ impl Worker {
 
     fn serve_ready(&mut self) {
         let mut gate = GateHold::new(self.keyspace);
+        self.core.section_commands = 0;
+        self.core.section_began_ns = clock::ticks_ns();
         for index in std::mem::take(&mut self.ready) {
             let Some(connection) = self.connections.get_mut(index) else { continue };
             connection.queued = false;
@@ -389,6 +391,7 @@ fn execute(
     bytes: &[u8],
 ) -> usize {
     let Connection { session, parser, out, closing, postponed, .. } = connection;
+    core.env.start_lap();
     loop {
         let authenticated = server.is_authenticated(session);
         let limits = Limits::new(server.settings.proto_max_bulk_len.load(Relaxed), authenticated);
@@ -418,8 +421,10 @@ fn execute(
                     break 'batch;
                 }
                 core.section_commands += 1;
-                if core.section_commands >= SECTION_COMMANDS_MAX {
+                let spent_ns = core.env.last_lap_ns().saturating_sub(core.section_began_ns);
+                if core.section_commands >= SECTION_COMMANDS_MAX || spent_ns > SECTION_NS_MAX {
                     core.section_commands = 0;
+                    core.section_began_ns = core.env.last_lap_ns();
                     gate.end();
                 }
             }

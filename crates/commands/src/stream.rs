@@ -17,6 +17,8 @@ mod pending;
 mod range;
 mod read;
 mod rows;
+#[cfg(test)]
+mod tests;
 
 use store::value::listpack::Item;
 use store::value::stream::{Entry, StreamId};

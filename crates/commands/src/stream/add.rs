@@ -78,8 +78,7 @@ impl Parser {
                 Some((1.., _)) => {
                     Err(Error::new("ERR syntax error, LIMIT cannot be used without specifying a trimming strategy"))
                 }
-                Some(_) => self.limit_without_approximation(call).map(|()| None),
-                None => Ok(None),
+                _ => Ok(None),
             };
         };
         self.limit_without_approximation(call)?;
@@ -127,6 +126,10 @@ impl AddOptions {
             }
         }
         let trim = parser.finish(call)?;
+        if trim.is_none() {
+            // A LIMIT of 0 is found wrong by its operator only.
+            parser.limit_without_approximation(call)?;
+        }
         let fields = call.args.len().saturating_sub(index + 1);
         let Some(id) = id.filter(|_| fields >= 2 && fields.is_multiple_of(2)) else { return Err(call.wrong_arity()) };
         if id == NewId::Exact(StreamId::MIN) {
@@ -229,15 +232,8 @@ pub(super) fn xtrim(call: &mut Call<'_>) -> Result<Effect> {
     while index < call.args.len() {
         index = parser.option(call, index)?.ok_or(SYNTAX)?;
     }
-    let option = match parser.finish(call) {
-        // Without a strategy, XTRIM names that rather than a lonely LIMIT of 0.
-        Ok(None) => None,
-        Err(_) if parser.keep.is_none() && matches!(parser.limit, Some((0, _))) => None,
-        other => other?,
-    };
-    let Some(option) = option else {
-        return Err(Error::new("ERR syntax error, XTRIM must be called with a trimming strategy"));
-    };
+    let required = || Error::new("ERR syntax error, XTRIM must be called with a trimming strategy");
+    let option = parser.finish(call)?.ok_or_else(required)?;
     let key = call.arg(1);
     let Some(stream) = call.keys.value_mut::<Stream>(key)? else {
         call.out.int(0);

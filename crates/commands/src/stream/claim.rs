@@ -1,6 +1,6 @@
 //! XCLAIM and XAUTOCLAIM: pending entries change hands.
 
-use store::value::stream::{Claim, ClaimOptions, Claimed, Stream, StreamId};
+use store::value::stream::{Claim, ClaimOptions, Claimed, Group, Stream, StreamId};
 
 use super::effects::{Collected, Owner};
 use super::group::note;
@@ -20,7 +20,7 @@ pub(super) fn xclaim(call: &mut Call<'_>) -> Result<Effect> {
     let (owner, now_ms) = (owner(call), call.keys.now_ms as u64);
     let stream = call.keys.value_mut::<Stream>(owner.key)?.ok_or_else(|| no_group(owner.key, owner.group))?;
     let created = stream.touch_consumer(owner.group, owner.consumer, now_ms) == Some(true);
-    let last_id = stream.group(owner.group).map(|group| group.last_id());
+    let last_id = stream.group(owner.group).map(Group::last_id);
     let claimed = stream.claim(owner.group, owner.consumer, &ids, &options, now_ms).unwrap_or_default();
     let moved = claimed.iter().filter(|claimed| claimed.claim == Claim::Moved);
     reply_claimed(call.out, stream, moved, options.just_id);

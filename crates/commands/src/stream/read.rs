@@ -197,7 +197,7 @@ pub(super) fn xreadgroup(call: &mut Call<'_>) -> Result<Effect> {
 fn group_positions(call: &mut Call<'_>, options: &Options<'_>, group: &[u8]) -> Result<Positions> {
     let mut positions = Positions::new();
     for (key, id) in options.keys(call.args).zip(options.ids(call.args)) {
-        if !call.keys.value::<Stream>(key)?.is_some_and(|stream| stream.group(group).is_some()) {
+        if call.keys.value::<Stream>(key)?.is_none_or(|stream| stream.group(group).is_none()) {
             let (key, group) = (text(key), text(group));
             let message =
                 format!("NOGROUP No such key '{key}' or consumer group '{group}' in XREADGROUP with GROUP option");

@@ -13,6 +13,7 @@ mod expiry;
 mod generic;
 pub mod glob;
 pub mod host;
+mod hyperloglog;
 pub mod keys;
 mod list;
 pub mod longdouble;

@@ -13,6 +13,7 @@ static FAMILIES: &[&[Spec]] = &[
     crate::databases::COMMANDS,
     crate::expire::COMMANDS,
     crate::generic::COMMANDS,
+    crate::hyperloglog::COMMANDS,
     crate::list::COMMANDS,
     crate::object::COMMANDS,
     crate::sort::COMMANDS,

@@ -1,9 +1,11 @@
 //! The commands: one table, one row a command, and the pipeline that runs them. See README.md.
 
 pub mod args;
+pub mod blocking;
 pub mod call;
 pub mod client;
-mod connection;
+mod client_commands;
+pub mod connection;
 mod databases;
 pub mod effect;
 pub mod env;

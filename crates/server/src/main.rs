@@ -1,12 +1,15 @@
 //! The server binary: reads the configuration, opens the sockets, starts the workers, and waits for the end.
 
 mod alloc;
+mod clients;
 mod clock;
 mod config;
 mod expiry;
 mod lazy_free;
 mod log;
 mod net;
+mod open_files;
+mod pause;
 mod registry;
 mod server;
 
@@ -57,6 +60,7 @@ fn serve(loaded: config::Loaded) -> Result<(), String> {
     let listeners = listen(&config, &log)?;
     let settings = Arc::new(Settings::default());
     apply_settings(&config, &settings);
+    settings.maxclients.store(open_files::admit(config.get(keys::MAXCLIENTS), &log), Relaxed);
     let mut polls = Vec::new();
     let mut handles = Vec::new();
     for index in 0..threads {
@@ -130,4 +134,11 @@ fn apply_settings(config: &Config, settings: &Settings) {
     settings.maxclients.store(config.get(keys::MAXCLIENTS), Relaxed);
     settings.timeout.store(config.get(keys::TIMEOUT), Relaxed);
     settings.set_password(&config.get(keys::REQUIREPASS));
+    settings.hide_user_data_from_log.store(config.get(keys::HIDE_USER_DATA_FROM_LOG), Relaxed);
+    settings.client_query_buffer_limit.store(config.get(keys::CLIENT_QUERY_BUFFER_LIMIT), Relaxed);
+    for (setting, limit) in settings.output_limits.iter().zip(config.get(keys::CLIENT_OUTPUT_BUFFER_LIMIT)) {
+        setting.hard_bytes.store(limit.hard_bytes, Relaxed);
+        setting.soft_bytes.store(limit.soft_bytes, Relaxed);
+        setting.soft_secs.store(limit.soft_seconds.max(0) as u64, Relaxed);
+    }
 }

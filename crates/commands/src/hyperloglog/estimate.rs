@@ -18,13 +18,17 @@ pub(super) fn cardinality(histogram: &Histogram) -> u64 {
     #[allow(clippy::excessive_precision, reason = "the same digits as in Redis, so that all sums are the same")]
     const ALPHA_INFINITY: f64 = 0.721_347_520_444_481_703_680;
 
+    const TOO_LARGE: u64 = 1 << 63;
+
     let registers = REGISTERS as f64;
     let mut sum = registers * tau((registers - f64::from(histogram[Q + 1])) / registers);
     for count in histogram[1..=Q].iter().rev() {
         sum = (sum + f64::from(*count)) * 0.5;
     }
     sum += registers * sigma(f64::from(histogram[0]) / registers);
-    (ALPHA_INFINITY * registers * registers / sum).round() as u64
+    let estimate = (ALPHA_INFINITY * registers * registers / sum).round();
+    // No elements raise the registers so far, but a client may write them: then it is what C makes of a number too large.
+    if estimate < TOO_LARGE as f64 { estimate as u64 } else { TOO_LARGE }
 }
 
 /// Corrects for empty registers.

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use fastrand::Rng;
 
-use super::estimate::cardinality;
+use super::estimate::{VALUES, cardinality};
 use super::hash::place;
 use super::sketch::{self, Encoding, Registers};
 use crate::testing::Server;
@@ -40,6 +40,35 @@ fn bytes_and_counts_are_those_of_redis() {
     check(1500, 1509, 2719, 0xd67e_e50b_81f2_a28c);
     check(10_000, 9973, 12_304, 0x7378_cbab_5ab5_c44b);
     check(100_000, 100_853, 12_304, 0xafbf_1713_dc5b_a3c8);
+}
+
+/// Values close together, so that most runs have neighbours to be joined with.
+#[test]
+fn runs_are_joined_where_redis_joins_them() {
+    let mut bytes = sketch::empty();
+    let places = (0..60_000).map(|element| place(format!("e{element}").as_bytes()));
+    for place in places.filter(|place| place.index < 300) {
+        sketch::raise(&mut bytes, place, BYTES_MAX).unwrap();
+    }
+    sketch::forget_count(&mut bytes);
+    assert_eq!(cardinality(&sketch::histogram(&bytes).unwrap()), 296);
+    assert_eq!((bytes.len(), digest(&bytes)), (264, 0x2962_5609_3664_95e4));
+}
+
+/// Registers that only a client's own bytes can have.
+#[test]
+fn the_largest_values_count_as_in_redis() {
+    let check = |of: &dyn Fn(usize) -> u8, expected: u64| {
+        let mut histogram = [0; VALUES];
+        (0..sketch::REGISTERS).for_each(|index| histogram[usize::from(of(index))] += 1);
+        assert_eq!(cardinality(&histogram), expected);
+    };
+    check(&|index| if index < 10 { 51 } else { 1 }, 23_652);
+    check(&|index| if index < 16_383 { 51 } else { 0 }, 193_623_433);
+    check(&|index| (index % 52) as u8, 303_516);
+    check(&|_| 0, 0);
+    check(&|index| if index < 8192 { 51 } else { 50 }, 1 << 63);
+    check(&|_| 51, 1 << 63);
 }
 
 #[test]

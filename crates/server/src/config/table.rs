@@ -131,7 +131,7 @@ pub const ROWS: &[Row] = &[
     choice("syslog-facility", SYSLOG_FACILITIES, "local0").immutable(),
     yes_no("crash-log-enabled", true).no_effect(CRASH_REPORT),
     yes_no("crash-memcheck-enabled", true).no_effect(CRASH_REPORT),
-    yes_no("hide-user-data-from-log", false).no_effect(CRASH_REPORT),
+    yes_no("hide-user-data-from-log", false),
     integer("databases", 1, INT, 16).immutable(),
     yes_no("always-show-logo", false).immutable(),
     yes_no("set-proc-title", true).immutable().no_effect(TITLE),

@@ -15,6 +15,7 @@ static FAMILIES: &[&[Spec]] = &[
     crate::expire::COMMANDS,
     crate::generic::COMMANDS,
     crate::list::COMMANDS,
+    crate::list::blocking::COMMANDS,
     crate::object::COMMANDS,
     crate::sort::COMMANDS,
     crate::string::COMMANDS,

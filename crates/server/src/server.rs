@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use commands::args::OwnedArgs;
+use commands::blocking::{WaitQueues, Waiter};
 use commands::client::{Client, ClientFlags};
 use commands::effect::{Change, Class};
 use commands::host::{Host, Pause};
+use commands::reply::Reply;
 use commands::session::Session;
 use commands::settings::Settings;
 use commands::stats::Stats;
@@ -43,6 +45,8 @@ pub struct Server {
     pub keyspace: &'static Keyspace,
     /// Clients and watches.
     pub registry: Registry,
+    /// Clients that wait for keys.
+    pub waiters: WaitQueues,
     /// The workers.
     pub workers: Vec<WorkerHandle>,
     /// The log.
@@ -88,6 +92,7 @@ impl Server {
             settings,
             keyspace,
             registry: Registry::default(),
+            waiters: WaitQueues::default(),
             workers,
             log,
             started_ms: clock::now_ms(),
@@ -222,6 +227,16 @@ impl Host for Server {
 
     fn watched_keys(&self, db: u32) -> Vec<Box<[u8]>> {
         self.registry.watched_keys(db)
+    }
+
+    fn waiters(&self) -> &WaitQueues {
+        &self.waiters
+    }
+
+    fn deliver(&self, waiter: &Arc<Waiter>, reply: Reply) {
+        let client = &waiter.client;
+        let answer = Message::Answer { slot: client.slot, id: client.id, reply: Box::new(reply) };
+        self.workers[client.worker].inbox.post(answer);
     }
 
     fn unwatch(&self, db: u32, key: &[u8], client: &Arc<Client>) {

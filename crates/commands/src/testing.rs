@@ -23,7 +23,8 @@ use crate::blocking::{WaitQueues, Waiter};
 use crate::client::{Client, ClientFlags};
 use crate::effect::{Change, Class};
 use crate::env::Env;
-use crate::host::{Host, Pause};
+use crate::error::Result;
+use crate::host::{Host, Pause, Shutdown};
 use crate::pipeline::{self, Flow, GateHold, Prepared};
 use crate::reply::Reply;
 use crate::session::Session;
@@ -277,6 +278,28 @@ impl Host for FakeHost {
     fn unwatch(&self, db: u32, key: &[u8], client: &Arc<Client>) {
         let is_it = |watch: &Watch| watch.db == db && *watch.key == *key && watch.client.id == client.id;
         self.watches.lock().unwrap().retain(|watch| !is_it(watch));
+    }
+
+    fn config_get(&self, _: &[&[u8]]) -> Vec<(Vec<u8>, Vec<u8>)> {
+        Vec::new()
+    }
+
+    fn config_set(&self, _: &Client, _: &[(&[u8], &[u8])]) -> Result<()> {
+        Ok(())
+    }
+
+    fn config_rewrite(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn reset_stats(&self) {}
+
+    fn shut_down(&self, _: Shutdown) -> Result<()> {
+        Ok(())
+    }
+
+    fn abort_shutdown(&self) -> Result<()> {
+        Ok(())
     }
 
     fn clients(&self) -> Vec<Arc<Client>> {

@@ -7,23 +7,29 @@ use commands::args::OwnedArgs;
 use commands::blocking::{WaitQueues, Waiter};
 use commands::client::{Client, ClientFlags};
 use commands::effect::{Change, Class};
-use commands::host::{Host, Pause};
+use commands::error::{Error, Result};
+use commands::host::{Host, Pause, Shutdown};
 use commands::reply::Reply;
 use commands::session::Session;
 use commands::settings::Settings;
 use commands::stats::Stats;
-use parking_lot::{Condvar, Mutex};
 use store::database::Database;
 use store::entry::Entry;
 use store::keyspace::Keyspace;
 
 use crate::clock;
 use crate::config::{Config, keys};
+use crate::configuration;
+use crate::ending::Ending;
 use crate::lazy_free::LazyFree;
+use crate::listening::Listening;
+use crate::live::Live;
 use crate::log::Log;
 use crate::net::inbox::{Inbox, Message, Socket};
+use crate::oom_score::OomScore;
 use crate::pause::Pausing;
 use crate::registry::Registry;
+use crate::supervise::Supervisor;
 
 /// How others reach a worker, and what they may know of it.
 pub struct WorkerHandle {
@@ -41,6 +47,8 @@ pub struct Server {
     pub config: Config,
     /// The part of it that commands read.
     pub settings: Arc<Settings>,
+    /// The part of it that the process looks at all the time.
+    pub live: Live,
     /// All data; never freed.
     pub keyspace: &'static Keyspace,
     /// Clients and watches.
@@ -51,6 +59,14 @@ pub struct Server {
     pub workers: Vec<WorkerHandle>,
     /// The log.
     pub log: Log,
+    /// Where it listens.
+    pub listening: Listening,
+    /// Who has started it.
+    pub supervisor: Supervisor,
+    /// How readily the kernel ends it.
+    pub oom_score: OomScore,
+    /// Whether it is about to end.
+    pub ending: Ending,
     /// When the process started, in milliseconds since 1970.
     pub started_ms: i64,
     /// Connections accepted so far.
@@ -72,9 +88,6 @@ pub struct Server {
     /// Frees what takes long.
     pub lazy_free: LazyFree,
     next_client: AtomicU64,
-    period_ms: AtomicI64,
-    stopping: AtomicBool,
-    stopped: (Mutex<bool>, Condvar),
 }
 
 impl Server {
@@ -82,19 +95,25 @@ impl Server {
     pub fn new(
         config: Config,
         log: Log,
-        settings: Arc<Settings>,
+        listening: Listening,
+        supervisor: Supervisor,
         workers: Vec<WorkerHandle>,
         lazy_free: LazyFree,
     ) -> Self {
         let keyspace = Keyspace::new(config.get(keys::DATABASES), config.get(keys::KEYSPACE_STRIPES));
         let keyspace = Box::leak(Box::new(keyspace));
         Self {
-            settings,
+            settings: Arc::default(),
+            live: Live::default(),
             keyspace,
             registry: Registry::default(),
             waiters: WaitQueues::default(),
             workers,
             log,
+            listening,
+            supervisor,
+            oom_score: OomScore::default(),
+            ending: Ending::default(),
             started_ms: clock::now_ms(),
             connections_received: AtomicU64::new(0),
             connections_rejected: AtomicU64::new(0),
@@ -106,16 +125,8 @@ impl Server {
             suspected_ms: AtomicI64::new(0),
             lazy_free,
             next_client: AtomicU64::new(1),
-            period_ms: AtomicI64::new(1000 / config.get(keys::HZ).clamp(1, 500) as i64),
-            stopping: AtomicBool::new(false),
-            stopped: (Mutex::new(false), Condvar::new()),
             config,
         }
-    }
-
-    /// Milliseconds between two runs of what is done `hz` times a second.
-    pub fn cron_period_ms(&self) -> i64 {
-        self.period_ms.load(Relaxed)
     }
 
     /// The worker with the fewest connections.
@@ -157,25 +168,6 @@ impl Server {
     /// Whether a client may send what only authenticated ones may.
     pub fn is_authenticated(&self, session: &Session) -> bool {
         session.authenticated || !self.settings.password_needed.load(Relaxed)
-    }
-
-    /// Asks all workers to end, once.
-    pub fn stop(&self) {
-        if self.stopping.swap(true, Relaxed) {
-            return;
-        }
-        self.workers.iter().for_each(|worker| worker.inbox.post(Message::Stop));
-        *self.stopped.0.lock() = true;
-        self.stopped.1.notify_all();
-    }
-
-    /// Waits for [`Self::stop`] for at most so long, and says whether it came.
-    pub fn stopped_within(&self, millis: u64) -> bool {
-        let mut stopped = self.stopped.0.lock();
-        if !*stopped {
-            self.stopped.1.wait_for(&mut stopped, std::time::Duration::from_millis(millis));
-        }
-        *stopped
     }
 }
 
@@ -241,6 +233,30 @@ impl Host for Server {
 
     fn unwatch(&self, db: u32, key: &[u8], client: &Arc<Client>) {
         self.registry.unwatch(db, key, client);
+    }
+
+    fn config_get(&self, patterns: &[&[u8]]) -> Vec<(Vec<u8>, Vec<u8>)> {
+        self.config.matching(patterns.iter().copied())
+    }
+
+    fn config_set(&self, client: &Client, pairs: &[(&[u8], &[u8])]) -> Result<()> {
+        configuration::set(self, client, pairs)
+    }
+
+    fn config_rewrite(&self) -> Result<()> {
+        configuration::rewrite(self)
+    }
+
+    fn reset_stats(&self) {
+        configuration::reset_stats(self);
+    }
+
+    fn shut_down(&self, how: Shutdown) -> Result<()> {
+        self.ending.begin(self, how).map_err(|()| Error::new("ERR Errors trying to SHUTDOWN. Check logs."))
+    }
+
+    fn abort_shutdown(&self) -> Result<()> {
+        if self.ending.abort(self) { Ok(()) } else { Err(Error::new("ERR No shutdown in progress.")) }
     }
 
     // --- clients

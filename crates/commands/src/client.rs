@@ -3,11 +3,12 @@
 
 mod line;
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, AtomicU32, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 
 use bitflags::bitflags;
 
+use crate::blocking::Waiter;
 use crate::stats::Tally;
 
 bitflags! {
@@ -138,6 +139,8 @@ pub struct Client {
     /// Set by CLIENT KILL on any thread; honoured before the client's next command.
     pub killed: AtomicBool,
     pub names: Mutex<Names>,
+    /// What it waits for in a blocking command, so that others can end the wait.
+    pub waiter: Mutex<Option<Arc<Waiter>>>,
 }
 
 /// What a client says of itself.

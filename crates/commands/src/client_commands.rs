@@ -4,6 +4,7 @@
 
 mod select;
 
+use crate::blocking::End;
 use crate::call::Call;
 use crate::client::{Client, ClientFlags};
 use crate::effect::Effect;
@@ -232,16 +233,31 @@ fn client_unpause(call: &mut Call<'_>) -> Result<Effect> {
 }
 
 fn client_unblock(call: &mut Call<'_>) -> Result<Effect> {
-    match call.args.len() {
-        3 => {}
-        4 if call.args.is(3, "timeout") || call.args.is(3, "error") => {}
+    let error = match call.args.len() {
+        3 => false,
+        4 if call.args.is(3, "timeout") => false,
+        4 if call.args.is(3, "error") => true,
         4 => return Err(Error::new("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")),
         _ => return Err(too_many(call)),
+    };
+    let id = number::parse_i64(call.arg(2)).ok_or(NOT_INTEGER)?;
+    let host = &call.env.host;
+    // A postponed command is none that waits for something, and has no waiter.
+    let clients = host.clients();
+    let client = clients.iter().find(|client| i64::try_from(client.id) == Ok(id));
+    let waiter = client.and_then(|client| client.waiter.lock().expect("never poisoned").clone());
+    let ended = waiter.filter(|waiter| host.waiters().end(waiter, End::Unblocked));
+    if let Some(waiter) = &ended {
+        let reply = if error {
+            let mut reply = waiter.reply();
+            reply.error(&Error::new("UNBLOCKED client unblocked via CLIENT UNBLOCK"));
+            reply
+        } else {
+            waiter.nothing()
+        };
+        host.deliver(waiter, reply);
     }
-    number::parse_i64(call.arg(2)).ok_or(NOT_INTEGER)?;
-    // No command blocks yet, so there is nobody to wake. A postponed command is none that waits for something: Redis
-    // breaks down when it is asked to unblock one.
-    call.out.int(0);
+    call.out.flag(ended.is_some());
     Ok(Effect::None)
 }
 

@@ -1,12 +1,14 @@
 //! The commands: one table, one row a command, and the pipeline that runs them. See README.md.
 
 pub mod args;
+pub mod blocking;
 pub mod call;
 pub mod client;
 mod client_commands;
 mod config_command;
 pub mod connection;
 mod databases;
+mod draw;
 pub mod effect;
 pub mod env;
 pub mod error;
@@ -14,8 +16,10 @@ mod expire;
 mod expiry;
 mod generic;
 pub mod glob;
+mod hash;
 mod help;
 pub mod host;
+mod hyperloglog;
 pub mod keys;
 mod list;
 pub mod longdouble;
@@ -23,12 +27,15 @@ pub mod number;
 mod object;
 pub mod pipeline;
 pub mod reply;
+mod scan_options;
 pub mod session;
+mod set;
 pub mod settings;
 mod shutdown;
 mod sort;
 pub mod spec;
 pub mod stats;
+mod stream;
 mod string;
 pub mod table;
 #[cfg(test)]

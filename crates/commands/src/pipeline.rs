@@ -6,12 +6,14 @@
 
 mod admit;
 mod exec;
+mod fields;
 mod plan;
 mod prepare;
+mod waiters;
 
 use store::gate::Section;
 use store::guard::{Guard, Key, Live};
-use store::keyspace::Keyspace;
+use store::keyspace::{Expired, Keyspace};
 use store::stripe::Mode;
 
 pub use plan::keys_of;
@@ -29,6 +31,7 @@ use crate::session::Session;
 use crate::spec::Flags;
 use crate::table::Command;
 use admit::Admission;
+use waiters::Outcome;
 
 /// What the connection does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,19 +129,34 @@ fn in_section(
         return exec::exec(env, section, session, command, out);
     }
     let keyspace = env.keyspace;
-    let guard = plan::lock(keyspace, section, command, args, session.db);
+    let guard = plan::lock(env.host.waiters(), keyspace, section, command, args, session.db);
     let mut call = call(env, section, guard, session, command, args, out);
     let db = call.keys.db;
-    let done = run(&mut call, command);
-    let Call { keys, env, .. } = call;
+    let mut done = run(&mut call, command);
+    if matches!(done.effect, Effect::Block(_))
+        && let Effect::Block(block) = std::mem::replace(&mut done.effect, Effect::None)
+    {
+        waiters::park(&mut call, command, *block);
+    }
+    let Call { mut keys, env, .. } = call;
+    let Outcome { answered, late } = waiters::serve_all(env, &mut keys, [&done.notes]);
     if env.host.log_is_on() {
         let mut record = Vec::new();
         done.record(db, args, &mut record);
+        answered.iter().for_each(|answered| answered.record(&mut record));
         exec::append(env, record);
     }
     tell(env, &done.notes);
+    answered.iter().for_each(|answered| tell(env, &answered.done.notes));
     drop(keys);
     settle(env, section, done.notes, None);
+    answered.into_iter().for_each(|answered| settle(env, section, answered.done.notes, None));
+    waiters::serve_late(env, section, late);
+    if section.is_exclusive() {
+        let mut record = Vec::new();
+        waiters::serve_everywhere(env, section, &mut record);
+        exec::append(env, record);
+    }
 }
 
 fn call<'a>(
@@ -151,7 +169,8 @@ fn call<'a>(
     out: &'a mut Reply,
 ) -> Call<'a> {
     let touches = touches(session);
-    let keys = Keys::new(guard, session.db, env.now_ms, env.access(), touches, env.host.observes_keys());
+    let observed = env.host.observes_keys() || !env.host.waiters().is_empty();
+    let keys = Keys::new(guard, session.db, env.now_ms, env.access(), touches, observed);
     Call { spec: command.spec, args, keys, out, session, env, section }
 }
 
@@ -172,8 +191,10 @@ impl Done {
     fn record(&self, db: u32, args: Args<'_>, record: &mut Vec<(u32, OwnedArgs)>) {
         let expired = self.notes.rest.iter().flat_map(|rest| &rest.expired);
         record.extend(expired.map(|(db, key)| (*db, removal(key))));
+        let fields = self.notes.rest.iter().flat_map(|rest| &rest.expired_fields);
+        record.extend(fields.flat_map(|of| fields::removals(of.db, &of.key, &of.fields)));
         match &self.effect {
-            Effect::None => {}
+            Effect::None | Effect::Block(_) => {}
             Effect::AsIs => record.push((db, OwnedArgs::copy(args))),
             Effect::Rewritten(commands) => record.extend(commands.iter().map(|command| (db, command.clone()))),
         }
@@ -217,6 +238,9 @@ fn tell(env: &Env, notes: &Notes) {
     for (db, key) in &rest.expired {
         expired(env, *db, key);
     }
+    for of in &rest.expired_fields {
+        env.stats.expired_fields.add(of.fields.len() as u64);
+    }
     for change in &rest.changes {
         env.host.key_changed(change);
     }
@@ -233,6 +257,9 @@ fn settle(env: &mut Env, section: &Section<'_>, notes: Notes, mut record: Option
     for (db, key) in rest.hidden {
         reap(env, section, db, &key, record.as_deref_mut());
     }
+    for hidden in rest.hidden_fields {
+        fields::reap(env, section, &hidden, record.as_deref_mut());
+    }
 }
 
 /// Removes a key that a read has found expired, if it still is.
@@ -248,35 +275,36 @@ fn reap(env: &mut Env, section: &Section<'_>, db: u32, key: &[u8], record: Optio
         Live::Missing | Live::Present(_) => None,
     };
     if let Some(entry) = gone {
-        match record {
-            Some(record) => record.push((db, removal(key.bytes))),
-            None if env.host.log_is_on() => env.host.append(&[(db, removal(key.bytes))]),
-            None => {}
-        }
-        expired(env, db, key.bytes);
+        key_gone(env, db, key.bytes, record);
         drop(guard);
         env.host.free(vec![entry]);
     }
 }
 
-/// Removes up to `max` expired keys of a stripe, logs and announces them; returns how many.
+/// Removes up to `max` expired keys and fields of a stripe, logs and announces them; returns how many.
 pub fn expire_stripe(env: &mut Env, section: &Section<'_>, db: u32, stripe: usize, max: usize) -> usize {
     if env.host.expiry_is_paused() {
         return 0;
     }
     let keyspace = env.keyspace;
-    let log = env.host.log_is_on();
-    let gone = keyspace.expire_stripe(section, db, stripe, env.now_ms, max, |entry| {
-        if log {
-            env.host.append(&[(db, removal(entry.key()))]);
-        }
-        expired(env, db, entry.key());
+    let (removed, gone) = keyspace.expire_stripe(section, db, stripe, env.now_ms, max, |what| match what {
+        Expired::Key(entry) => key_gone(env, db, entry.key(), None),
+        Expired::Fields { key, fields, emptied } => fields::gone(env, db, key, fields, emptied, None),
     });
-    let removed = gone.len();
-    if removed > 0 {
+    if !gone.is_empty() {
         env.host.free(gone);
     }
     removed
+}
+
+/// Logs (in `record` if there is one), counts and announces an expired key that was removed; called under its guard.
+fn key_gone(env: &Env, db: u32, key: &[u8], record: Option<&mut Vec<(u32, OwnedArgs)>>) {
+    match record {
+        Some(record) => record.push((db, removal(key))),
+        None if env.host.log_is_on() => env.host.append(&[(db, removal(key))]),
+        None => {}
+    }
+    expired(env, db, key);
 }
 
 /// Counts and announces an expired key that was removed; called under its guard.

@@ -219,6 +219,18 @@ impl Reply {
         self.shared.range_mut(at.shared..).for_each(|shared| shared.at += head_len);
     }
 
+    /// All of another output that nothing of was sent yet.
+    pub fn append(&mut self, other: &Self) {
+        debug_assert_eq!(other.sent, 0);
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&other.bytes);
+        for shared in &other.shared {
+            let payload = shared.payload.clone();
+            self.shared_bytes += payload.len();
+            self.shared.push_back(Shared { at: start + shared.at, sent: 0, payload });
+        }
+    }
+
     /// Bytes that are RESP already.
     pub fn raw(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);

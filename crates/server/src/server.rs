@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use commands::args::OwnedArgs;
+use commands::blocking::{WaitQueues, Waiter};
 use commands::client::{Client, ClientFlags};
 use commands::effect::{Change, Class};
 use commands::error::{Error, Result};
 use commands::host::{Host, Pause, Shutdown};
+use commands::reply::Reply;
 use commands::session::Session;
 use commands::settings::Settings;
 use commands::stats::Stats;
@@ -23,7 +25,7 @@ use crate::lazy_free::LazyFree;
 use crate::listening::Listening;
 use crate::live::Live;
 use crate::log::Log;
-use crate::net::inbox::{Inbox, Socket};
+use crate::net::inbox::{Inbox, Message, Socket};
 use crate::oom_score::OomScore;
 use crate::pause::Pausing;
 use crate::registry::Registry;
@@ -51,6 +53,8 @@ pub struct Server {
     pub keyspace: &'static Keyspace,
     /// Clients and watches.
     pub registry: Registry,
+    /// Clients that wait for keys.
+    pub waiters: WaitQueues,
     /// The workers.
     pub workers: Vec<WorkerHandle>,
     /// The log.
@@ -103,6 +107,7 @@ impl Server {
             live: Live::default(),
             keyspace,
             registry: Registry::default(),
+            waiters: WaitQueues::default(),
             workers,
             log,
             listening,
@@ -214,6 +219,16 @@ impl Host for Server {
 
     fn watched_keys(&self, db: u32) -> Vec<Box<[u8]>> {
         self.registry.watched_keys(db)
+    }
+
+    fn waiters(&self) -> &WaitQueues {
+        &self.waiters
+    }
+
+    fn deliver(&self, waiter: &Arc<Waiter>, reply: Reply) {
+        let client = &waiter.client;
+        let answer = Message::Answer { slot: client.slot, id: client.id, reply: Box::new(reply) };
+        self.workers[client.worker].inbox.post(answer);
     }
 
     fn unwatch(&self, db: u32, key: &[u8], client: &Arc<Client>) {

@@ -79,6 +79,11 @@ impl Connection {
         }
     }
 
+    /// Whether no further command runs for now.
+    pub(super) fn waits(&self) -> bool {
+        self.postponed || self.session.blocked.is_some()
+    }
+
     /// Whether nothing more is executed.
     pub(super) fn is_closing(&self) -> bool {
         self.closing != Closing::No

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use commands::reply::Reply;
 use mio::Waker;
 use mio::net::{TcpStream, UnixStream};
 use parking_lot::Mutex;
@@ -25,6 +26,15 @@ pub enum Message {
         slot: usize,
         /// The client's id.
         id: u64,
+    },
+    /// What a blocked client waited for.
+    Answer {
+        /// [`commands::client::Client::slot`].
+        slot: usize,
+        /// The client's id.
+        id: u64,
+        /// The answer.
+        reply: Box<Reply>,
     },
     /// Whatever made commands wait is over, or has changed: try the postponed connections again.
     Retry,

@@ -2,15 +2,18 @@
 //! connection. Commands run in sections of the gate that end after [`SECTION_COMMANDS_MAX`] commands or
 //! [`SECTION_NS_MAX`], between two commands. No worker waits for another.
 
+use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use commands::args::Args;
+use commands::blocking::{End, Waiter};
 use commands::client::ClientFlags;
 use commands::env::Env;
 use commands::pipeline::{self, Flow, GROUP, GateHold, Prepared};
+use commands::reply::Reply;
 use commands::session::Session;
 use mio::event::Event;
 use mio::{Events, Poll, Token, Waker};
@@ -58,6 +61,8 @@ pub struct Worker {
     connections: Slab<Connection>,
     /// How many of them are postponed.
     postponed: usize,
+    /// When clients of this worker have waited long enough: the time, the waiter's ticket, the slot.
+    deadlines: BTreeSet<(i64, u64, usize)>,
     /// The slot from which on connections are looked after next.
     tended: usize,
     /// Listeners with connections that could not be accepted for want of descriptors or memory.
@@ -111,6 +116,7 @@ impl Worker {
             accepting: Vec::new(),
             connections: Slab::new(),
             postponed: 0,
+            deadlines: BTreeSet::new(),
             tended: 0,
             stalled_listeners: Vec::new(),
             ready: Vec::new(),
@@ -146,6 +152,7 @@ impl Worker {
             self.server.end_pause_if_over(self.core.tick_ms);
             events.iter().for_each(|event| self.take(event));
             self.accept_more();
+            self.end_waits();
             self.serve_ready();
             self.flush_dirty();
             self.cron();
@@ -168,7 +175,7 @@ impl Worker {
                     self.make_ready(index);
                 }
                 // A client that has gone does not wait for anything.
-                if event.is_writable() || (event.is_read_closed() && self.connections[index].postponed) {
+                if event.is_writable() || (event.is_read_closed() && self.connections[index].waits()) {
                     self.make_dirty(index);
                 }
             }
@@ -179,6 +186,7 @@ impl Worker {
         for message in self.inbox.drain() {
             match message {
                 Message::Adopt(socket) => self.adopt(socket),
+                Message::Answer { slot, id, reply } => self.answer(slot, id, &reply),
                 Message::Close { slot, id } => {
                     let is_there = |connection: &Connection| connection.session.client.id == id;
                     if self.connections.get(slot).is_some_and(is_there) {
@@ -202,6 +210,39 @@ impl Worker {
             self.set_postponed(index, false);
             self.make_ready(index);
         }
+    }
+
+    /// Gives a blocked client the answer that somebody has for it.
+    fn answer(&mut self, slot: usize, id: u64, reply: &Reply) {
+        let is_there = |connection: &Connection| connection.session.client.id == id;
+        if self.connections.get(slot).is_some_and(is_there) && self.end_wait(slot).is_some() {
+            self.connections[slot].out.append(reply);
+            self.make_ready(slot);
+            self.make_dirty(slot);
+        }
+    }
+
+    /// Answers those who have waited long enough.
+    fn end_waits(&mut self) {
+        while let Some(&(at, _, slot)) = self.deadlines.first()
+            && at <= self.core.tick_ms
+        {
+            self.deadlines.pop_first();
+            let Some(waiter) = self.connections.get(slot).and_then(|c| c.session.blocked.clone()) else { continue };
+            // If somebody else has claimed it, the answer is on its way.
+            if self.server.waiters.end(&waiter, End::TimedOut) {
+                self.answer(slot, waiter.client.id, &waiter.nothing());
+            }
+        }
+    }
+
+    /// Lets a client go on that has waited.
+    fn end_wait(&mut self, slot: usize) -> Option<Arc<Waiter>> {
+        let waiter = self.connections[slot].session.blocked.take()?;
+        waiter.deadline_ms.map(|at| self.deadlines.remove(&(at, waiter.ticket, slot)));
+        waiter.client.set_flags(ClientFlags::BLOCKED, false);
+        *waiter.client.waiter.lock().expect("never poisoned") = None;
+        Some(waiter)
     }
 
     /// Keeps count of postponed connections, and marks them for CLIENT LIST and INFO.
@@ -298,7 +339,7 @@ impl Worker {
 
     fn make_ready(&mut self, index: usize) {
         let connection = &mut self.connections[index];
-        if !connection.queued && !connection.postponed {
+        if !connection.queued && !connection.waits() {
             connection.queued = true;
             self.ready.push(index);
         }
@@ -319,6 +360,8 @@ impl Worker {
             self.dirty.push(index);
             if connection.postponed {
                 self.set_postponed(index, true);
+            } else if let Some(waiter) = &connection.session.blocked {
+                self.deadlines.extend(waiter.deadline_ms.map(|at| (at, waiter.ticket, index)));
             } else if connection.readable && !connection.is_closing() {
                 self.make_ready(index);
             }
@@ -328,7 +371,7 @@ impl Worker {
     fn flush_dirty(&mut self) {
         for index in std::mem::take(&mut self.dirty) {
             let Some(connection) = self.connections.get_mut(index) else { continue };
-            let gone = connection.postponed && connection.read_closed;
+            let gone = connection.waits() && connection.read_closed;
             if connection.closing == Closing::Now || gone {
                 self.close(index);
                 continue;
@@ -357,17 +400,22 @@ impl Worker {
         if self.connections[index].postponed {
             self.set_postponed(index, false);
         }
+        if let Some(waiter) = self.end_wait(index) {
+            self.server.waiters.end(&waiter, End::Gone);
+        }
         let mut connection = self.connections.remove(index);
         // A socket that cannot be taken from the poll leaves it when it is dropped.
         let _ = connection.socket.deregister(self.poll.registry());
         self.server.client_gone(&connection.session, self.index);
     }
 
-    /// How long the poll may sleep: until the next round of [`Self::cron`], or the end of a pause that is waited for.
+    /// How long the poll may sleep: until the next round of [`Self::cron`], the end of a pause that is waited for, or of a
+    /// client's patience.
     fn until_due(&self) -> Duration {
         let cron = self.last_cron_ms + self.server.live.period_ms();
         let pause = if self.postponed > 0 { self.server.pausing.ends_ms() } else { None };
-        let due = pause.map_or(cron, |pause| cron.min(pause));
+        let wait = self.deadlines.first().map(|&(at, ..)| at);
+        let due = [pause, wait].into_iter().flatten().fold(cron, i64::min);
         Duration::from_millis((due - clock::now_ms()).max(0) as u64)
     }
 
@@ -433,13 +481,13 @@ fn is_over_output_limit(server: &Server, connection: &mut Connection, now_ms: i6
 
 /// Reads a connection once and executes what is complete.
 fn serve(core: &mut Core, gate: &mut GateHold<'_>, server: &Server, connection: &mut Connection, buffer: &mut [u8]) {
-    if connection.is_closing() || connection.postponed {
+    if connection.is_closing() || connection.waits() {
         return;
     }
     // What was postponed comes first; only when nothing waits is the socket read again.
     if connection.query.len() > 0 {
         execute_own(core, gate, server, connection);
-        if connection.is_closing() || connection.postponed {
+        if connection.is_closing() || connection.waits() {
             return;
         }
     }
@@ -572,6 +620,10 @@ fn execute(
                     stopped_at = Some(command.start);
                     break 'batch;
                 }
+                if session.blocked.is_some() {
+                    stopped_at = Some(command.end);
+                    break 'batch;
+                }
                 if out.is_over_limit() {
                     break 'batch;
                 }
@@ -588,7 +640,8 @@ fn execute(
         drop(commands);
         core.batch = batch;
         if let Some(start) = stopped_at {
-            *postponed = true;
+            // What follows the command on which the client waits is parsed again when it goes on.
+            *postponed = session.blocked.is_none();
             *parser = resp_parser::RequestParser::default();
             gate.end();
             return start;

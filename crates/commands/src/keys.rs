@@ -103,6 +103,11 @@ impl<'g> Keys<'g> {
         Self { guard, db, now_ms, access: touches.then_some(clock), clock, observed, notes: Notes::default() }
     }
 
+    /// Says whether reads count as accesses from now on.
+    pub(crate) fn set_touches(&mut self, touches: bool) {
+        self.access = touches.then_some(self.clock);
+    }
+
     /// A key's entry for reading; counts as an access.
     #[inline]
     pub fn read(&mut self, key: &[u8]) -> Option<&Entry> {
@@ -155,6 +160,17 @@ impl<'g> Keys<'g> {
     /// The same in another database.
     pub fn peek_in(&mut self, db: u32, key: &[u8]) -> Option<&Entry> {
         live(&self.guard, db, Key::new(key), self.now_ms, &mut self.notes)
+    }
+
+    /// Whether there is no such key that has not expired; false for one that is not held.
+    pub(crate) fn is_missing(&self, key: &[u8]) -> bool {
+        let found = self.guard.get(self.db, Key::new(key));
+        found.is_none_or(|entry| entry.is_expired(self.now_ms))
+    }
+
+    /// Whether a key of the selected database is held.
+    pub(crate) fn holds(&self, key: &[u8]) -> bool {
+        self.guard.holds(self.db, Key::new(key).hash)
     }
 
     /// Whether a key is there but has expired.

@@ -1,9 +1,12 @@
 //! The commands: one table, one row a command, and the pipeline that runs them. See README.md.
 
 pub mod args;
+pub mod blocking;
 pub mod call;
 pub mod client;
-mod connection;
+mod client_commands;
+mod config_command;
+pub mod connection;
 mod databases;
 mod draw;
 pub mod effect;
@@ -14,6 +17,7 @@ mod expiry;
 mod generic;
 pub mod glob;
 mod hash;
+mod help;
 pub mod host;
 pub mod keys;
 mod list;
@@ -26,6 +30,7 @@ mod scan_options;
 pub mod session;
 mod set;
 pub mod settings;
+mod shutdown;
 mod sort;
 pub mod spec;
 pub mod stats;

@@ -9,8 +9,7 @@ mod exec;
 mod fields;
 mod plan;
 mod prepare;
-
-use std::sync::atomic::Ordering::Relaxed;
+mod waiters;
 
 use store::gate::Section;
 use store::guard::{Guard, Key, Live};
@@ -27,11 +26,12 @@ use crate::effect::{Change, Class, Effect};
 use crate::env::Env;
 use crate::error::Error;
 use crate::keys::{Keys, Notes};
-use crate::reply::Reply;
-use crate::session::{ReplyMode, Session};
+use crate::reply::{Mark, Reply};
+use crate::session::Session;
 use crate::spec::Flags;
 use crate::table::Command;
 use admit::Admission;
+use waiters::Outcome;
 
 /// What the connection does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,10 +80,7 @@ pub fn execute(
 ) -> Flow {
     let Prepared { args, named, .. } = prepared;
     let before = out.mark();
-    if session.reply_mode == ReplyMode::SkipNext {
-        session.reply_mode = ReplyMode::Skip;
-    }
-    let command = match admit::find(env, named, args) {
+    let command = match admit::find(env, session, named, args) {
         Ok(command) => command,
         Err(error) => {
             refuse(env, session, None, &error, out);
@@ -128,24 +125,38 @@ fn in_section(
     args: Args<'_>,
     out: &mut Reply,
 ) {
-    session.client.last_command.store(command.index, Relaxed);
     if command.spec.flags.contains(Flags::EXEC) && session.multi.is_some() {
         return exec::exec(env, section, session, command, out);
     }
     let keyspace = env.keyspace;
-    let guard = plan::lock(keyspace, section, command, args, session.db);
+    let guard = plan::lock(env.host.waiters(), keyspace, section, command, args, session.db);
     let mut call = call(env, section, guard, session, command, args, out);
     let db = call.keys.db;
-    let done = run(&mut call, command);
-    let Call { keys, env, .. } = call;
+    let mut done = run(&mut call, command);
+    if matches!(done.effect, Effect::Block(_))
+        && let Effect::Block(block) = std::mem::replace(&mut done.effect, Effect::None)
+    {
+        waiters::park(&mut call, command, *block);
+    }
+    let Call { mut keys, env, .. } = call;
+    let Outcome { answered, late } = waiters::serve_all(env, &mut keys, [&done.notes]);
     if env.host.log_is_on() {
         let mut record = Vec::new();
         done.record(db, args, &mut record);
+        answered.iter().for_each(|answered| answered.record(&mut record));
         exec::append(env, record);
     }
     tell(env, &done.notes);
+    answered.iter().for_each(|answered| tell(env, &answered.done.notes));
     drop(keys);
     settle(env, section, done.notes, None);
+    answered.into_iter().for_each(|answered| settle(env, section, answered.done.notes, None));
+    waiters::serve_late(env, section, late);
+    if section.is_exclusive() {
+        let mut record = Vec::new();
+        waiters::serve_everywhere(env, section, &mut record);
+        exec::append(env, record);
+    }
 }
 
 fn call<'a>(
@@ -157,9 +168,16 @@ fn call<'a>(
     args: Args<'a>,
     out: &'a mut Reply,
 ) -> Call<'a> {
-    let touches = !session.client.flags().contains(ClientFlags::NO_TOUCH);
-    let keys = Keys::new(guard, session.db, env.now_ms, env.access(), touches, env.host.observes_keys());
+    let touches = touches(session);
+    let observed = env.host.observes_keys() || !env.host.waiters().is_empty();
+    let keys = Keys::new(guard, session.db, env.now_ms, env.access(), touches, observed);
     Call { spec: command.spec, args, keys, out, session, env, section }
+}
+
+/// Whether reads count as accesses: not if the client has said CLIENT NO-TOUCH.
+#[inline]
+fn touches(session: &Session) -> bool {
+    !session.client.flags().contains(ClientFlags::NO_TOUCH)
 }
 
 /// What a command has done.
@@ -176,7 +194,7 @@ impl Done {
         let fields = self.notes.rest.iter().flat_map(|rest| &rest.expired_fields);
         record.extend(fields.flat_map(|of| fields::removals(of.db, &of.key, &of.fields)));
         match &self.effect {
-            Effect::None => {}
+            Effect::None | Effect::Block(_) => {}
             Effect::AsIs => record.push((db, OwnedArgs::copy(args))),
             Effect::Rewritten(commands) => record.extend(commands.iter().map(|command| (db, command.clone()))),
         }
@@ -186,6 +204,8 @@ impl Done {
 /// Runs one command and counts it; its guard stays.
 fn run(call: &mut Call<'_>, command: Command) -> Done {
     let before = call.out.mark();
+    // After CLIENT KILL of itself in a transaction a client hears no more, though the rest is executed.
+    let deaf = call.session.close;
     let result = (command.spec.handler)(call);
     let notes = std::mem::take(&mut call.keys.notes);
     let lap_ns = call.env.lap_ns();
@@ -198,6 +218,10 @@ fn run(call: &mut Call<'_>, command: Command) -> Done {
         env.count_error(error.code());
         Effect::None
     });
+    if deaf {
+        call.out.rewind(before);
+    }
+    silence(call.session, call.out, before);
     stats.calls.add(1);
     env.stats.processed.add(1);
     env.stats.hits.add(notes.hits);
@@ -308,15 +332,19 @@ fn refuse(env: &Env, session: &mut Session, command: Option<Command>, error: &Er
     out.error(error);
 }
 
-/// Honours CLIENT REPLY.
-fn after(session: &mut Session, out: &mut Reply, before: crate::reply::Mark) -> Flow {
-    match session.reply_mode {
-        ReplyMode::On | ReplyMode::SkipNext => {}
-        ReplyMode::Off => out.rewind(before),
-        ReplyMode::Skip => {
-            out.rewind(before);
-            session.reply_mode = ReplyMode::On;
-        }
-    }
+/// Ends a command that did run, or never will.
+#[inline]
+fn after(session: &mut Session, out: &mut Reply, before: Mark) -> Flow {
+    silence(session, out, before);
+    session.reply_mode.advance();
     Flow::Next
+}
+
+/// Honours CLIENT REPLY: takes back what was answered since the mark. It is done piece by piece, since a transaction may
+/// hold a CLIENT REPLY itself.
+#[inline]
+fn silence(session: &Session, out: &mut Reply, before: Mark) {
+    if session.reply_mode.is_silent() {
+        out.rewind(before);
+    }
 }

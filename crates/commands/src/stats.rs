@@ -73,3 +73,29 @@ impl Default for Stats {
         }
     }
 }
+
+impl Stats {
+    /// CONFIG RESETSTAT: starts all counts anew, except the changes since the last save, which are no statistic.
+    pub fn reset(&self) {
+        let Self {
+            commands,
+            processed,
+            hits,
+            misses,
+            expired,
+            expired_fields,
+            dirty: _,
+            error_replies,
+            net_in,
+            net_out,
+            reads,
+            writes,
+        } = self;
+        for command in commands {
+            let CommandStats { calls, nanos, rejected, failed } = command;
+            [calls, nanos, rejected, failed].into_iter().for_each(|tally| tally.set(0));
+        }
+        let tallies = [processed, hits, misses, expired, expired_fields, error_replies, net_in, net_out, reads, writes];
+        tallies.into_iter().for_each(|tally| tally.set(0));
+    }
+}

@@ -19,6 +19,7 @@ pub mod glob;
 mod hash;
 mod help;
 pub mod host;
+mod hyperloglog;
 pub mod keys;
 mod list;
 pub mod longdouble;
@@ -34,6 +35,7 @@ mod shutdown;
 mod sort;
 pub mod spec;
 pub mod stats;
+mod stream;
 mod string;
 pub mod table;
 #[cfg(test)]

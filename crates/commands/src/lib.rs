@@ -42,5 +42,6 @@ pub mod table;
 mod testing;
 mod transactions;
 mod walk;
+mod zset;
 
 pub use transactions::unwatch_all;

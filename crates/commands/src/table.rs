@@ -28,6 +28,7 @@ static FAMILIES: &[&[Spec]] = &[
     crate::string::COMMANDS,
     crate::transactions::COMMANDS,
     crate::walk::COMMANDS,
+    crate::zset::COMMANDS,
 ];
 
 /// A command of the table, or a subcommand: its row and its position, by which statistics are kept.

@@ -9,6 +9,7 @@ use crate::spec::Spec;
 
 /// The families' tables, in no particular order.
 static FAMILIES: &[&[Spec]] = &[
+    crate::bitmap::COMMANDS,
     crate::connection::COMMANDS,
     crate::databases::COMMANDS,
     crate::expire::COMMANDS,

@@ -6,6 +6,7 @@ pub mod call;
 pub mod client;
 mod connection;
 mod databases;
+mod dump;
 pub mod effect;
 pub mod env;
 pub mod error;

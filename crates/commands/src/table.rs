@@ -12,6 +12,7 @@ static FAMILIES: &[&[Spec]] = &[
     crate::bitmap::COMMANDS,
     crate::connection::COMMANDS,
     crate::databases::COMMANDS,
+    crate::dump::COMMANDS,
     crate::expire::COMMANDS,
     crate::generic::COMMANDS,
     crate::list::COMMANDS,

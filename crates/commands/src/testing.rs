@@ -110,13 +110,21 @@ impl TestClient {
     /// # Panics
     /// If the command has to wait.
     pub fn run(&mut self, line: &str) -> String {
-        let args: OwnedArgs = line.split(' ').map(|word| if word == r#""""# { "" } else { word }).collect();
+        self.run_args(line.split(' ').map(|word| if word == r#""""# { "" } else { word }))
+    }
+
+    /// Runs a command of any words.
+    ///
+    /// # Panics
+    /// If the command has to wait.
+    pub fn run_args<A: AsRef<[u8]>>(&mut self, words: impl IntoIterator<Item = A>) -> String {
+        let args: OwnedArgs = words.into_iter().collect();
         let mut gate = GateHold::new(self.env.keyspace);
         let now_ms = self.now_ms.clone();
         let clock = || now_ms.load(Relaxed);
         let prepared = Prepared::new(args.args(), false);
         let flow = pipeline::execute(&mut self.env, &mut gate, &clock, &mut self.session, prepared, &mut self.out);
-        assert_eq!(flow, Flow::Next, "{line} was postponed");
+        assert_eq!(flow, Flow::Next, "{args:?} was postponed");
         self.take_reply()
     }
 

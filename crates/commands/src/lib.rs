@@ -1,6 +1,7 @@
 //! The commands: one table, one row a command, and the pipeline that runs them. See README.md.
 
 pub mod args;
+mod bitmap;
 pub mod blocking;
 pub mod call;
 pub mod client;
@@ -9,6 +10,7 @@ mod config_command;
 pub mod connection;
 mod databases;
 mod draw;
+mod dump;
 pub mod effect;
 pub mod env;
 pub mod error;

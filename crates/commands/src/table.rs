@@ -10,10 +10,12 @@ use crate::spec::Spec;
 
 /// The families' tables, in no particular order.
 static FAMILIES: &[&[Spec]] = &[
+    crate::bitmap::COMMANDS,
     crate::client_commands::COMMANDS,
     crate::config_command::COMMANDS,
     crate::connection::COMMANDS,
     crate::databases::COMMANDS,
+    crate::dump::COMMANDS,
     crate::expire::COMMANDS,
     crate::generic::COMMANDS,
     crate::hash::COMMANDS,

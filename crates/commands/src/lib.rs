@@ -1,6 +1,7 @@
 //! The commands: one table, one row a command, and the pipeline that runs them. See README.md.
 
 pub mod args;
+mod bitmap;
 pub mod blocking;
 pub mod call;
 pub mod client;
@@ -9,6 +10,7 @@ mod config_command;
 pub mod connection;
 mod databases;
 mod draw;
+mod dump;
 pub mod effect;
 pub mod env;
 pub mod error;
@@ -17,8 +19,10 @@ mod expiry;
 mod generic;
 mod geo;
 pub mod glob;
+mod hash;
 mod help;
 pub mod host;
+mod hyperloglog;
 pub mod keys;
 mod list;
 pub mod longdouble;
@@ -28,11 +32,13 @@ pub mod pipeline;
 pub mod reply;
 mod scan_options;
 pub mod session;
+mod set;
 pub mod settings;
 mod shutdown;
 mod sort;
 pub mod spec;
 pub mod stats;
+mod stream;
 mod string;
 pub mod table;
 #[cfg(test)]

@@ -616,3 +616,6 @@ pub(crate) static COMMANDS: &[Spec] = &[
             ]).token("AGGREGATE").optional(),
         ]),
 ];
+
+#[cfg(test)]
+mod tests;

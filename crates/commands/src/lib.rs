@@ -2,13 +2,17 @@
 
 pub mod args;
 pub mod call;
+pub mod categories;
 pub mod client;
+mod command_command;
 mod connection;
 pub mod effect;
 pub mod env;
 pub mod error;
 mod expiry;
+pub mod finders;
 pub mod glob;
+mod help;
 pub mod host;
 pub mod keys;
 pub mod longdouble;

@@ -8,7 +8,12 @@ use std::sync::LazyLock;
 use crate::spec::Spec;
 
 /// The families' tables, in no particular order.
-static FAMILIES: &[&[Spec]] = &[crate::connection::COMMANDS, crate::string::COMMANDS, crate::transactions::COMMANDS];
+static FAMILIES: &[&[Spec]] = &[
+    crate::command_command::COMMANDS,
+    crate::connection::COMMANDS,
+    crate::string::COMMANDS,
+    crate::transactions::COMMANDS,
+];
 
 /// A command of the table, or a subcommand: its row and its position, by which statistics are kept.
 #[derive(Clone, Copy)]

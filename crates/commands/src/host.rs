@@ -2,12 +2,16 @@
 //! or bring about. The server implements it; tests fake it. No method waits for another worker.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use store::entry::Entry;
 
 use crate::args::OwnedArgs;
 use crate::client::Client;
 use crate::effect::Change;
+use crate::info::Section;
+use crate::memory::Memory;
+use crate::stats::Stats;
 
 /// Which commands CLIENT PAUSE holds back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +22,15 @@ pub enum Pause {
     Writes,
     /// All.
     All,
+}
+
+/// What DEBUG can switch for tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Knob {
+    /// Whether expired keys are removed before anybody asks for them.
+    ActiveExpiry(bool),
+    /// Whether what is done several times a second is left undone.
+    PauseCron(bool),
 }
 
 /// See the file's head.
@@ -54,4 +67,46 @@ pub trait Host: Send + Sync {
 
     /// Ends a watch.
     fn unwatch(&self, db: u32, key: &[u8], client: &Arc<Client>);
+
+    /// Microseconds since 1970, as the machine tells them.
+    fn unix_us(&self) -> i64;
+
+    /// Appends a section of INFO, its head included: each line ends in CRLF. Only asked for the sections about the process.
+    fn info(&self, section: Section, out: &mut String);
+
+    /// The counters of all workers and of the background threads.
+    fn stats(&self) -> Vec<Arc<Stats>>;
+
+    /// Error replies by their code, in its order.
+    fn error_counts(&self) -> Vec<(String, u64)>;
+
+    /// Sets all counters back (CONFIG RESETSTAT).
+    fn reset_stats(&self);
+
+    /// What is known of the memory.
+    fn memory(&self) -> Memory;
+
+    /// Gives memory that is free back to the machine, as far as the allocator can.
+    fn purge_memory(&self);
+
+    /// The allocator's own report.
+    fn allocator_report(&self) -> String;
+
+    /// When the data was last saved, in seconds since 1970; when the process started if never.
+    fn last_save_s(&self) -> i64;
+
+    /// Whether a client may use DEBUG (`enable-debug-command`).
+    fn may_debug(&self, client: &Client) -> bool;
+
+    /// Turns a knob of DEBUG.
+    fn turn(&self, knob: Knob);
+
+    /// Sleeps. Only DEBUG asks for it, with the gate to itself, so that the whole server stands still.
+    fn sleep(&self, duration: Duration);
+
+    /// Writes a line to the server's log, as a warning.
+    fn log_warning(&self, message: &str);
+
+    /// Takes a new replication id and forgets the second one.
+    fn change_replication_id(&self);
 }

@@ -91,6 +91,11 @@ impl<'g> Keys<'g> {
         live(&self.guard, db, Key::new(key), self.now_ms, &mut self.notes)
     }
 
+    /// Whatever the key holds, even if it has expired: for DEBUG and MEMORY, which look at what is in memory.
+    pub fn raw(&self, key: &[u8]) -> Option<&Entry> {
+        self.guard.get(self.db, Key::new(key))
+    }
+
     /// Whether a key is there but has expired.
     pub fn is_expired(&self, key: &[u8]) -> bool {
         Self::has_expired(&self.guard, self.db, key, self.now_ms)

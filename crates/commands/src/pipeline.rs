@@ -190,8 +190,9 @@ fn run(call: &mut Call<'_>, command: Command) -> Done {
         env.count_error(error.code());
         Effect::None
     });
-    stats.calls.add(1);
-    stats.nanos.add(env.host.ticks_ns() - started);
+    let nanos = env.host.ticks_ns() - started;
+    stats.ran(nanos, env.settings.latency_tracking.load(Relaxed));
+    env.stats.command_nanos.add(nanos);
     env.stats.processed.add(1);
     env.stats.hits.add(notes.hits);
     env.stats.misses.add(notes.misses);

@@ -11,6 +11,10 @@ use crate::spec::Spec;
 static FAMILIES: &[&[Spec]] = &[
     crate::command_command::COMMANDS,
     crate::connection::COMMANDS,
+    crate::debug::COMMANDS,
+    crate::info::COMMANDS,
+    crate::memory::COMMANDS,
+    crate::server_commands::COMMANDS,
     crate::string::COMMANDS,
     crate::transactions::COMMANDS,
 ];

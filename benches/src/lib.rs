@@ -1,1 +1,119 @@
-//! Benchmarks; see README.md.
+//! What the benchmarks share: the whole command pipeline over an in-memory transport, without sockets.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+
+use commands::args::{Args, OwnedArgs};
+use commands::client::Client;
+use commands::effect::Change;
+use commands::env::Env;
+use commands::host::{Host, Pause};
+use commands::pipeline::{self, GROUP, GateHold, Prepared};
+use commands::reply::Reply;
+use commands::session::Session;
+use commands::settings::Settings;
+use commands::stats::Stats;
+use fastrand::Rng;
+use resp_parser::{Batch, Limits, RequestParser};
+use store::database::Database;
+use store::entry::Entry;
+use store::keyspace::Keyspace;
+
+/// A process around the commands that does nothing; not even time passes, so that instructions can be compared.
+pub struct NoHost;
+
+impl Host for NoHost {
+    fn ticks_ns(&self) -> u64 {
+        0
+    }
+    fn count_error(&self, _: &str) {}
+    fn pause(&self) -> Pause {
+        Pause::No
+    }
+    fn expiry_is_paused(&self) -> bool {
+        false
+    }
+    fn observes_keys(&self) -> bool {
+        false
+    }
+    fn key_changed(&self, _: &Change) {}
+    fn log_is_on(&self) -> bool {
+        false
+    }
+    fn append(&self, _: &[(u32, OwnedArgs)]) {}
+    fn free(&self, garbage: Vec<Entry>) {
+        drop(garbage);
+    }
+    fn free_database(&self, _: Arc<Database>, _: bool) {}
+
+    fn watch(&self, _: u32, _: &[u8], _: &Arc<Client>, _: bool) {}
+
+    fn watched_keys(&self, _: u32) -> Vec<Box<[u8]>> {
+        Vec::new()
+    }
+
+    fn unwatch(&self, _: u32, _: &[u8], _: &Arc<Client>) {}
+}
+
+/// One client's way through parser and pipeline, from bytes to bytes.
+pub struct Transport {
+    env: Env,
+    session: Session,
+    parser: RequestParser,
+    batch: Batch,
+    limits: Limits,
+    now_ms: AtomicI64,
+    /// What came back.
+    pub out: Reply,
+}
+
+impl Transport {
+    /// A client of a keyspace.
+    pub fn new(keyspace: &'static Keyspace) -> Self {
+        let host = Arc::new(NoHost);
+        let env =
+            Env::new(host, keyspace, Arc::new(Settings::default()), Arc::new(Stats::default()), Rng::with_seed(1));
+        Self {
+            env,
+            session: Session::new(Arc::new(Client::default()), true),
+            parser: RequestParser::default(),
+            batch: Batch::new(),
+            limits: Limits::new(512 << 20, true),
+            now_ms: AtomicI64::new(1_700_000_000_000),
+            out: Reply::default(),
+        }
+    }
+
+    /// Executes all requests in `bytes`, which are complete; the output is thrown away.
+    pub fn execute(&mut self, bytes: &[u8]) {
+        self.batch.clear();
+        self.parser.parse(bytes, &self.limits, usize::MAX, &mut self.batch).expect("valid requests");
+        self.parser.discard(self.parser.consumed());
+        let now = || self.now_ms.load(Relaxed);
+        let mut gate = GateHold::new(self.env.keyspace);
+        let commands: Vec<_> = self.batch.iter().collect();
+        for group in commands.chunks(GROUP) {
+            let ahead = group.len() > 1;
+            let prepared: Vec<_> =
+                group.iter().map(|c| Prepared::new(Args::new(c.base(bytes), c.args), ahead)).collect();
+            let section = gate.shared(|| self.env.begin_section(now()));
+            pipeline::prefetch(self.env.keyspace, section, self.session.db, &prepared);
+            for prepared in prepared {
+                pipeline::execute(&mut self.env, &mut gate, &now, &mut self.session, prepared, &mut self.out);
+            }
+        }
+        self.out.advance(self.out.pending_bytes());
+    }
+}
+
+/// A request's bytes.
+pub fn request<A: AsRef<[u8]>>(args: &[A]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    resp_parser::encode_request(args, &mut bytes);
+    bytes
+}
+
+/// An empty keyspace that lives as long as the process.
+pub fn keyspace() -> &'static Keyspace {
+    Box::leak(Box::new(Keyspace::new(16, 16384)))
+}

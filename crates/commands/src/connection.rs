@@ -26,8 +26,7 @@ fn echo(call: &mut Call<'_>) -> Result<Effect> {
 }
 
 fn select(call: &mut Call<'_>) -> Result<Effect> {
-    let db = number::parse_i64(call.arg(1)).ok_or_else(|| Error::new("ERR invalid DB index"))?;
-    let db = database(db, &call.env.keyspace)?;
+    let db = database_arg(call.arg(1), call.env.keyspace)?;
     call.session.select(db);
     call.out.ok();
     Ok(Effect::None)
@@ -41,10 +40,13 @@ fn quit(call: &mut Call<'_>) -> Result<Effect> {
 
 /// An argument that names a database.
 pub fn database_arg(arg: &[u8], keyspace: &Keyspace) -> Result<u32> {
-    database(number::parse_i64(arg).ok_or(NOT_INTEGER)?, keyspace)
+    let db = number::parse_i64(arg).ok_or(NOT_INTEGER)?;
+    let db = i32::try_from(db).map_err(|_| Error::not_between(i32::MIN.into(), i32::MAX.into()))?;
+    database(db, keyspace)
 }
 
-fn database(db: i64, keyspace: &Keyspace) -> Result<u32> {
+/// The database of a number.
+pub(crate) fn database(db: i32, keyspace: &Keyspace) -> Result<u32> {
     u32::try_from(db).ok().filter(|&db| db < keyspace.database_count()).ok_or(DB_OUT_OF_RANGE)
 }
 
@@ -63,7 +65,7 @@ pub(crate) static COMMANDS: &[Spec] = &[
     Spec::new("echo", 2, LOADING | STALE | FAST, Group::Connection, echo)
         .docs("Answers what it was given.", "1.0.0", "O(1)")
         .args(&[Arg::string("message")]),
-    Spec::new("select", 2, LOADING | STALE | FAST, Group::Connection, select)
+    Spec::new("select", 2, LOADING | STALE | FAST | SELECTS, Group::Connection, select)
         .docs("Chooses the database.", "1.0.0", "O(1)")
         .args(&[Arg::integer("index")]),
     Spec::new("quit", -1, NOSCRIPT | LOADING | STALE | FAST | NO_AUTH | ALLOW_BUSY, Group::Connection, quit)

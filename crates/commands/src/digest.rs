@@ -13,8 +13,6 @@ use store::value::stream::{Stream, StreamId};
 use store::value::zset::SortedSet;
 use store::value::{Str, ValueType};
 
-use crate::number;
-
 /// See the file's head.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Digest([u8; 20]);
@@ -73,7 +71,7 @@ impl Digest {
             let mut element = Self::default();
             element.mix_item(member);
             text.clear();
-            number::write_shortest(score, &mut text);
+            store::number::write_shortest(score, &mut text);
             element.mix(&text);
             self.add_digest(element);
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use fastrand::Rng;
+use store::database::Database;
 use store::keyspace::Keyspace;
 use store::value::Limits;
 
@@ -28,6 +29,11 @@ pub struct Env {
     /// The conversion limits, as of `limits_generation`.
     pub limits: Arc<Limits>,
     limits_generation: u64,
+    /// When the last command ended, in [`Host::ticks_ns`].
+    last_ns: u64,
+    /// Databases that were taken out under the exclusive gate, and whether they are to be freed before the reply is
+    /// sent. They wait here because nothing is freed under the gate.
+    pub(crate) detached: Vec<(Arc<Database>, bool)>,
 }
 
 impl Env {
@@ -41,12 +47,41 @@ impl Env {
     ) -> Self {
         let limits = settings.limits();
         let limits_generation = settings.generation();
-        Self { host, keyspace, settings, stats, rng, now_ms: 0, limits, limits_generation }
+        Self {
+            host,
+            keyspace,
+            settings,
+            stats,
+            rng,
+            now_ms: 0,
+            limits,
+            limits_generation,
+            last_ns: 0,
+            detached: Vec::new(),
+        }
+    }
+
+    /// Starts the stop-watch by which commands are measured: the end of one command is the beginning of the next, so each
+    /// reads the clock once. Called at the beginning of a section, and after anything that takes time in between.
+    pub fn start_lap(&mut self) {
+        self.last_ns = self.host.ticks_ns();
+    }
+
+    /// Nanoseconds since the last lap, and the beginning of a new one.
+    pub(crate) fn lap_ns(&mut self) -> u64 {
+        let now = self.host.ticks_ns();
+        now.saturating_sub(std::mem::replace(&mut self.last_ns, now))
+    }
+
+    /// When the last command ended, in [`Host::ticks_ns`].
+    pub fn last_lap_ns(&self) -> u64 {
+        self.last_ns
     }
 
     /// Called at the beginning of each section: sets the time and takes over what CONFIG SET has changed.
     pub fn begin_section(&mut self, now_ms: i64) {
         self.now_ms = now_ms;
+        self.start_lap();
         let generation = self.settings.generation();
         if generation != self.limits_generation {
             self.limits = self.settings.limits();

@@ -60,6 +60,12 @@ impl Error {
         Self::new(format!("ERR invalid expire time in '{name}' command"))
     }
 
+    /// `ERR value is out of range` with the bounds that an integer argument has.
+    pub fn not_between(min: i64, max: i64) -> Self {
+        // "must between" is how Redis has it.
+        Self::new(format!("ERR value is out of range, value must between {min} and {max}"))
+    }
+
     /// The first word, by which INFO's `errorstats` counts; `ERR` if the first word is the only one or too long.
     pub fn code(&self) -> &str {
         /// Longest word that is counted by itself.

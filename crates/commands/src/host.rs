@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use store::database::Database;
 use store::entry::Entry;
 
 use crate::args::OwnedArgs;
@@ -62,8 +63,17 @@ pub trait Host: Send + Sync {
     /// Frees values where it does not delay anybody.
     fn free(&self, garbage: Vec<Entry>);
 
-    /// Registers a watched key. Called under the key's guard, so that no change falls between.
-    fn watch(&self, db: u32, key: &[u8], client: &Arc<Client>);
+    /// Frees a database that FLUSHDB or FLUSHALL has taken out. Called when the gate is left, before the reply is sent;
+    /// `sync` asks that the memory is back when this returns.
+    fn free_database(&self, database: Arc<Database>, sync: bool);
+
+    /// Registers a watched key. Called under the key's guard, so that no change falls between. `expired` says that the
+    /// key had expired already: its removal (a change of the class [`crate::effect::Class::EXPIRED`]) is then no change
+    /// to this watcher.
+    fn watch(&self, db: u32, key: &[u8], client: &Arc<Client>, expired: bool);
+
+    /// The watched keys of a database. Only exact under the exclusive gate, where nobody can add one.
+    fn watched_keys(&self, db: u32) -> Vec<Box<[u8]>>;
 
     /// Ends a watch.
     fn unwatch(&self, db: u32, key: &[u8], client: &Arc<Client>);

@@ -5,7 +5,10 @@
 
 use smallvec::SmallVec;
 use store::entry::{Boxed, Entry};
+use store::gate::Section;
 use store::guard::{EntryMut, Guard, Key, Live};
+use store::keyspace::Keyspace;
+use store::stripe::Mode;
 use store::value::Str;
 
 use crate::effect::{Change, Class};
@@ -20,6 +23,8 @@ pub struct Keys<'g> {
     pub now_ms: i64,
     /// The access clock that reads stamp, unless the client asked not to.
     pub(crate) access: Option<Access>,
+    /// The access clock that new entries get.
+    clock: Access,
     /// Whether anybody wants to hear of changes by key; else they are only counted.
     pub(crate) observed: bool,
     pub(crate) notes: Notes,
@@ -32,11 +37,19 @@ pub struct Access {
     pub lru_clock: u32,
 }
 
-/// What has happened to the keys so far.
+/// What has happened to the keys so far. Most commands leave nothing but counts, so the rest is boxed.
 #[derive(Default)]
 pub(crate) struct Notes {
     /// Changes, for `rdb_changes_since_last_save`.
     pub(crate) dirty: u64,
+    pub(crate) hits: u64,
+    pub(crate) misses: u64,
+    pub(crate) rest: Option<Box<Rest>>,
+}
+
+/// The rarer part of [`Notes`].
+#[derive(Default)]
+pub(crate) struct Rest {
     pub(crate) changes: Vec<Change>,
     /// Keys that a write found expired and took out.
     pub(crate) expired: SmallVec<[(u32, Box<[u8]>); 1]>,
@@ -44,43 +57,64 @@ pub(crate) struct Notes {
     pub(crate) hidden: SmallVec<[(u32, Box<[u8]>); 1]>,
     /// Values taken out, to be freed after the guard.
     pub(crate) garbage: SmallVec<[Entry; 1]>,
-    pub(crate) hits: u64,
-    pub(crate) misses: u64,
+}
+
+impl Notes {
+    pub(crate) fn rest(&mut self) -> &mut Rest {
+        self.rest.get_or_insert_default()
+    }
 }
 
 impl<'g> Keys<'g> {
-    pub(crate) fn new(guard: Guard<'g>, db: u32, now_ms: i64, access: Option<Access>, observed: bool) -> Self {
-        Self { guard, db, now_ms, access, observed, notes: Notes::default() }
+    /// `touches` says whether reads count as accesses.
+    pub(crate) fn new(guard: Guard<'g>, db: u32, now_ms: i64, clock: Access, touches: bool, observed: bool) -> Self {
+        Self { guard, db, now_ms, access: touches.then_some(clock), clock, observed, notes: Notes::default() }
     }
 
     /// A key's entry for reading; counts as an access.
     #[inline]
     pub fn read(&mut self, key: &[u8]) -> Option<&Entry> {
+        let access = self.access;
+        let entry = self.look(key);
+        if let (Some(entry), Some(access)) = (entry, access) {
+            entry.set_access(access.lru_clock);
+        }
+        entry
+    }
+
+    /// A key's entry for a look that counts as a hit or a miss but not as an access: TYPE, TTL, EXISTS.
+    #[inline]
+    pub fn look(&mut self, key: &[u8]) -> Option<&Entry> {
         let entry = live(&self.guard, self.db, Key::new(key), self.now_ms, &mut self.notes);
         match entry {
-            Some(entry) => {
-                self.notes.hits += 1;
-                if let Some(access) = self.access {
-                    entry.set_access(access.lru_clock);
-                }
-            }
+            Some(_) => self.notes.hits += 1,
             None => {
                 self.notes.misses += 1;
                 if self.observed {
-                    self.notes.changes.push(Change {
-                        db: self.db,
-                        key: key.into(),
-                        class: Class::KEY_MISS,
-                        event: "keymiss",
-                        modified: false,
-                    });
+                    self.notes.rest().changes.push(keymiss(self.db, key));
                 }
             }
         }
         entry
     }
 
-    /// A key's entry for a look that is no access: TYPE, TTL, OBJECT and their like.
+    /// The same without an event for a miss: OBJECT.
+    pub fn inspect(&mut self, key: &[u8]) -> Option<&Entry> {
+        let entry = live(&self.guard, self.db, Key::new(key), self.now_ms, &mut self.notes);
+        match entry {
+            Some(_) => self.notes.hits += 1,
+            None => self.notes.misses += 1,
+        }
+        entry
+    }
+
+    /// Notes an expired key that a walk of the keyspace has met outside of this guard: it was not shown to the client,
+    /// and the pipeline removes it once no guard is held.
+    pub fn hide(&mut self, key: &[u8]) {
+        self.notes.rest().hidden.push((self.db, key.into()));
+    }
+
+    /// A key's entry for a look that leaves no trace.
     #[inline]
     pub fn peek(&mut self, key: &[u8]) -> Option<&Entry> {
         live(&self.guard, self.db, Key::new(key), self.now_ms, &mut self.notes)
@@ -103,6 +137,43 @@ impl<'g> Keys<'g> {
 
     pub(crate) fn has_expired(guard: &Guard<'_>, db: u32, key: &[u8], now_ms: i64) -> bool {
         guard.get(db, Key::new(key)).is_some_and(|entry| entry.is_expired(now_ms))
+    }
+
+    /// Shows a key of the selected database that the plan does not name, because only data names it; counts as an access.
+    /// Its guard is taken for this look alone. That is no danger to the lock order while the section is exclusive: others
+    /// that hold a stripe then (walkers) hold one at a time and wait for none.
+    ///
+    /// # Panics
+    /// When the section is not exclusive.
+    pub fn read_unplanned<R>(
+        &mut self,
+        keyspace: &Keyspace,
+        section: &Section<'_>,
+        key: &[u8],
+        show: impl FnOnce(Option<&Entry>) -> R,
+    ) -> R {
+        assert!(section.is_exclusive(), "keys beyond the plan are looked at under the exclusive gate only");
+        let hash = Key::new(key).hash;
+        if self.guard.holds(self.db, hash) {
+            return show(self.read(key));
+        }
+        let guard = keyspace.lock_one(section, self.db, hash, Mode::Shared);
+        let entry = live(&guard, self.db, Key { bytes: key, hash }, self.now_ms, &mut self.notes);
+        match entry {
+            Some(entry) => {
+                self.notes.hits += 1;
+                if let Some(access) = self.access {
+                    entry.set_access(access.lru_clock);
+                }
+            }
+            None => {
+                self.notes.misses += 1;
+                if self.observed {
+                    self.notes.rest().changes.push(keymiss(self.db, key));
+                }
+            }
+        }
+        show(entry)
     }
 
     /// A string for reading.
@@ -141,8 +212,8 @@ impl<'g> Keys<'g> {
             }
             Live::Missing => None,
             Live::Expired(entry) => {
-                self.notes.expired.push((db, key.into()));
-                self.notes.garbage.push(entry);
+                self.notes.rest().expired.push((db, key.into()));
+                self.notes.rest().garbage.push(entry);
                 None
             }
         }
@@ -165,6 +236,13 @@ impl<'g> Keys<'g> {
         Ok(self.value_mut(key)?.expect("inserted just now"))
     }
 
+    /// Notes an expired entry that was taken out outside of this guard; it goes into the log as if a write of this
+    /// command had met it.
+    pub(crate) fn expired(&mut self, db: u32, key: &[u8], entry: Entry) {
+        self.notes.rest().expired.push((db, key.into()));
+        self.notes.rest().garbage.push(entry);
+    }
+
     /// Puts an entry in the place of whatever the key held.
     pub fn put(&mut self, key: &[u8], entry: Entry) {
         self.put_in(self.db, key, entry);
@@ -174,7 +252,7 @@ impl<'g> Keys<'g> {
     pub fn put_in(&mut self, db: u32, key: &[u8], entry: Entry) {
         if let Some(mut old) = self.write_in(db, key) {
             let old = old.replace_with(entry);
-            self.notes.garbage.push(old);
+            self.notes.rest().garbage.push(old);
             return;
         }
         self.insert_in(db, key, entry);
@@ -185,28 +263,49 @@ impl<'g> Keys<'g> {
         self.insert_in(self.db, key, entry);
     }
 
-    fn insert_in(&mut self, db: u32, key: &[u8], entry: Entry) {
+    /// The same in another database.
+    pub fn insert_in(&mut self, db: u32, key: &[u8], entry: Entry) {
+        // A new entry begins its life now, even if its client's accesses do not count.
+        entry.set_access(self.clock.lru_clock);
+        self.settle_in(db, key, entry);
+    }
+
+    /// Inserts an entry that lived elsewhere before, under a key that is known to be absent: its access clock stays.
+    pub fn settle_in(&mut self, db: u32, key: &[u8], entry: Entry) {
         debug_assert_eq!(entry.key(), key);
-        if let Some(access) = self.access {
-            entry.set_access(access.lru_clock);
-        }
         if self.observed {
-            self.notes.changes.push(Change { db, key: key.into(), class: Class::NEW, event: "new", modified: false });
+            self.notes.rest().changes.push(Change {
+                db,
+                key: key.into(),
+                class: Class::NEW,
+                event: "new",
+                modified: false,
+            });
         }
         self.guard.insert(db, Key::new(key).hash, entry);
     }
 
     /// Takes a key out; whoever does so calls [`Self::changed`]. The entry is freed after the guard unless it is kept.
     pub fn take(&mut self, key: &[u8]) -> Option<Entry> {
-        self.write(key)?;
-        self.guard.remove(self.db, Key::new(key))
+        self.take_in(self.db, key)
+    }
+
+    /// The same in another database.
+    pub fn take_in(&mut self, db: u32, key: &[u8]) -> Option<Entry> {
+        self.write_in(db, key)?;
+        self.guard.remove(db, Key::new(key))
     }
 
     /// Removes a key; whoever does so calls [`Self::changed`].
     pub fn delete(&mut self, key: &[u8]) -> bool {
-        let entry = self.take(key);
+        self.delete_in(self.db, key)
+    }
+
+    /// The same in another database.
+    pub fn delete_in(&mut self, db: u32, key: &[u8]) -> bool {
+        let entry = self.take_in(db, key);
         let found = entry.is_some();
-        self.notes.garbage.extend(entry);
+        self.notes.rest().garbage.extend(entry);
         found
     }
 
@@ -223,6 +322,12 @@ impl<'g> Keys<'g> {
         self.note(db, key, class, event, true);
     }
 
+    /// Notes that a key has changed by a change that is counted already: the other key of a RENAME, say. The event may be
+    /// empty, which is none.
+    pub fn changed_too(&mut self, db: u32, key: &[u8], class: Class, event: &'static str) {
+        self.note(db, key, class, event, true);
+    }
+
     /// Notes an event, without counting a change.
     #[inline]
     pub fn event(&mut self, key: &[u8], class: Class, event: &'static str) {
@@ -236,16 +341,21 @@ impl<'g> Keys<'g> {
 
     fn note(&mut self, db: u32, key: &[u8], class: Class, event: &'static str, modified: bool) {
         if self.observed {
-            self.notes.changes.push(Change { db, key: key.into(), class, event, modified });
+            self.notes.rest().changes.push(Change { db, key: key.into(), class, event, modified });
         }
     }
+}
+
+/// The event of a read that finds nothing.
+fn keymiss(db: u32, key: &[u8]) -> Change {
+    Change { db, key: key.into(), class: Class::KEY_MISS, event: "keymiss", modified: false }
 }
 
 #[inline]
 fn live<'a>(guard: &'a Guard<'_>, db: u32, key: Key<'_>, now_ms: i64, notes: &mut Notes) -> Option<&'a Entry> {
     let entry = guard.get(db, key)?;
     if entry.is_expired(now_ms) {
-        notes.hidden.push((db, key.bytes.into()));
+        notes.rest().hidden.push((db, key.bytes.into()));
         return None;
     }
     Some(entry)

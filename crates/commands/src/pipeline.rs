@@ -102,12 +102,16 @@ pub fn execute(
             return after(session, out, before);
         }
     }
-    if plan::wants_to_be_alone(command, session) {
+    if plan::wants_to_be_alone(command, args, session) {
         gate.end();
         let keyspace = env.keyspace;
         let section = keyspace.gate().enter_alone();
         env.begin_section(now_ms());
         in_section(env, &section, session, command, args, out);
+        drop(section);
+        for (database, sync) in env.detached.drain(..) {
+            env.host.free_database(database, sync);
+        }
     } else {
         let section = gate.shared(|| ());
         in_section(env, section, session, command, args, out);
@@ -136,11 +140,11 @@ fn in_section(
     if env.host.log_is_on() {
         let mut record = Vec::new();
         done.record(db, args, &mut record);
-        env.host.append(&record);
+        exec::append(env, record);
     }
     tell(env, &done.notes);
     drop(keys);
-    settle(env, section, done.notes);
+    settle(env, section, done.notes, None);
 }
 
 fn call<'a>(
@@ -152,8 +156,8 @@ fn call<'a>(
     args: Args<'a>,
     out: &'a mut Reply,
 ) -> Call<'a> {
-    let access = (!session.client.flags().contains(ClientFlags::NO_TOUCH)).then(|| env.access());
-    let keys = Keys::new(guard, session.db, env.now_ms, access, env.host.observes_keys());
+    let touches = !session.client.flags().contains(ClientFlags::NO_TOUCH);
+    let keys = Keys::new(guard, session.db, env.now_ms, env.access(), touches, env.host.observes_keys());
     Call { spec: command.spec, args, keys, out, session, env, section }
 }
 
@@ -166,7 +170,8 @@ struct Done {
 impl Done {
     /// The command's part of the log: first the keys that it found expired, then its effect.
     fn record(&self, db: u32, args: Args<'_>, record: &mut Vec<(u32, OwnedArgs)>) {
-        record.extend(self.notes.expired.iter().map(|(db, key)| (*db, removal(key))));
+        let expired = self.notes.rest.iter().flat_map(|rest| &rest.expired);
+        record.extend(expired.map(|(db, key)| (*db, removal(key))));
         match &self.effect {
             Effect::None => {}
             Effect::AsIs => record.push((db, OwnedArgs::copy(args))),
@@ -177,10 +182,10 @@ impl Done {
 
 /// Runs one command and counts it; its guard stays.
 fn run(call: &mut Call<'_>, command: Command) -> Done {
-    let started = call.env.host.ticks_ns();
     let before = call.out.mark();
     let result = (command.spec.handler)(call);
     let notes = std::mem::take(&mut call.keys.notes);
+    let lap_ns = call.env.lap_ns();
     let env = &*call.env;
     let stats = &env.stats.commands[command.index as usize];
     let effect = result.unwrap_or_else(|error| {
@@ -190,9 +195,8 @@ fn run(call: &mut Call<'_>, command: Command) -> Done {
         env.count_error(error.code());
         Effect::None
     });
-    let nanos = env.host.ticks_ns() - started;
-    stats.ran(nanos, env.settings.latency_tracking.load(Relaxed));
-    env.stats.command_nanos.add(nanos);
+    stats.ran(lap_ns, env.settings.latency_tracking.load(Relaxed));
+    env.stats.command_nanos.add(lap_ns);
     env.stats.processed.add(1);
     env.stats.hits.add(notes.hits);
     env.stats.misses.add(notes.misses);
@@ -203,26 +207,30 @@ fn run(call: &mut Call<'_>, command: Command) -> Done {
 
 /// Lets others know of changes, while the guard is held.
 fn tell(env: &Env, notes: &Notes) {
-    for (db, key) in &notes.expired {
+    let Some(rest) = &notes.rest else { return };
+    for (db, key) in &rest.expired {
         expired(env, *db, key);
     }
-    for change in &notes.changes {
+    for change in &rest.changes {
         env.host.key_changed(change);
     }
 }
 
-/// What is left to do when the guard is gone: free values, and remove the expired keys that reads have met.
-fn settle(env: &mut Env, section: &Section<'_>, notes: Notes) {
-    if !notes.garbage.is_empty() {
-        env.host.free(notes.garbage.into_vec());
+/// What is left to do when the guard is gone: free values, and remove the expired keys that reads have met. The removals
+/// go into the log at once, or into `record` if there is one: that of a transaction in which SWAPDB may have given the
+/// databases other numbers.
+fn settle(env: &mut Env, section: &Section<'_>, notes: Notes, mut record: Option<&mut Vec<(u32, OwnedArgs)>>) {
+    let Some(rest) = notes.rest else { return };
+    if !rest.garbage.is_empty() {
+        env.host.free(rest.garbage.into_vec());
     }
-    for (db, key) in notes.hidden {
-        reap(env, section, db, &key);
+    for (db, key) in rest.hidden {
+        reap(env, section, db, &key, record.as_deref_mut());
     }
 }
 
 /// Removes a key that a read has found expired, if it still is.
-fn reap(env: &mut Env, section: &Section<'_>, db: u32, key: &[u8]) {
+fn reap(env: &mut Env, section: &Section<'_>, db: u32, key: &[u8], record: Option<&mut Vec<(u32, OwnedArgs)>>) {
     if env.host.expiry_is_paused() {
         return;
     }
@@ -234,8 +242,10 @@ fn reap(env: &mut Env, section: &Section<'_>, db: u32, key: &[u8]) {
         Live::Missing | Live::Present(_) => None,
     };
     if let Some(entry) = gone {
-        if env.host.log_is_on() {
-            env.host.append(&[(db, removal(key.bytes))]);
+        match record {
+            Some(record) => record.push((db, removal(key.bytes))),
+            None if env.host.log_is_on() => env.host.append(&[(db, removal(key.bytes))]),
+            None => {}
         }
         expired(env, db, key.bytes);
         drop(guard);

@@ -9,9 +9,13 @@ use std::sync::Arc;
 
 use store::entry::SHARED_MIN;
 use store::value::Str;
+use store::value::listpack::Item;
 
 use crate::error::Error;
 use crate::number;
+
+/// Most bytes of a header and the line end behind a bulk string.
+const HEADER_MAX: usize = 32;
 
 /// A connection's output, in the order it will be sent.
 #[derive(Default)]
@@ -96,7 +100,7 @@ impl Reply {
     /// A bulk string.
     #[inline]
     pub fn bulk(&mut self, bytes: &[u8]) {
-        self.bytes.reserve(bytes.len() + 32);
+        self.bytes.reserve(bytes.len() + HEADER_MAX);
         self.header(b'$', bytes.len() as i64);
         self.bytes.extend_from_slice(bytes);
         self.bytes.extend_from_slice(b"\r\n");
@@ -125,6 +129,15 @@ impl Reply {
             Str::Int(int) => self.bulk_int(int),
             Str::Bytes(bytes) => self.bulk(bytes),
             Str::Shared(payload) => self.bulk_shared(payload),
+        }
+    }
+
+    /// An element of a packed value.
+    #[inline]
+    pub fn item(&mut self, item: Item<'_>) {
+        match item {
+            Item::Int(int) => self.bulk_int(int),
+            Item::Bytes(bytes) => self.bulk(bytes),
         }
     }
 
@@ -190,6 +203,18 @@ impl Reply {
         let items = items.into_iter();
         self.array(items.len());
         items.for_each(|item| self.bulk(item.as_ref()));
+    }
+
+    /// Puts what `write` writes in front of what came after the mark: the head of an array whose length is known only
+    /// when its elements are written. Nothing after the mark may have been sent.
+    pub fn prepend(&mut self, at: Mark, write: impl FnOnce(&mut Self)) {
+        let end = self.mark();
+        write(self);
+        debug_assert_eq!(self.shared.len(), end.shared, "a head has no large payloads");
+        let head_len = self.bytes.len() - end.bytes;
+        // In place, so that a large reply is never held twice.
+        self.bytes[at.bytes..].rotate_right(head_len);
+        self.shared.range_mut(at.shared..).for_each(|shared| shared.at += head_len);
     }
 
     /// Bytes that are RESP already.
@@ -288,11 +313,14 @@ impl Reply {
 
     #[inline]
     fn header(&mut self, kind: u8, n: i64) {
-        // Nearly all headers have one digit.
-        if (0..10).contains(&n) {
-            self.bytes.extend_from_slice(&[kind, b'0' + n as u8, b'\r', b'\n']);
-        } else {
-            self.line(kind, itoa::Buffer::new().format(n).as_bytes());
+        // Nearly all headers have one or two digits; arrays of a fixed length are copied without a call.
+        match n {
+            0..10 => self.bytes.extend_from_slice(&[kind, b'0' + n as u8, b'\r', b'\n']),
+            10..100 => {
+                let digits = [b'0' + (n / 10) as u8, b'0' + (n % 10) as u8];
+                self.bytes.extend_from_slice(&[kind, digits[0], digits[1], b'\r', b'\n']);
+            }
+            _ => self.line(kind, itoa::Buffer::new().format(n).as_bytes()),
         }
     }
 

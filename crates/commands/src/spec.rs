@@ -17,6 +17,8 @@ pub type Handler = fn(&mut Call<'_>) -> Result<Effect>;
 
 /// Finds a command's keys where the key specifications cannot: see [`Spec::finder`].
 pub type Finder = fn(Args<'_>) -> Vec<FoundKey>;
+/// Tells from its arguments whether a command wants the exclusive gate: because its keys depend on data.
+pub type AloneIf = fn(Args<'_>) -> bool;
 
 /// Adds the stripes of keys that the key specifications do not name (in other databases, say).
 pub type Planner = fn(Args<'_>, u32, &mut Plan);
@@ -456,6 +458,8 @@ pub struct Spec {
     /// Finds the keys for COMMAND GETKEYS when the key specifications are incomplete, when they do not fit the
     /// arguments, or when what happens to a key depends on other arguments (`variable_flags`).
     pub finder: Option<Finder>,
+    /// See [`AloneIf`].
+    pub alone_if: Option<AloneIf>,
     /// COMMAND INFO's tips.
     pub tips: &'static [&'static str],
     /// The group in COMMAND DOCS.
@@ -489,6 +493,7 @@ impl Spec {
             keys: &[],
             planner: None,
             finder: None,
+            alone_if: None,
             tips: &[],
             group,
             summary: "",
@@ -542,6 +547,12 @@ impl Spec {
     /// See [`Spec::system`].
     pub const fn system(mut self) -> Self {
         self.system = true;
+        self
+    }
+
+    /// See [`AloneIf`].
+    pub const fn alone_if(mut self, alone_if: AloneIf) -> Self {
+        self.alone_if = Some(alone_if);
         self
     }
 

@@ -74,6 +74,8 @@ macro_rules! stats {
         pub struct Stats {
             /// By position in the command table.
             pub commands: Box<[CommandStats]>,
+            /// Changes to keys; no statistics, so it is not reset.
+            pub dirty: Tally,
             $($(#[$doc])* pub $name: Tally,)*
         }
 
@@ -81,6 +83,7 @@ macro_rules! stats {
             fn default() -> Self {
                 Self {
                     commands: (0..table::len()).map(|_| CommandStats::default()).collect(),
+                    dirty: Tally::default(),
                     $($name: Tally::default(),)*
                 }
             }
@@ -103,7 +106,6 @@ stats! {
     hits,
     misses,
     expired,
-    dirty,
     error_replies,
     net_in,
     net_out,

@@ -11,12 +11,19 @@ use crate::spec::Spec;
 static FAMILIES: &[&[Spec]] = &[
     crate::command_command::COMMANDS,
     crate::connection::COMMANDS,
+    crate::databases::COMMANDS,
     crate::debug::COMMANDS,
+    crate::expire::COMMANDS,
+    crate::generic::COMMANDS,
     crate::info::COMMANDS,
+    crate::list::COMMANDS,
     crate::memory::COMMANDS,
+    crate::object::COMMANDS,
     crate::server_commands::COMMANDS,
+    crate::sort::COMMANDS,
     crate::string::COMMANDS,
     crate::transactions::COMMANDS,
+    crate::walk::COMMANDS,
 ];
 
 /// A command of the table, or a subcommand: its row and its position, by which statistics are kept.

@@ -45,7 +45,7 @@ fn watch(call: &mut Call<'_>) -> Result<Effect> {
             continue;
         }
         let expired = call.keys.is_expired(key);
-        call.env.host.watch(db, key, &call.session.client);
+        call.env.host.watch(db, key, &call.session.client, expired);
         call.session.watched.push(Watched { db, key: key.into(), expired });
     }
     call.session.client.watched.store(call.session.watched.len() as u32, Relaxed);

@@ -18,9 +18,15 @@ const REMOVED_AT_ONCE_MAX: usize = 256;
 pub fn run(server: &Arc<Server>, env: &mut Env) {
     let mut from = (0, 0);
     while !server.stopped_within(server.cron_period_ms() as u64) {
+        if server.vitals.cron_paused.load(Relaxed) {
+            continue;
+        }
+        let began = clock::ticks_ns();
+        server.take_samples(began);
         if server.active_expiry.load(Relaxed) {
             from = round(server, env, from);
         }
+        env.stats.cron_nanos.add(clock::ticks_ns() - began);
     }
 }
 

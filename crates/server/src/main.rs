@@ -3,11 +3,17 @@
 mod alloc;
 mod clock;
 mod config;
+mod errors;
 mod expiry;
+mod info;
+mod lazy_free;
 mod log;
+mod memory;
 mod net;
+mod rates;
 mod registry;
 mod server;
+mod vitals;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -64,7 +70,8 @@ fn serve(loaded: config::Loaded) -> Result<(), String> {
         handles.push(WorkerHandle { inbox, connections: AtomicUsize::new(0), stats: Arc::new(Stats::default()) });
     }
     log.raw(&format!(" PID: {}", std::process::id()));
-    let server = Arc::new(Server::new(config, log, settings, handles));
+    let lazy_free = lazy_free::LazyFree::start().map_err(|error| format!("Starting the lazyfree thread: {error}"))?;
+    let server = Arc::new(Server::new(config, log, settings, handles, lazy_free));
     let env = |index: usize| {
         let stats = server.workers[index].stats.clone();
         Env::new(server.clone(), server.keyspace, server.settings.clone(), stats, Rng::new())
@@ -88,6 +95,7 @@ fn serve(loaded: config::Loaded) -> Result<(), String> {
             }
         });
     }
+    server.vitals.started();
     server.log.notice("Server initialized");
     server.log.notice("Ready to accept connections tcp");
     let mut env = env(0);
@@ -127,5 +135,7 @@ fn apply_settings(config: &Config, settings: &Settings) {
     settings.proto_max_bulk_len.store(config.get(keys::PROTO_MAX_BULK_LEN) as u64, Relaxed);
     settings.maxclients.store(config.get(keys::MAXCLIENTS), Relaxed);
     settings.timeout.store(config.get(keys::TIMEOUT), Relaxed);
+    settings.latency_tracking.store(config.get(keys::LATENCY_TRACKING), Relaxed);
+    settings.set_percentiles(config.get(keys::LATENCY_TRACKING_INFO_PERCENTILES));
     settings.set_password(&config.get(keys::REQUIREPASS));
 }

@@ -15,8 +15,15 @@ use foldhash::fast::RandomState;
 #[derive(Default)]
 pub struct Registry {
     clients: DashMap<u64, Arc<Client>, RandomState>,
-    watchers: DashMap<(u32, Box<[u8]>), Vec<Arc<Client>>, RandomState>,
+    watchers: DashMap<(u32, Box<[u8]>), Vec<Watcher>, RandomState>,
     watches: AtomicUsize,
+}
+
+/// Who watches a key.
+struct Watcher {
+    client: Arc<Client>,
+    /// The key had expired when WATCH was called, so that its removal changes nothing for this watcher.
+    expired: bool,
 }
 
 impl Registry {
@@ -49,25 +56,33 @@ impl Registry {
     }
 
     /// Registers a watch; called under the key's guard.
-    pub fn watch(&self, db: u32, key: &[u8], client: &Arc<Client>) {
+    pub fn watch(&self, db: u32, key: &[u8], client: &Arc<Client>, expired: bool) {
         self.watches.fetch_add(1, Ordering::AcqRel);
-        self.watchers.entry((db, key.into())).or_default().push(client.clone());
+        self.watchers.entry((db, key.into())).or_default().push(Watcher { client: client.clone(), expired });
     }
 
     /// Removes a watch.
     pub fn unwatch(&self, db: u32, key: &[u8], client: &Arc<Client>) {
         let key = (db, Box::from(key));
         if let Some(mut watchers) = self.watchers.get_mut(&key) {
-            watchers.retain(|watcher| watcher.id != client.id);
+            watchers.retain(|watcher| watcher.client.id != client.id);
         }
         self.watchers.remove_if(&key, |_, watchers| watchers.is_empty());
         self.watches.fetch_sub(1, Ordering::AcqRel);
     }
 
-    /// Marks everybody who watches a key; called under its guard.
-    pub fn touch(&self, db: u32, key: &[u8]) {
+    /// Marks everybody who watches a key; called under its guard. `expired` says that it changes by being removed after
+    /// its time: whoever began to watch it after that time has seen it missing all along.
+    pub fn touch(&self, db: u32, key: &[u8], expired: bool) {
         if let Some(watchers) = self.watchers.get(&(db, Box::from(key))) {
-            watchers.iter().for_each(|client| client.set_flags(ClientFlags::DIRTY_CAS, true));
+            let concerned = watchers.iter().filter(|watcher| !(expired && watcher.expired));
+            concerned.for_each(|watcher| watcher.client.set_flags(ClientFlags::DIRTY_CAS, true));
         }
+    }
+
+    /// The watched keys of a database.
+    pub fn watched_keys(&self, db: u32) -> Vec<Box<[u8]>> {
+        let of_db = self.watchers.iter().filter(|watched| watched.key().0 == db);
+        of_db.map(|watched| watched.key().1.clone()).collect()
     }
 }

@@ -2,25 +2,32 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
 
 use commands::args::OwnedArgs;
 use commands::client::{Client, ClientFlags};
 use commands::effect::{Change, Class};
-use commands::host::{Host, Pause};
+use commands::host::{Host, Knob, Pause};
+use commands::info::Section;
+use commands::memory::Memory;
 use commands::session::Session;
 use commands::settings::Settings;
 use commands::stats::Stats;
 use parking_lot::{Condvar, Mutex};
 use resp_parser::ProtocolError;
+use store::database::Database;
 use store::entry::Entry;
 use store::keyspace::Keyspace;
 
-use crate::clock;
 use crate::config::{Config, keys};
+use crate::lazy_free::LazyFree;
 use crate::log::Log;
 use crate::net::inbox::{Inbox, Message, Socket};
 use crate::net::listener;
+use crate::rates::Counters;
 use crate::registry::Registry;
+use crate::vitals::Vitals;
+use crate::{alloc, clock, info, memory, vitals};
 
 /// How others reach a worker, and what they may know of it.
 pub struct WorkerHandle {
@@ -60,6 +67,10 @@ pub struct Server {
     pub background_stats: Arc<Stats>,
     /// DEBUG SET-ACTIVE-EXPIRE.
     pub active_expiry: AtomicBool,
+    /// Frees what takes long.
+    pub lazy_free: LazyFree,
+    /// What it knows of itself.
+    pub vitals: Vitals,
     next_client: AtomicU64,
     period_ms: AtomicI64,
     stopping: AtomicBool,
@@ -68,7 +79,13 @@ pub struct Server {
 
 impl Server {
     /// The shared part of a server whose workers are about to start.
-    pub fn new(config: Config, log: Log, settings: Arc<Settings>, workers: Vec<WorkerHandle>) -> Self {
+    pub fn new(
+        config: Config,
+        log: Log,
+        settings: Arc<Settings>,
+        workers: Vec<WorkerHandle>,
+        lazy_free: LazyFree,
+    ) -> Self {
         let keyspace = Keyspace::new(config.get(keys::DATABASES), config.get(keys::KEYSPACE_STRIPES));
         let keyspace = Box::leak(Box::new(keyspace));
         Self {
@@ -84,6 +101,8 @@ impl Server {
             output_limit_disconnections: AtomicU64::new(0),
             background_stats: Arc::default(),
             active_expiry: AtomicBool::new(true),
+            lazy_free,
+            vitals: Vitals::default(),
             next_client: AtomicU64::new(1),
             period_ms: AtomicI64::new(1000 / config.get(keys::HZ).clamp(1, 500) as i64),
             stopping: AtomicBool::new(false),
@@ -95,6 +114,27 @@ impl Server {
     /// Milliseconds between two runs of what is done `hz` times a second.
     pub fn cron_period_ms(&self) -> i64 {
         self.period_ms.load(Relaxed)
+    }
+
+    /// The counters of all threads.
+    pub fn all_stats(&self) -> impl Iterator<Item = &Arc<Stats>> {
+        self.workers.iter().map(|worker| &worker.stats).chain([&self.background_stats])
+    }
+
+    /// Notes how far the counters are, for rates, and how much memory is used, for its peak.
+    pub fn take_samples(&self, now_ns: u64) {
+        self.vitals.memory_peak();
+        self.vitals.sampler.sample(now_ns, || {
+            let mut counters = Counters::default();
+            for stats in self.all_stats() {
+                counters.commands += stats.processed.get();
+                counters.net_in += stats.net_in.get();
+                counters.net_out += stats.net_out.get();
+                counters.cycles += stats.loop_cycles.get();
+                counters.cycle_nanos += stats.loop_nanos.get();
+            }
+            counters
+        });
     }
 
     /// Takes a new connection, or answers why not.
@@ -229,7 +269,9 @@ impl Host for Server {
         clock::ticks_ns()
     }
 
-    fn count_error(&self, _code: &str) {}
+    fn count_error(&self, code: &str) {
+        self.vitals.errors.add(code, &self.log);
+    }
 
     fn pause(&self) -> Pause {
         Pause::No
@@ -245,9 +287,8 @@ impl Host for Server {
 
     fn key_changed(&self, change: &Change) {
         if change.modified && self.registry.is_watched() {
-            self.registry.touch(change.db, &change.key);
+            self.registry.touch(change.db, &change.key, change.class == Class::EXPIRED);
         }
-        let _ = Class::KEYSPACE;
     }
 
     fn log_is_on(&self) -> bool {
@@ -257,14 +298,99 @@ impl Host for Server {
     fn append(&self, _record: &[(u32, OwnedArgs)]) {}
 
     fn free(&self, garbage: Vec<Entry>) {
-        drop(garbage);
+        self.lazy_free.values(garbage);
     }
 
-    fn watch(&self, db: u32, key: &[u8], client: &Arc<Client>) {
-        self.registry.watch(db, key, client);
+    fn free_database(&self, database: Arc<Database>, sync: bool) {
+        if sync {
+            return drop(database);
+        }
+        self.lazy_free.database(database);
+    }
+
+    fn watch(&self, db: u32, key: &[u8], client: &Arc<Client>, expired: bool) {
+        self.registry.watch(db, key, client, expired);
+    }
+
+    fn watched_keys(&self, db: u32) -> Vec<Box<[u8]>> {
+        self.registry.watched_keys(db)
     }
 
     fn unwatch(&self, db: u32, key: &[u8], client: &Arc<Client>) {
         self.registry.unwatch(db, key, client);
+    }
+
+    fn unix_us(&self) -> i64 {
+        clock::unix_us()
+    }
+
+    fn info(&self, section: Section, out: &mut String) {
+        info::write(self, section, out);
+    }
+
+    fn stats(&self) -> Vec<Arc<Stats>> {
+        self.all_stats().cloned().collect()
+    }
+
+    fn error_counts(&self) -> Vec<(String, u64)> {
+        self.vitals.errors.all()
+    }
+
+    fn reset_stats(&self) {
+        self.all_stats().for_each(|stats| stats.reset());
+        self.vitals.errors.reset();
+        self.vitals.sampler.reset();
+        self.lazy_free.reset();
+        for counter in [
+            &self.connections_received,
+            &self.connections_rejected,
+            &self.query_limit_disconnections,
+            &self.output_limit_disconnections,
+        ] {
+            counter.store(0, Relaxed);
+        }
+    }
+
+    fn memory(&self) -> Memory {
+        memory::memory(self)
+    }
+
+    fn purge_memory(&self) {
+        alloc::purge();
+    }
+
+    fn allocator_report(&self) -> String {
+        alloc::report()
+    }
+
+    fn last_save_s(&self) -> i64 {
+        self.started_ms / 1000
+    }
+
+    fn may_debug(&self, client: &Client) -> bool {
+        match self.config.get(keys::ENABLE_DEBUG_COMMAND) {
+            "yes" => true,
+            "local" => client.is_local(),
+            _ => false,
+        }
+    }
+
+    fn turn(&self, knob: Knob) {
+        match knob {
+            Knob::ActiveExpiry(on) => self.active_expiry.store(on, Relaxed),
+            Knob::PauseCron(paused) => self.vitals.cron_paused.store(paused, Relaxed),
+        }
+    }
+
+    fn sleep(&self, duration: Duration) {
+        std::thread::sleep(duration);
+    }
+
+    fn log_warning(&self, message: &str) {
+        self.log.warning(message);
+    }
+
+    fn change_replication_id(&self) {
+        *self.vitals.replication_id.lock() = vitals::random_id();
     }
 }

@@ -78,12 +78,15 @@ impl Keyspace {
     }
 
     /// Locks what the plan names, ascending and each stripe once; exclusive where any wish for it is. The plan is left
-    /// empty.
+    /// empty. A wish for a database that there cannot be (a number that a client has made up) is passed over.
     pub fn lock<'s>(&'s self, section: &'s Section<'_>, plan: &mut Plan) -> Guard<'s> {
         let mut held: SmallVec<[Held<'s>; 2]> = smallvec![];
         // Sorted by hash the wishes are sorted by stripe, but for the mode: a stripe's strongest wish is found below.
         plan.wants.sort_unstable();
         for want in &plan.wants {
+            if want.db >= self.database_count() {
+                continue;
+            }
             let database = match want.mode {
                 Mode::Exclusive => Some(self.database_or_new(section, want.db)),
                 Mode::Shared => self.database(section, want.db),

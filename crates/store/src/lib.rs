@@ -8,6 +8,7 @@ pub mod gate;
 pub mod guard;
 pub mod hash;
 pub mod keyspace;
+pub mod number;
 pub mod stripe;
 pub mod table;
 pub mod value;

@@ -71,7 +71,7 @@ fn transact(
     append(env, record);
     all.iter().for_each(|done| tell(env, &done.notes));
     drop(keys);
-    all.into_iter().for_each(|done| settle(env, section, done.notes));
+    all.into_iter().for_each(|done| settle(env, section, done.notes, None));
     Ok(())
 }
 
@@ -90,17 +90,17 @@ fn one_by_one(env: &mut Env, section: &Section<'_>, session: &mut Session, queue
         let Call { keys, env, .. } = call;
         tell(env, &done.notes);
         drop(keys);
-        settle(env, section, done.notes);
+        settle(env, section, done.notes, Some(&mut record));
     }
     append(env, record);
 }
 
 /// One command needs no wrapping; several are wrapped so that they are applied together.
-fn append(env: &Env, mut record: Vec<(u32, OwnedArgs)>) {
-    if record.len() > 1 {
-        let db = record[0].0;
-        record.insert(0, (db, ["MULTI"].into_iter().collect()));
-        record.push((db, ["EXEC"].into_iter().collect()));
+pub(super) fn append(env: &Env, mut record: Vec<(u32, OwnedArgs)>) {
+    if let [(first, _), .., (last, _)] = record[..] {
+        // In the databases of their neighbours, so that no SELECT is needed for them.
+        record.insert(0, (first, ["MULTI"].into_iter().collect()));
+        record.push((last, ["EXEC"].into_iter().collect()));
     }
     if !record.is_empty() && env.host.log_is_on() {
         env.host.append(&record);

@@ -12,15 +12,16 @@ use crate::session::Session;
 use crate::spec::{Begin, Find, Flags, KeySpec, Spec};
 use crate::table::Command;
 
-/// Whether a command must have the gate to itself: by its nature, or because a transaction holds such a command or one
-/// that walks the keyspace.
-pub(super) fn wants_to_be_alone(command: Command, session: &Session) -> bool {
-    let flags = command.spec.flags;
-    if !flags.contains(Flags::EXEC) {
-        return flags.contains(Flags::ALONE);
+/// Whether a command must have the gate to itself: by its nature, by its arguments, or because a transaction holds such
+/// a command or one that walks the keyspace.
+pub(super) fn wants_to_be_alone(command: Command, args: Args<'_>, session: &Session) -> bool {
+    let wants = |spec: &Spec, args, flags| spec.flags.intersects(flags) || spec.alone_if.is_some_and(|test| test(args));
+    if !command.spec.flags.contains(Flags::EXEC) {
+        return wants(command.spec, args, Flags::ALONE);
     }
-    let alone = Flags::ALONE | Flags::SPANNING;
-    session.multi.iter().flat_map(|multi| &multi.queue).any(|queued| queued.command.spec.flags.intersects(alone))
+    let flags = Flags::ALONE | Flags::SPANNING;
+    let mut queue = session.multi.iter().flat_map(|multi| &multi.queue);
+    queue.any(|queued| wants(queued.command.spec, queued.args.args(), flags))
 }
 
 /// Locks a command's keys: exclusively, sources too, if it is a write, so that expired ones can be removed.

@@ -144,7 +144,7 @@ keys! {
         ZSET_MAX_LISTPACK_ENTRIES = "zset-max-listpack-entries", ZSET_MAX_LISTPACK_VALUE = "zset-max-listpack-value";
     u64: ACTIVE_EXPIRE_EFFORT = "active-expire-effort", HZ = "hz", LFU_DECAY_TIME = "lfu-decay-time",
         LFU_LOG_FACTOR = "lfu-log-factor", MAXMEMORY = "maxmemory",
-        MAXMEMORY_EVICTION_TENACITY = "maxmemory-eviction-tenacity", MAXMEMORY_SAMPLES = "maxmemory-samples",
+        MAXMEMORY_EVICTION_TENACITY = "maxmemory-eviction-tenacity", MAXMEMORY_SAMPLES = "maxmemory-samples", REPL_BACKLOG_SIZE = "repl-backlog-size",
         TCP_BACKLOG = "tcp-backlog", TCP_KEEPALIVE = "tcp-keepalive", TIMEOUT = "timeout";
     i64: LIST_MAX_LISTPACK_SIZE = "list-max-listpack-size", MAXMEMORY_CLIENTS = "maxmemory-clients",
         SLOWLOG_LOG_SLOWER_THAN = "slowlog-log-slower-than";

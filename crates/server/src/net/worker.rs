@@ -129,15 +129,28 @@ impl Worker {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => panic!("the poll of worker {} failed: {error}", self.index),
             }
+            let began_ns = clock::ticks_ns();
+            let commands_before = self.core.env.stats.processed.get();
             events.iter().for_each(|event| self.take(event));
             self.serve_ready();
             self.flush_dirty();
             self.cron();
+            self.note_turn(began_ns, commands_before);
         }
         for (_, mut connection) in std::mem::take(&mut self.connections) {
             connection.flush();
             self.server.client_gone(&connection.session, self.index);
         }
+    }
+
+    /// Counts one turn of the loop, without the time it waited.
+    fn note_turn(&self, began_ns: u64, commands_before: u64) {
+        let stats = &self.core.env.stats;
+        let nanos = clock::ticks_ns() - began_ns;
+        stats.loop_cycles.add(1);
+        stats.loop_nanos.add(nanos);
+        stats.loop_nanos_max.raise(nanos);
+        stats.loop_commands_max.raise(stats.processed.get().saturating_sub(commands_before));
     }
 
     fn take(&mut self, event: &Event) {
@@ -237,6 +250,8 @@ impl Worker {
 
     fn serve_ready(&mut self) {
         let mut gate = GateHold::new(self.keyspace);
+        self.core.section_commands = 0;
+        self.core.section_began_ns = clock::ticks_ns();
         for index in std::mem::take(&mut self.ready) {
             let Some(connection) = self.connections.get_mut(index) else { continue };
             connection.queued = false;
@@ -255,6 +270,7 @@ impl Worker {
             let client = &connection.session.client;
             client.net_out.add(sent as u64);
             self.core.env.stats.net_out.add(sent as u64);
+            self.core.env.stats.writes.add(u64::from(sent > 0));
             let over = self.server.is_over_output_limit(connection.out.pending_bytes(), &mut connection.soft_since_ms);
             if over {
                 self.server.note_output_limit(&connection.session);
@@ -365,6 +381,7 @@ fn read(socket: &mut Socket, buffer: &mut [u8]) -> io::Result<usize> {
 
 fn note_read(core: &Core, connection: &Connection, n: usize) {
     core.env.stats.net_in.add(n as u64);
+    core.env.stats.reads.add(1);
     connection.session.client.net_in.add(n as u64);
 }
 
@@ -389,6 +406,7 @@ fn execute(
     bytes: &[u8],
 ) -> usize {
     let Connection { session, parser, out, closing, postponed, .. } = connection;
+    core.env.start_lap();
     loop {
         let authenticated = server.is_authenticated(session);
         let limits = Limits::new(server.settings.proto_max_bulk_len.load(Relaxed), authenticated);
@@ -418,8 +436,10 @@ fn execute(
                     break 'batch;
                 }
                 core.section_commands += 1;
-                if core.section_commands >= SECTION_COMMANDS_MAX {
+                let spent_ns = core.env.last_lap_ns().saturating_sub(core.section_began_ns);
+                if core.section_commands >= SECTION_COMMANDS_MAX || spent_ns > SECTION_NS_MAX {
                     core.section_commands = 0;
+                    core.section_began_ns = core.env.last_lap_ns();
                     gate.end();
                 }
             }

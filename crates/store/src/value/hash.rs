@@ -223,11 +223,15 @@ impl Hash {
         }
     }
 
-    /// Adds `delta` to the integer in a field, 0 if there is none; its expiry stays. Returns the new value.
+    /// Adds `delta` to the integer in a field, 0 if there is none or it has expired; an expiry that is not over stays. Returns
+    /// the new value.
     pub fn increment(&mut self, field: &[u8], delta: i64, now_ms: u64, limits: &Limits) -> Result<i64, IncrError> {
-        let current = self.get(field, now_ms).map_or(Some(0), |value| value.as_int());
-        let sum = current.ok_or(IncrError::NotAnInteger)?.checked_add(delta).ok_or(IncrError::Overflow)?;
-        self.set(field, itoa::Buffer::new().format(sum).as_bytes(), OldExpiry::Keep, limits);
+        let (current, old) = match self.get(field, now_ms) {
+            Some(value) => (value.as_int().ok_or(IncrError::NotAnInteger)?, OldExpiry::Keep),
+            None => (0, OldExpiry::Clear),
+        };
+        let sum = current.checked_add(delta).ok_or(IncrError::Overflow)?;
+        self.set(field, itoa::Buffer::new().format(sum).as_bytes(), old, limits);
         Ok(sum)
     }
 

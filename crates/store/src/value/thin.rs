@@ -396,6 +396,14 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn values_may_move_between_threads() {
+        fn check<T: Send + Sync>() {}
+        check::<crate::value::set::Set>();
+        check::<crate::value::zset::SortedSet>();
+        check::<crate::value::hash::Hash>();
+    }
+
+    #[test]
     fn owners_may_die_on_different_threads() {
         let (ones, twos): (Vec<_>, Vec<_>) = (0..2000).map(|i| ScoredMember::pair(f64::from(i), b"member")).unzip();
         std::thread::scope(|scope| {

@@ -20,7 +20,7 @@ use fastrand::Rng;
 use self::index::{Entry, ScoreIndex, Walk};
 use self::packed::Pairs;
 pub use self::range::{LexBound, LexRange, ScoreRange};
-pub use self::score::{Aggregate, integral, parse_score, weighted, write_score};
+pub use self::score::{Aggregate, weighted};
 use super::listpack::{Item, Listpack};
 use super::thin::ScoredMember;
 use super::{Encoding, Limits};

@@ -118,16 +118,15 @@ fn behaves_as_the_model_in_every_form() {
                         }
                     }
                     16 => {
-                        // As an exclusive command does: what has expired goes first.
-                        hash.remove_expired(now, usize::MAX);
-                        model = live(&model, now);
                         let got = hash.increment(field, 7, now, &limits);
-                        let current = model
+                        let visible = live(&model, now);
+                        let current = visible
                             .get(field)
                             .map_or(Some(0), |(value, _)| std::str::from_utf8(value).unwrap().parse::<i64>().ok());
                         assert_eq!(got, current.map(|int| int + 7).ok_or(IncrError::NotAnInteger));
                         if let Ok(sum) = got {
-                            model.entry(field.to_vec()).or_default().0 = sum.to_string().into_bytes();
+                            let expiry = visible.get(field).and_then(|(_, expiry)| *expiry);
+                            model.insert(field.to_vec(), (sum.to_string().into_bytes(), expiry));
                         }
                     }
                     _ => match hash.random(now, &mut rng) {

@@ -2,7 +2,7 @@
 //!
 //! Redis uses a skiplist here: a node and about 1.33 forward pointers, each with a span, for every member. This is a B+-tree
 //! that counts (Comer, "The Ubiquitous B-Tree", 1979; the counts make it an order-statistic tree): leaves are arrays of
-//! (score, member pointer), inner nodes know how many members lie below each child. A million members cost about 18 MB
+//! (score, member pointer), inner nodes know how many members lie below each child. A million members cost about 20 MB
 //! instead of 35, a search touches a handful of cache lines instead of twenty nodes, and a scan runs over arrays.
 //!
 //! The scores stand in the leaves, beside the pointers, so a member's bytes are looked at only between equal scores.

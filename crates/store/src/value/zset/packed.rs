@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use super::index::order;
-use super::score::{integral, parse_score, write_score};
+use super::score::{integral, parse_score};
+use crate::number::write_f64;
 use crate::value::listpack::{Item, Iter, Listpack, Position};
 
 /// Members and scores by rank, from both ends.
@@ -111,7 +112,7 @@ fn first_after(listpack: &Listpack, score: f64, member: &[u8]) -> Option<Positio
 fn stored(score: f64, text: &mut Vec<u8>) -> Item<'_> {
     integral(score).map_or_else(
         || {
-            write_score(score, text);
+            write_f64(score, text);
             Item::Bytes(text)
         },
         Item::Int,

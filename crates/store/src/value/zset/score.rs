@@ -1,7 +1,6 @@
-//! Scores as text, as Redis writes them into listpacks and replies, and the arithmetic of weights and aggregates.
+//! Scores as text, as Redis writes them into listpacks, and the arithmetic of weights and aggregates.
 //!
-//! Integers up to 2^62 are printed as integers; other numbers by their shortest digits that read back as the same number,
-//! without an exponent while that is short. Where exactly the exponent begins is what Redis 8.0 was seen to answer.
+//! Integers up to 2^62 are stored as integers, other numbers as [`crate::number::write_f64`] prints them.
 
 /// What ZUNION and ZINTER do with the scores of one member.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,29 +32,14 @@ pub fn weighted(score: f64, weight: f64) -> f64 {
 }
 
 /// The integer that Redis stores and prints in place of this score, if there is one. -0 becomes 0.
-pub fn integral(score: f64) -> Option<i64> {
+pub(super) fn integral(score: f64) -> Option<i64> {
     // Redis's bounds: half of the 64-bit range, rounded to a double.
     const BOUND: f64 = (1i64 << 62) as f64;
     ((-BOUND..=BOUND).contains(&score) && score.trunc() == score).then_some(score as i64)
 }
 
-/// Appends the text of `score`.
-pub fn write_score(score: f64, out: &mut Vec<u8>) {
-    if score.is_nan() {
-        out.extend_from_slice(b"nan");
-    } else if score.is_infinite() {
-        out.extend_from_slice(if score > 0.0 { b"inf" } else { b"-inf" });
-    } else if score == 0.0 {
-        out.extend_from_slice(if score.is_sign_negative() { b"-0" } else { b"0" });
-    } else if let Some(int) = integral(score) {
-        out.extend_from_slice(itoa::Buffer::new().format(int).as_bytes());
-    } else {
-        write_fraction(score, out);
-    }
-}
-
-/// Reads what [`write_score`] wrote; `None` for what is no number, NaN included.
-pub fn parse_score(text: &[u8]) -> Option<f64> {
+/// Reads what [`write_f64`](crate::number::write_f64) wrote; `None` for what is no number, NaN included.
+pub(super) fn parse_score(text: &[u8]) -> Option<f64> {
     let score: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
     (!score.is_nan()).then_some(score)
 }
@@ -64,68 +48,13 @@ fn zero_if_nan(score: f64) -> f64 {
     if score.is_nan() { 0.0 } else { score }
 }
 
-/// `score` is finite, not 0, and no integer up to 2^62.
-fn write_fraction(score: f64, out: &mut Vec<u8>) {
-    if score < 0.0 {
-        out.push(b'-');
-    }
-    let (digits, exponent) = shortest_digits(score.abs());
-    // The value is 0.DIGITS times 10^point.
-    let point = digits.len() as i32 + exponent;
-    let scientific = (point - 1).unsigned_abs() as usize;
-    if exponent >= 0 && scientific < digits.len() + 7 {
-        out.extend_from_slice(&digits);
-        out.resize(out.len() + exponent as usize, b'0');
-    } else if exponent < 0 && (exponent > -7 || scientific < 4) {
-        if point <= 0 {
-            out.extend_from_slice(b"0.");
-            out.resize(out.len() + point.unsigned_abs() as usize, b'0');
-            out.extend_from_slice(&digits);
-        } else {
-            let (whole, fraction) = digits.split_at(point as usize);
-            out.extend_from_slice(whole);
-            out.push(b'.');
-            out.extend_from_slice(fraction);
-        }
-    } else {
-        out.push(digits[0]);
-        if digits.len() > 1 {
-            out.push(b'.');
-            out.extend_from_slice(&digits[1..]);
-        }
-        out.extend_from_slice(if point > 0 { b"e+" } else { b"e-" });
-        out.extend_from_slice(itoa::Buffer::new().format(scientific).as_bytes());
-    }
-}
-
-/// The fewest digits that read back as `score`, which is positive, without zeros at either end, and the power of ten that
-/// the number they form is to be multiplied with.
-fn shortest_digits(score: f64) -> (Vec<u8>, i32) {
-    let mut buffer = ryu::Buffer::new();
-    let text = buffer.format_finite(score);
-    let (mantissa, mut exponent) = match text.split_once('e') {
-        Some((mantissa, exponent)) => (mantissa, exponent.parse().expect("ryu prints an exponent in digits")),
-        None => (text, 0),
-    };
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    exponent -= fraction.len() as i32;
-    let mut digits = [whole.as_bytes(), fraction.as_bytes()].concat();
-    while digits.last() == Some(&b'0') {
-        digits.pop();
-        exponent += 1;
-    }
-    let leading = digits.iter().take_while(|digit| **digit == b'0').count();
-    digits.drain(..leading);
-    (digits, exponent)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn check(score: f64, text: &str) {
         let mut out = Vec::new();
-        write_score(score, &mut out);
+        crate::number::write_f64(score, &mut out);
         assert_eq!(String::from_utf8_lossy(&out), text);
         assert_eq!(parse_score(&out), Some(score));
     }
@@ -173,7 +102,7 @@ mod tests {
         for _ in 0..200_000 {
             let score = f64::from_bits(rng.u64(..));
             let mut out = Vec::new();
-            write_score(score, &mut out);
+            crate::number::write_f64(score, &mut out);
             let back = if score.is_nan() { None } else { Some(score) };
             assert_eq!(parse_score(&out), back, "{}", out.escape_ascii());
         }

@@ -1,0 +1,143 @@
+//! Whole databases: FLUSHDB, FLUSHALL, SWAPDB.
+//!
+//! All three run alone under the gate, and only move pointers there: what a flush has taken out is freed once the gate
+//! is left ([`Env::detached`](crate::env::Env)). Under the gate the watched keys of the databases are gone through as
+//! well. Those that have expired are removed first, as a write removes the expired keys it meets; so what remains either
+//! exists or does not, and a watcher hears of a change exactly if its key exists before or after.
+
+use std::collections::BTreeSet;
+
+use store::guard::{Guard, Key, Live};
+use store::stripe::Mode;
+
+use crate::call::Call;
+use crate::connection::database;
+use crate::effect::{Class, Effect};
+use crate::error::{Error, Result, SYNTAX};
+use crate::number;
+use crate::spec::flag::*;
+use crate::spec::{Arg, Group, Spec};
+
+fn flushdb(call: &mut Call<'_>) -> Result<Effect> {
+    let sync = parse_sync(call)?;
+    flush(call, call.keys.db, sync);
+    call.out.ok();
+    // Logged even if nothing was there, as in Redis: whoever applies it may have more.
+    Ok(Effect::AsIs)
+}
+
+fn flushall(call: &mut Call<'_>) -> Result<Effect> {
+    let sync = parse_sync(call)?;
+    for db in 0..call.env.keyspace.database_count() {
+        flush(call, db, sync);
+    }
+    call.out.ok();
+    Ok(Effect::AsIs)
+}
+
+/// Whether the memory must be back before the reply: only if SYNC is asked for, since freeing delays nobody otherwise.
+fn parse_sync(call: &Call<'_>) -> Result<bool> {
+    match call.args.len() {
+        1 => Ok(false),
+        2 if call.args.is(1, "ASYNC") => Ok(false),
+        2 if call.args.is(1, "SYNC") => Ok(true),
+        _ => Err(SYNTAX),
+    }
+}
+
+fn flush(call: &mut Call<'_>, db: u32, sync: bool) {
+    for key in call.env.host.watched_keys(db) {
+        if is_live(call, db, &key) {
+            call.keys.changed_too(db, &key, Class::GENERIC, "");
+        }
+    }
+    if let Some(database) = call.env.keyspace.detach(call.section, db) {
+        call.keys.add_dirty(database.len() as u64);
+        call.env.detached.push((database, sync));
+    }
+}
+
+fn swapdb(call: &mut Call<'_>) -> Result<Effect> {
+    let index = |at, error: &'static str| {
+        let index = number::parse_i64(call.args.get(at)).and_then(|index| i32::try_from(index).ok());
+        index.ok_or_else(|| Error::new(error))
+    };
+    let a = index(1, "ERR invalid first DB index")?;
+    let b = index(2, "ERR invalid second DB index")?;
+    let (a, b) = (database(a, call.env.keyspace)?, database(b, call.env.keyspace)?);
+    if a != b {
+        let host = call.env.host.clone();
+        let watched: BTreeSet<_> = [a, b].into_iter().flat_map(|db| host.watched_keys(db)).collect();
+        for key in watched {
+            // Both are asked for, since both may hold an expired one.
+            let live = [a, b].map(|db| is_live(call, db, &key));
+            if live.contains(&true) {
+                // Who watches it in one database only is told of the other one's change to no effect.
+                [a, b].into_iter().for_each(|db| call.keys.changed_too(db, &key, Class::GENERIC, ""));
+            }
+        }
+        call.env.keyspace.swap(call.section, a, b);
+    }
+    call.keys.add_dirty(1);
+    call.out.ok();
+    Ok(Effect::AsIs)
+}
+
+/// Whether a key exists in a database; an expired one is taken out. Only under the exclusive gate, where a command may
+/// lock beside its plan, because nobody else holds a stripe for long.
+fn is_live(call: &mut Call<'_>, db: u32, key: &[u8]) -> bool {
+    let keyspace = call.env.keyspace;
+    if keyspace.database(call.section, db).is_none() {
+        return false;
+    }
+    let key = Key::new(key);
+    let mut guard: Guard<'_> = keyspace.lock_one(call.section, db, key.hash, Mode::Exclusive);
+    let expired = match guard.live_mut(db, key, call.keys.now_ms) {
+        Live::Present(_) => return true,
+        Live::Missing => return false,
+        Live::Expired(entry) => entry,
+    };
+    call.keys.expired(db, key.bytes, expired);
+    false
+}
+
+/// The family's rows.
+pub(crate) static COMMANDS: &[Spec] = &[
+    Spec::new("flushall", -1, WRITE | ALONE, Group::Server, flushall)
+        .docs(
+            "Deletes the keys of all databases.",
+            "1.0.0",
+            "O(N) where N is the total number of keys in all databases",
+        )
+        .categories(&["@keyspace", "@dangerous"])
+        .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
+        .args(&[Arg::one_of(
+            "flush-type",
+            &[Arg::word("async", "ASYNC").since("4.0.0"), Arg::word("sync", "SYNC").since("6.2.0")],
+        )
+        .optional()]),
+    Spec::new("flushdb", -1, WRITE | ALONE, Group::Server, flushdb)
+        .docs(
+            "Deletes the keys of the selected database.",
+            "1.0.0",
+            "O(N) where N is the number of keys in the selected database",
+        )
+        .categories(&["@keyspace", "@dangerous"])
+        .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
+        .args(&[Arg::one_of(
+            "flush-type",
+            &[Arg::word("async", "ASYNC").since("4.0.0"), Arg::word("sync", "SYNC").since("6.2.0")],
+        )
+        .optional()]),
+    Spec::new("swapdb", 3, WRITE | FAST | ALONE, Group::Server, swapdb)
+        .docs(
+            "Exchanges two databases.",
+            "4.0.0",
+            "O(N) where N is the count of clients watching or blocking on keys from both databases.",
+        )
+        .categories(&["@keyspace", "@dangerous"])
+        .args(&[Arg::integer("index1"), Arg::integer("index2")]),
+];
+
+#[cfg(test)]
+mod tests;

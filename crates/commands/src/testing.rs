@@ -1,0 +1,315 @@
+//! A server in memory, for tests of command families: a real keyspace, a clock that stands still until it is moved, and
+//! a host that keeps what it is told.
+//!
+//! ```ignore
+//! let server = Server::new();
+//! let mut client = server.client();
+//! assert_eq!(client.run("SET a 1 PX 100"), "+OK\r\n");
+//! server.advance_ms(100);
+//! assert_eq!(client.run("GET a"), "$-1\r\n");
+//! assert_eq!(server.log(), ["0 SET a 1 PXAT 1000100", "0 DEL a"]);
+//! ```
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use fastrand::Rng;
+use store::database::Database;
+use store::entry::Entry;
+use store::keyspace::Keyspace;
+
+use crate::args::OwnedArgs;
+use crate::client::{Client, ClientFlags};
+use crate::effect::{Change, Class};
+use crate::env::Env;
+use crate::host::{Host, Knob, Pause};
+use crate::info::Section;
+use crate::memory::Memory;
+use crate::pipeline::{self, Flow, GateHold, Prepared};
+use crate::reply::Reply;
+use crate::session::Session;
+use crate::settings::Settings;
+use crate::stats::Stats;
+
+/// When a test begins, in milliseconds since 1970.
+pub const START_MS: i64 = 1_000_000;
+const STRIPES: usize = 64;
+
+/// See the file's head.
+pub struct Server {
+    pub host: Arc<FakeHost>,
+    pub keyspace: &'static Keyspace,
+    pub settings: Arc<Settings>,
+    now_ms: Arc<AtomicI64>,
+    clients: AtomicU64,
+}
+
+impl Server {
+    /// An empty server with four databases.
+    pub fn new() -> Self {
+        Self {
+            host: Arc::default(),
+            // As in a process, it is never given back; a test may well lose that little.
+            keyspace: Box::leak(Box::new(Keyspace::new(4, STRIPES))),
+            settings: Arc::default(),
+            now_ms: Arc::new(AtomicI64::new(START_MS)),
+            clients: AtomicU64::new(1),
+        }
+    }
+
+    /// A new connection, which speaks RESP2.
+    pub fn client(&self) -> TestClient {
+        let id = self.clients.fetch_add(1, Relaxed);
+        let (host, stats) = (self.host.clone(), Arc::new(Stats::default()));
+        let rng = Rng::with_seed(id);
+        TestClient {
+            env: Env::new(host, self.keyspace, self.settings.clone(), stats, rng),
+            session: Session::new(Arc::new(Client { id, ..Client::default() }), true),
+            out: Reply::default(),
+            now_ms: self.now_ms.clone(),
+        }
+    }
+
+    /// Lets time pass.
+    pub fn advance_ms(&self, millis: i64) {
+        self.now_ms.fetch_add(millis, Relaxed);
+    }
+
+    /// What was logged since this was last asked: the database, then the command.
+    pub fn log(&self) -> Vec<String> {
+        std::mem::take(&mut *self.host.log.lock().unwrap())
+    }
+
+    /// The events since this was last asked: the database, the event, the key.
+    pub fn events(&self) -> Vec<String> {
+        std::mem::take(&mut *self.host.events.lock().unwrap())
+    }
+
+    /// Forgets what was logged and which events there were.
+    pub fn forget(&self) {
+        self.log();
+        self.events();
+    }
+
+    /// Entries that lie in a database, expired ones included.
+    pub fn entries(&self, db: u32) -> usize {
+        let section = self.keyspace.gate().enter();
+        self.keyspace.database(&section, db).map_or(0, Database::len)
+    }
+}
+
+/// A client of a [`Server`].
+pub struct TestClient {
+    pub env: Env,
+    pub session: Session,
+    pub out: Reply,
+    now_ms: Arc<AtomicI64>,
+}
+
+impl TestClient {
+    /// Runs a command of words between blanks (`""` is the empty one) and returns the reply.
+    ///
+    /// # Panics
+    /// If the command has to wait.
+    pub fn run(&mut self, line: &str) -> String {
+        let args: OwnedArgs = line.split(' ').map(|word| if word == r#""""# { "" } else { word }).collect();
+        let mut gate = GateHold::new(self.env.keyspace);
+        let now_ms = self.now_ms.clone();
+        let clock = || now_ms.load(Relaxed);
+        let prepared = Prepared::new(args.args(), false);
+        let flow = pipeline::execute(&mut self.env, &mut gate, &clock, &mut self.session, prepared, &mut self.out);
+        assert_eq!(flow, Flow::Next, "{line} was postponed");
+        self.take_reply()
+    }
+
+    /// Runs a command and compares the reply.
+    #[track_caller]
+    pub fn check(&mut self, line: &str, expected: &str) {
+        assert_eq!(self.run(line), expected, "{line}");
+    }
+
+    /// Runs commands that are not to fail.
+    #[track_caller]
+    pub fn all(&mut self, lines: &[&str]) {
+        for line in lines {
+            let reply = self.run(line);
+            assert!(!reply.starts_with('-'), "{line}: {reply}");
+        }
+    }
+
+    /// Speaks RESP3 from now on.
+    pub fn resp3(&mut self) {
+        self.out.set_resp3(true);
+    }
+
+    fn take_reply(&mut self) -> String {
+        let mut slices = Vec::new();
+        self.out.slices(&mut slices, usize::MAX);
+        let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
+        self.out.advance(bytes.len());
+        String::from_utf8(bytes).unwrap()
+    }
+}
+
+/// Keeps what it is told. It logs, and it observes all keys.
+pub struct FakeHost {
+    pub expiry_is_paused: AtomicBool,
+    /// Whether each database that was freed was to be freed at once.
+    pub freed: Mutex<Vec<bool>>,
+    log: Mutex<Vec<String>>,
+    events: Mutex<Vec<String>>,
+    watches: Mutex<Vec<Watch>>,
+    ticks: AtomicU64,
+}
+
+struct Watch {
+    db: u32,
+    key: Box<[u8]>,
+    client: Arc<Client>,
+    expired: bool,
+}
+
+impl Default for FakeHost {
+    fn default() -> Self {
+        Self {
+            expiry_is_paused: AtomicBool::new(false),
+            freed: Mutex::default(),
+            log: Mutex::default(),
+            events: Mutex::default(),
+            watches: Mutex::default(),
+            ticks: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Host for FakeHost {
+    fn ticks_ns(&self) -> u64 {
+        self.ticks.fetch_add(1, Relaxed)
+    }
+
+    fn count_error(&self, _: &str) {}
+
+    fn pause(&self) -> Pause {
+        Pause::No
+    }
+
+    fn expiry_is_paused(&self) -> bool {
+        self.expiry_is_paused.load(Relaxed)
+    }
+
+    fn observes_keys(&self) -> bool {
+        true
+    }
+
+    fn key_changed(&self, change: &Change) {
+        let key = String::from_utf8_lossy(&change.key);
+        if !change.event.is_empty() {
+            self.events.lock().unwrap().push(format!("{} {} {key}", change.db, change.event));
+        }
+        if change.modified {
+            let expires = change.class == Class::EXPIRED;
+            let watches = self.watches.lock().unwrap();
+            let concerned = watches.iter().filter(|watch| (watch.db, &watch.key) == (change.db, &change.key));
+            concerned
+                .filter(|watch| !(expires && watch.expired))
+                .for_each(|watch| watch.client.set_flags(ClientFlags::DIRTY_CAS, true));
+        }
+    }
+
+    fn log_is_on(&self) -> bool {
+        true
+    }
+
+    fn append(&self, record: &[(u32, OwnedArgs)]) {
+        let line = |(db, args): &(u32, OwnedArgs)| {
+            let words = args.args().from(0).map(String::from_utf8_lossy);
+            words.fold(db.to_string(), |line, word| line + " " + &word)
+        };
+        self.log.lock().unwrap().extend(record.iter().map(line));
+    }
+
+    fn free(&self, garbage: Vec<Entry>) {
+        drop(garbage);
+    }
+
+    fn free_database(&self, database: Arc<Database>, sync: bool) {
+        assert_eq!(Arc::strong_count(&database), 1, "somebody else still holds the database");
+        self.freed.lock().unwrap().push(sync);
+    }
+
+    fn watch(&self, db: u32, key: &[u8], client: &Arc<Client>, expired: bool) {
+        self.watches.lock().unwrap().push(Watch { db, key: key.into(), client: client.clone(), expired });
+    }
+
+    fn watched_keys(&self, db: u32) -> Vec<Box<[u8]>> {
+        let watches = self.watches.lock().unwrap();
+        watches.iter().filter(|watch| watch.db == db).map(|watch| watch.key.clone()).collect()
+    }
+
+    fn unwatch(&self, db: u32, key: &[u8], client: &Arc<Client>) {
+        let is_it = |watch: &Watch| watch.db == db && *watch.key == *key && watch.client.id == client.id;
+        self.watches.lock().unwrap().retain(|watch| !is_it(watch));
+    }
+
+    fn unix_us(&self) -> i64 {
+        (self.ticks.fetch_add(1, Relaxed) / 1000) as i64
+    }
+
+    fn info(&self, _: Section, _: &mut String) {}
+
+    fn stats(&self) -> Vec<Arc<Stats>> {
+        Vec::new()
+    }
+
+    fn error_counts(&self) -> Vec<(String, u64)> {
+        Vec::new()
+    }
+
+    fn reset_stats(&self) {}
+
+    fn memory(&self) -> Memory {
+        Memory::default()
+    }
+
+    fn purge_memory(&self) {}
+
+    fn allocator_report(&self) -> String {
+        String::new()
+    }
+
+    fn last_save_s(&self) -> i64 {
+        0
+    }
+
+    fn may_debug(&self, _: &Client) -> bool {
+        true
+    }
+
+    fn turn(&self, _: Knob) {}
+
+    fn sleep(&self, _: Duration) {}
+
+    fn log_warning(&self, _: &str) {}
+
+    fn change_replication_id(&self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_harness_shows_replies_log_and_events() {
+        let server = Server::new();
+        let mut client = server.client();
+        client.check("SET a 1 PX 100", "+OK\r\n");
+        client.check("NOSUCH", "-ERR unknown command 'NOSUCH', with args beginning with: \r\n");
+        server.advance_ms(100);
+        client.check("GET a", "$-1\r\n");
+        client.resp3();
+        client.check("GET a", "_\r\n");
+        assert_eq!(server.log(), ["0 SET a 1 PXAT 1000100", "0 DEL a"]);
+        assert_eq!(server.events(), ["0 new a", "0 set a", "0 expire a", "0 keymiss a", "0 expired a", "0 keymiss a"]);
+    }
+}

@@ -1,0 +1,131 @@
+//! What both servers hold after a sequence: which keys, and of each TYPE, PTTL, OBJECT ENCODING and DEBUG DIGEST-VALUE,
+//! and of a hash the expiry of each field, which no digest covers.
+
+use std::io;
+
+use resp_parser::Reply;
+
+use super::compare::{Rule, rule, same};
+use super::pair::{Difference, Pair};
+use crate::reply::{integer, is_error, items, show, text};
+use crate::words::Words;
+
+/// The databases that sequences use: what the pools name.
+const DATABASES: [&str; 3] = ["0", "1", "9"];
+
+/// What is asked about each key.
+const QUESTIONS: [&[&str]; 4] = [&["TYPE"], &["PTTL"], &["OBJECT", "ENCODING"], &["DEBUG", "DIGEST-VALUE"]];
+
+/// Compares both servers' keyspaces and names the first difference.
+///
+/// # Errors
+/// When a server cannot be reached.
+pub(super) fn compare(pair: &mut Pair<'_>, step: usize) -> io::Result<Option<Difference>> {
+    for database in DATABASES {
+        let keys = match names(pair, database, step)? {
+            Ok(keys) => keys,
+            Err(difference) => return Ok(Some(difference)),
+        };
+        let questions: Vec<Words> =
+            keys.iter().flat_map(|key| QUESTIONS.map(|question| about(question, key))).collect();
+        if questions.is_empty() {
+            continue;
+        }
+        let reference = pair.reference.admin_batch(&questions)?;
+        let subject = pair.subject.admin_batch(&questions)?;
+        for (question, (left, right)) in questions.iter().zip(reference.iter().zip(&subject)) {
+            let rule = if is_digest(question) { Rule::Exact } else { rule(question) };
+            if !same(rule, left, right) {
+                return Ok(Some(difference(step, database, question, left, right)));
+            }
+        }
+        if let Some(difference) = compare_fields(pair, database, &keys, step)? {
+            return Ok(Some(difference));
+        }
+    }
+    pair.reference.admin(&["SELECT", "0"])?;
+    pair.subject.admin(&["SELECT", "0"])?;
+    Ok(None)
+}
+
+/// The expiry of every field of every hash that has one. Fields that have just expired may be listed by one server
+/// only, so each is asked for by name.
+fn compare_fields(
+    pair: &mut Pair<'_>,
+    database: &str,
+    keys: &[Vec<u8>],
+    step: usize,
+) -> io::Result<Option<Difference>> {
+    let listed: Vec<Words> = keys.iter().map(|key| about(&["HKEYS"], key)).collect();
+    let fields = pair.reference.admin_batch(&listed)?;
+    let questions: Vec<Words> = keys
+        .iter()
+        .zip(&fields)
+        .filter(|(_, fields)| !items(fields).is_empty())
+        .map(|(key, fields)| {
+            let names: Vec<Vec<u8>> = items(fields).iter().filter_map(text).map(<[u8]>::to_vec).collect();
+            let mut question = about(&["HPTTL"], key);
+            question.extend([b"FIELDS".to_vec(), names.len().to_string().into_bytes()]);
+            question.extend(names);
+            question
+        })
+        .collect();
+    let reference = pair.reference.admin_batch(&questions)?;
+    let volatile: Vec<usize> = (0..questions.len())
+        .filter(|&index| items(&reference[index]).iter().any(|ttl| integer(ttl).is_some_and(|ttl| ttl >= 0)))
+        .collect();
+    let asked: Vec<Words> = volatile.iter().map(|&index| questions[index].clone()).collect();
+    let subject = pair.subject.admin_batch(&asked)?;
+    Ok(volatile
+        .iter()
+        .zip(&subject)
+        .find(|(index, right)| !same(rule(&questions[**index]), &reference[**index], right))
+        .map(|(index, right)| difference(step, database, &questions[*index], &reference[*index], right)))
+}
+
+type Names = Result<Vec<Vec<u8>>, Difference>;
+
+/// The names of a database's keys, the same on both sides, in order. DBSIZE on each tells lingering ones.
+fn names(pair: &mut Pair<'_>, database: &str, step: usize) -> io::Result<Names> {
+    let questions: [Words; 2] =
+        [vec![b"SELECT".to_vec(), database.as_bytes().to_vec()], vec![b"KEYS".to_vec(), b"*".to_vec()]];
+    let left = pair.reference.admin_batch(&questions)?;
+    let right = pair.subject.admin_batch(&questions)?;
+    if !same(Rule::Unordered, &left[1], &right[1]) || is_error(&left[1]) {
+        return Ok(Err(difference(step, database, &questions[1], &sorted(&left[1]), &sorted(&right[1]))));
+    }
+    Ok(Ok(items(&sorted(&left[1])).iter().filter_map(text).map(<[u8]>::to_vec).collect()))
+}
+
+fn sorted(reply: &Reply) -> Reply {
+    let Reply::Array(names) = reply else { return reply.clone() };
+    let mut names = names.clone();
+    names.sort_by(|left, right| text(left).cmp(&text(right)));
+    Reply::Array(names)
+}
+
+fn about(question: &[&str], key: &[u8]) -> Words {
+    question.iter().map(|word| word.as_bytes().to_vec()).chain([key.to_vec()]).collect()
+}
+
+fn is_digest(question: &Words) -> bool {
+    question[0] == b"DEBUG"
+}
+
+fn difference(step: usize, database: &str, question: &Words, left: &Reply, right: &Reply) -> Difference {
+    let question_text = crate::words::join(question);
+    let name = String::from_utf8_lossy(&question[0]).into_owned();
+    Difference {
+        step,
+        what: format!("afterwards, in database {database}: {question_text}"),
+        signature: format!("state {name} | {} | {}", text_head(left), text_head(right)),
+        reference: show(left),
+        subject: show(right),
+    }
+}
+
+fn text_head(reply: &Reply) -> String {
+    // Digests and times tell nothing about the cause.
+    let shown = show(reply);
+    if shown.len() > 60 { String::new() } else { shown.chars().filter(char::is_ascii_alphabetic).take(20).collect() }
+}

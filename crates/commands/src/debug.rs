@@ -185,6 +185,7 @@ fn protocol(call: &mut Call<'_>) -> Result<Effect> {
     match kind.as_slice() {
         b"string" => out.bulk(b"Hello World"),
         b"integer" => out.int(12345),
+        #[allow(clippy::approx_constant, reason = "Redis answers this number")]
         b"double" => out.double(3.141),
         b"bignum" => out.big_number("1234567999999999999999999999999999999"),
         b"null" => out.null(),

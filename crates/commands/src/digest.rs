@@ -116,3 +116,6 @@ const fn type_number(of: ValueType) -> u32 {
         ValueType::Stream => 6,
     }
 }
+
+#[cfg(test)]
+mod tests;

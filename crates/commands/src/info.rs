@@ -18,22 +18,36 @@ use crate::spec::{Arg, Group, Spec};
 bitflags! {
     /// INFO's sections, in the order in which they are printed.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    #[allow(missing_docs)]
     pub struct Section: u32 {
+        /// The program, the process and what it listens on.
         const SERVER = 1 << 0;
+        /// Connections, and what they wait for.
         const CLIENTS = 1 << 1;
+        /// Where the memory goes.
         const MEMORY = 1 << 2;
+        /// Loading, snapshots, the append-only file.
         const PERSISTENCE = 1 << 3;
+        /// The workers.
         const THREADS = 1 << 4;
+        /// Counters.
         const STATS = 1 << 5;
+        /// The role, and the history of the data.
         const REPLICATION = 1 << 6;
+        /// Time used.
         const CPU = 1 << 7;
+        /// There are none.
         const MODULES = 1 << 8;
+        /// Calls of each command.
         const COMMANDSTATS = 1 << 9;
+        /// Error replies by code.
         const ERRORSTATS = 1 << 10;
+        /// How long each command took, by percentiles.
         const LATENCYSTATS = 1 << 11;
+        /// Whether this is a node of a cluster.
         const CLUSTER = 1 << 12;
+        /// Keys in each database.
         const KEYSPACE = 1 << 13;
+        /// What only tests look at; printed when it is named, and only then.
         const DEBUG = 1 << 14;
     }
 }

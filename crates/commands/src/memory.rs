@@ -139,7 +139,7 @@ fn stats(call: &mut Call<'_>) -> Result<Effect> {
         ("overhead.total", Value::Int(overhead.total() as i64)),
         ("db.dict.rehashing.count", Value::Int(0)),
         ("keys.count", Value::Int(keys as i64)),
-        ("keys.bytes-per-key", Value::Int(if keys == 0 { 0 } else { (overhead.since_startup() / keys) as i64 })),
+        ("keys.bytes-per-key", Value::Int(overhead.since_startup().checked_div(keys).unwrap_or(0) as i64)),
         ("dataset.bytes", Value::Int(overhead.dataset() as i64)),
         ("dataset.percentage", Value::Double(overhead.dataset_percent())),
         ("peak.percentage", Value::Double(overhead.peak_percent())),

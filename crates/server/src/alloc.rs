@@ -33,8 +33,9 @@ pub fn used_memory() -> u64 {
 
 /// The allocator's name and version, as INFO prints it.
 pub fn name() -> String {
+    // One number holds the parts: 30302 is 3.3.2.
     let version = MiMalloc.version();
-    format!("mimalloc-{}.{}.{}", version / 100, version / 10 % 10, version % 10)
+    format!("mimalloc-{}.{}.{}", version / 10_000, version / 100 % 100, version % 100)
 }
 
 /// The allocator's counters, in its own words (JSON).

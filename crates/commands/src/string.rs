@@ -326,9 +326,10 @@ fn setrange(call: &mut Call<'_>) -> Result<Effect> {
         None if patch.is_empty() => 0,
         None if too_long => return Err(STRING_TOO_LONG),
         None => {
-            let mut value = vec![0; end];
-            value[offset..].copy_from_slice(patch);
-            call.keys.insert(key, Entry::raw_string(key, &value, None));
+            call.keys.insert(key, Entry::raw_string(key, b"", None));
+            let mut entry = call.keys.write(key).expect("inserted just now");
+            // Grown from nothing, so that its encoding is `raw` as after every SETRANGE.
+            entry.string_mut(end).ok_or(WRONG_TYPE)?[offset..].copy_from_slice(patch);
             end
         }
         Some(mut entry) => {

@@ -113,7 +113,7 @@ impl Client {
             Protocol::Resp2 => Ok(()),
             Protocol::Resp3 => match self.call(&["HELLO", "3"])? {
                 Reply::Map(_) => Ok(()),
-                other => Err(io::Error::other(format!("HELLO 3 answered {other:?}"))),
+                other => Err(io::Error::other(format!("HELLO 3 answered {}", crate::reply::show(&other)))),
             },
         }
     }

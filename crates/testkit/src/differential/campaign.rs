@@ -345,21 +345,27 @@ impl Work {
 fn known_steps(sequence: &Sequence, reference: &Grammar, known: &BTreeSet<String>) -> (Sequence, usize) {
     let lacks = |words: &Words| {
         let name = full_name(reference, words);
-        reference.commands.contains_key(&name) && !known.contains(&name)
+        // A subcommand that nobody has still needs its container.
+        let container = reference
+            .commands
+            .range(format!("{name} ")..)
+            .next()
+            .is_some_and(|(next, _)| next.starts_with(&format!("{name} ")));
+        (container || reference.commands.contains_key(&name)) && !known.contains(&name)
     };
     let mut unsent = BTreeSet::new();
     let mut kept = Sequence { steps: Vec::new(), ..sequence.clone() };
     for step in &sequence.steps {
         let keep = match step {
-            Step::Call(_, words) | Step::Mute(_, words) => !lacks(words),
-            Step::Send(connection, words) => {
+            Step::Call(connection, words) | Step::Mute(connection, words) | Step::Send(connection, words) => {
                 let lacks = lacks(words);
                 if lacks {
                     unsent.insert(*connection);
                 }
                 !lacks
             }
-            Step::Receive(connection) => !unsent.remove(connection),
+            // What was to be received may have been caused by a step that is left out.
+            Step::Receive(connection) => !unsent.contains(connection),
             Step::Sleep(_) => true,
         };
         if keep {

@@ -52,7 +52,7 @@ impl From<io::Result<Reply>> for Answer {
             Ok(reply) => Self::Reply(reply),
             Err(error) => match error.kind() {
                 io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Self::Silence,
-                io::ErrorKind::InvalidData => Self::Garbage(error.to_string()),
+                io::ErrorKind::InvalidData | io::ErrorKind::Other => Self::Garbage(error.to_string()),
                 _ => Self::Closed,
             },
         }

@@ -128,12 +128,10 @@ impl Running<'_, '_> {
             steps.first().map_or('a', |step| if let Step::Call(connection, _) = step { *connection } else { 'a' });
         let sent = (self.pair.reference.send(connection, &commands), self.pair.subject.send(connection, &commands));
         for (index, command) in commands.iter().enumerate() {
-            let (reference, subject) = match &sent {
-                (Ok(()), Ok(())) => self.pair.both(|lane| lane.receive(connection, command)),
-                (left, right) => {
-                    (left.clone().err().unwrap_or(Answer::Silence), right.clone().err().unwrap_or(Answer::Silence))
-                }
-            };
+            let (reference, subject) = (
+                answer(&mut self.pair.reference, &sent.0, connection, command),
+                answer(&mut self.pair.subject, &sent.1, connection, command),
+            );
             let lost = !matches!(reference, Answer::Reply(_));
             self.judge(at + index, connection, command, &reference, &subject);
             if lost || self.outcome.difference.is_some() {
@@ -251,6 +249,14 @@ impl Running<'_, '_> {
                 lane.call(connection, &removal);
             }
         }
+    }
+}
+
+/// The reply to a command that was sent, or what came of sending it.
+fn answer(lane: &mut Lane<'_>, sent: &Result<(), Answer>, connection: char, command: &Words) -> Answer {
+    match sent {
+        Ok(()) => lane.receive(connection, command),
+        Err(answer) => answer.clone(),
     }
 }
 

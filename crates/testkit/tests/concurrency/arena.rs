@@ -46,6 +46,12 @@ impl Arena {
         Player { client, fault: self.fault, calls: 0, last_read: None, results: Vec::new() }
     }
 
+    /// Whether the server has this command.
+    pub(crate) fn knows(&self, command: &str) -> bool {
+        let info = self.player().plain(&["COMMAND", "INFO", command]);
+        matches!(items(&info), [Reply::Array(_)])
+    }
+
     /// One thread a client, each with a number and a connection.
     pub(crate) fn play(&self, count: usize, act: impl Fn(usize, &mut Player) + Sync) {
         std::thread::scope(|scope| {

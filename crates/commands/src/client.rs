@@ -1,7 +1,6 @@
 //! What all threads may know of a client. The connection itself, and its [`crate::session::Session`], belong to one
 //! worker; CLIENT LIST and its like read this record, whose parts are atomics or sit behind short locks of their own.
 
-use std::net::IpAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, AtomicU32, AtomicUsize, Ordering::Relaxed};
 
@@ -129,12 +128,6 @@ impl Client {
         } else {
             self.flags.fetch_and(!flags.bits(), Relaxed);
         }
-    }
-
-    /// Whether it has connected from this machine: through a Unix socket, or from a loopback address.
-    pub fn is_local(&self) -> bool {
-        let ip = self.addr.rsplit_once(':').map_or("", |(ip, _)| ip).trim_matches(['[', ']']);
-        self.flags().contains(ClientFlags::UNIX_SOCKET) || ip.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
     }
 
     /// A copy of the names.

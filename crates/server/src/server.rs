@@ -1,5 +1,6 @@
 //! The process: what all workers share, and how commands reach it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -370,7 +371,7 @@ impl Host for Server {
     fn may_debug(&self, client: &Client) -> bool {
         match self.config.get(keys::ENABLE_DEBUG_COMMAND) {
             "yes" => true,
-            "local" => client.is_local(),
+            "local" => is_local(client),
             _ => false,
         }
     }
@@ -393,4 +394,10 @@ impl Host for Server {
     fn change_replication_id(&self) {
         *self.vitals.replication_id.lock() = vitals::random_id();
     }
+}
+
+/// Whether a client has connected from this machine: through a Unix socket, or from a loopback address.
+fn is_local(client: &Client) -> bool {
+    let ip = client.addr.rsplit_once(':').map_or("", |(ip, _)| ip).trim_matches(['[', ']']);
+    client.flags().contains(ClientFlags::UNIX_SOCKET) || ip.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }

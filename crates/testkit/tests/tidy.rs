@@ -18,7 +18,8 @@ const DEPENDENCIES: &[(&str, &[&str], &[&str])] = &[
         "server",
         &["commands", "persistence", "replication", "rdb", "store", "resp-parser"],
         // glob: patterns in `include`.
-        &["mio", "crossbeam", "clap", "mimalloc", "bytes", "dashmap", "glob"],
+        // libmimalloc-sys: giving memory back; nix: times used, page sizes, the machine's name.
+        &["mio", "crossbeam", "clap", "mimalloc", "libmimalloc-sys", "nix", "bytes", "dashmap", "glob"],
     ),
     // num-bigint: the exact decimal digits of a long double.
     ("commands", &["store", "resp-parser", "rdb"], &["bytes", "num-bigint"]),

@@ -7,12 +7,14 @@ use store::entry::Entry;
 use store::guard::{Key, Live, Plan};
 use store::hash::hash_bytes;
 use store::stripe::Mode;
+use store::value::list::{List, NodeRef};
+use store::value::{Encoding, Limits};
 
 use crate::args::Args;
 use crate::call::Call;
 use crate::digest::Digest;
 use crate::effect::{Change, Class, Effect};
-use crate::error::{DB_OUT_OF_RANGE, Error, MUST_BE_POSITIVE, NO_SUCH_KEY, NOT_INTEGER, Result};
+use crate::error::{Error, MUST_BE_POSITIVE, NO_SUCH_KEY, NOT_INTEGER, Result};
 use crate::host::Knob;
 use crate::number;
 use crate::spec::flag::*;
@@ -38,6 +40,7 @@ fn debug(call: &mut Call<'_>) -> Result<Effect> {
         (b"pause-cron", 3) => call.env.host.turn(Knob::PauseCron(switch(call.arg(2)))),
         (b"populate", 3..=5) => return populate(call),
         (b"protocol", 3) => return protocol(call),
+        (b"quicklist-packed-threshold", 3) => packed_threshold(call)?,
         (b"set-active-expire", 3) => call.env.host.turn(Knob::ActiveExpiry(switch(call.arg(2)))),
         (b"sleep", 3) => sleep(call),
         _ => return Err(unknown(call)),
@@ -62,6 +65,35 @@ fn unknown(call: &Call<'_>) -> Error {
 fn sleep(call: &Call<'_>) {
     let seconds = number::parse_f64(call.arg(2)).unwrap_or(0.0);
     call.env.host.sleep(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO));
+}
+
+/// From how many bytes on an element of a list gets a node of its own; 0 is the normal state.
+fn packed_threshold(call: &Call<'_>) -> Result<()> {
+    /// Somewhat below 4 GiB.
+    const THRESHOLD_MAX: u64 = (1 << 32) - (1 << 20);
+    let bytes = memory(call.arg(2)).filter(|bytes| *bytes <= THRESHOLD_MAX);
+    let bytes = bytes
+        .and_then(|bytes| usize::try_from(bytes).ok())
+        .ok_or_else(|| Error::new("ERR argument must be a memory value bigger than 1 and smaller than 4gb"))?;
+    call.env.settings.set_limits(|limits| limits.list_packed_threshold = bytes);
+    Ok(())
+}
+
+/// Bytes, with a unit as in the configuration: `1k` is 1000, `1kb` is 1024.
+fn memory(text: &[u8]) -> Option<u64> {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (number, unit) = text.split_at(digits);
+    let unit: u64 = match unit.to_ascii_lowercase().as_slice() {
+        b"" | b"b" => 1,
+        b"k" => 1000,
+        b"kb" => 1 << 10,
+        b"m" => 1_000_000,
+        b"mb" => 1 << 20,
+        b"g" => 1_000_000_000,
+        b"gb" => 1 << 30,
+        _ => return None,
+    };
+    number::parse_u64(number)?.checked_mul(unit)
 }
 
 /// A whole reply of the client's own making, which is not counted as an error.
@@ -105,7 +137,7 @@ fn digest_value(call: &mut Call<'_>) -> Result<Effect> {
     Ok(Effect::None)
 }
 
-/// Redis's line, without `serializedlength` and what only its own lists have.
+/// Redis's line, without `serializedlength`.
 fn object(call: &mut Call<'_>) -> Result<Effect> {
     /// The access clock has 24 bits.
     const CLOCK_MAX: u32 = (1 << 24) - 1;
@@ -114,15 +146,37 @@ fn object(call: &mut Call<'_>) -> Result<Effect> {
     let (encoding, clock) = (entry.encoding().name(), entry.access());
     let idle = now.wrapping_sub(clock) & CLOCK_MAX;
     let at = entry.key().as_ptr();
-    call.out.simple(&format!("Value at:{at:p} refcount:1 encoding:{encoding} lru:{clock} lru_seconds_idle:{idle}"));
+    let list = entry.get::<List>().filter(|_| entry.encoding() == Encoding::Quicklist);
+    let nodes = list.map_or_else(String::new, |list| nodes(list, &call.env.limits));
+    call.out
+        .simple(&format!("Value at:{at:p} refcount:1 encoding:{encoding} lru:{clock} lru_seconds_idle:{idle}{nodes}"));
     Ok(Effect::None)
+}
+
+/// What DEBUG OBJECT adds for a quicklist. `ql_compressed` is what the configuration asks for.
+fn nodes(list: &List, limits: &Limits) -> String {
+    let (mut count, mut bytes) = (0, 0);
+    for node in list.nodes() {
+        count += 1;
+        bytes += match node {
+            NodeRef::Packed(listpack) => listpack.bytes_len(),
+            NodeRef::Plain(element) => element.len(),
+        };
+    }
+    let average = list.len() as f64 / f64::from(count);
+    let (max, compressed) = (limits.list_max_listpack_size, u8::from(limits.list_compress_depth != 0));
+    format!(
+        " ql_nodes:{count} ql_avg_node:{average:.2} ql_listpack_max:{max} ql_compressed:{compressed} \
+         ql_uncompressed_size:{bytes}"
+    )
 }
 
 /// Redis's lines, as far as they apply: no second table is ever being moved to, and expiries stand in the entries.
 fn htstats(call: &mut Call<'_>) -> Result<Effect> {
     let db = number::parse_i64(call.arg(2)).ok_or(NOT_INTEGER)?;
     let keyspace = &call.env.keyspace;
-    let db = u32::try_from(db).ok().filter(|db| *db < keyspace.database_count()).ok_or(DB_OUT_OF_RANGE)?;
+    let db = u32::try_from(db).ok().filter(|db| *db < keyspace.database_count());
+    let db = db.ok_or_else(|| Error::new("ERR Out of range database"))?;
     let (keys, volatile) =
         keyspace.database(call.section, db).map_or((0, 0), |database| (database.len(), database.volatile_len()));
     let (_, slots) = keyspace.table_size(call.section, db);
@@ -140,11 +194,7 @@ fn htstats(call: &mut Call<'_>) -> Result<Effect> {
 
 /// Creates keys that are missing. They are not propagated; each takes a guard of its own, since no plan knows them.
 fn populate(call: &mut Call<'_>) -> Result<Effect> {
-    let positive = |arg: &[u8]| match number::parse_i64(arg) {
-        Some(number) if number >= 0 => Ok(number),
-        Some(_) => Err(MUST_BE_POSITIVE),
-        None => Err(NOT_INTEGER),
-    };
+    let positive = |arg: &[u8]| number::parse_i64(arg).filter(|number| *number >= 0).ok_or(MUST_BE_POSITIVE);
     let keys = positive(call.arg(2))?;
     if keys > POPULATE_MAX {
         return Err(Error::new("ERR OOM in dictTryExpand"));
@@ -261,6 +311,8 @@ fn help(call: &mut Call<'_>) -> Result<Effect> {
             "PROTOCOL <type>",
             "    Answer a reply of this type: string, integer, double, bignum, null, array, set, map, attrib, push,",
             "    verbatim, true or false.",
+            "QUICKLIST-PACKED-THRESHOLD <size>",
+            "    From how many bytes on an element of a list gets a node of its own; 0 is the normal state.",
             "SET-ACTIVE-EXPIRE <0|1>",
             "    Whether expired keys are removed before anybody asks for them.",
             "SLEEP <seconds>",
@@ -283,3 +335,6 @@ pub(crate) static COMMANDS: &[Spec] =
         .docs("Leads to what tests need.", "1.0.0", "Depends on subcommand.")
         .planner(plan)
         .system()];
+
+#[cfg(test)]
+mod tests;

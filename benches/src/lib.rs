@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 use commands::args::{Args, OwnedArgs};
+use commands::blocking::{WaitQueues, Waiter};
 use commands::client::Client;
 use commands::effect::Change;
 use commands::env::Env;
@@ -20,7 +21,10 @@ use store::entry::Entry;
 use store::keyspace::Keyspace;
 
 /// A process around the commands that does nothing; not even time passes, so that instructions can be compared.
-pub struct NoHost;
+#[derive(Default)]
+pub struct NoHost {
+    waiters: WaitQueues,
+}
 
 impl Host for NoHost {
     fn ticks_ns(&self) -> u64 {
@@ -52,6 +56,10 @@ impl Host for NoHost {
         Vec::new()
     }
 
+    fn waiters(&self) -> &WaitQueues {
+        &self.waiters
+    }
+    fn deliver(&self, _: &Arc<Waiter>, _: Reply) {}
     fn unwatch(&self, _: u32, _: &[u8], _: &Arc<Client>) {}
 }
 
@@ -70,7 +78,7 @@ pub struct Transport {
 impl Transport {
     /// A client of a keyspace.
     pub fn new(keyspace: &'static Keyspace) -> Self {
-        let host = Arc::new(NoHost);
+        let host = Arc::new(NoHost::default());
         let env =
             Env::new(host, keyspace, Arc::new(Settings::default()), Arc::new(Stats::default()), Rng::with_seed(1));
         Self {

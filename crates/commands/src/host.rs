@@ -8,10 +8,12 @@ use store::database::Database;
 use store::entry::Entry;
 
 use crate::args::OwnedArgs;
+use crate::blocking::{WaitQueues, Waiter};
 use crate::client::Client;
 use crate::effect::Change;
 use crate::info::Section;
 use crate::memory::Memory;
+use crate::reply::Reply;
 use crate::stats::Stats;
 
 /// Which commands CLIENT PAUSE holds back.
@@ -74,6 +76,12 @@ pub trait Host: Send + Sync {
 
     /// The watched keys of a database. Only exact under the exclusive gate, where nobody can add one.
     fn watched_keys(&self, db: u32) -> Vec<Box<[u8]>>;
+
+    /// Who waits for which key.
+    fn waiters(&self) -> &WaitQueues;
+
+    /// Sends a claimed waiter's answer to its client. Called under the guard of the key that it was served from.
+    fn deliver(&self, waiter: &Arc<Waiter>, reply: Reply);
 
     /// Ends a watch.
     fn unwatch(&self, db: u32, key: &[u8], client: &Arc<Client>);

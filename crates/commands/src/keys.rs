@@ -130,6 +130,17 @@ impl<'g> Keys<'g> {
         self.guard.get(self.db, Key::new(key))
     }
 
+    /// Whether there is no such key that has not expired; false for one that is not held.
+    pub(crate) fn is_missing(&self, key: &[u8]) -> bool {
+        let found = self.guard.get(self.db, Key::new(key));
+        found.is_none_or(|entry| entry.is_expired(self.now_ms))
+    }
+
+    /// Whether a key of the selected database is held.
+    pub(crate) fn holds(&self, key: &[u8]) -> bool {
+        self.guard.holds(self.db, Key::new(key).hash)
+    }
+
     /// Whether a key is there but has expired.
     pub fn is_expired(&self, key: &[u8]) -> bool {
         Self::has_expired(&self.guard, self.db, key, self.now_ms)

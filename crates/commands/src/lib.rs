@@ -1,6 +1,7 @@
 //! The commands: one table, one row a command, and the pipeline that runs them. See README.md.
 
 pub mod args;
+pub mod blocking;
 pub mod call;
 pub mod categories;
 pub mod client;

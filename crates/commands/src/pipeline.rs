@@ -8,6 +8,7 @@ mod admit;
 mod exec;
 mod plan;
 mod prepare;
+mod waiters;
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -31,6 +32,7 @@ use crate::session::{ReplyMode, Session};
 use crate::spec::Flags;
 use crate::table::Command;
 use admit::Admission;
+use waiters::Outcome;
 
 /// What the connection does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,19 +134,34 @@ fn in_section(
         return exec::exec(env, section, session, command, out);
     }
     let keyspace = env.keyspace;
-    let guard = plan::lock(keyspace, section, command, args, session.db);
+    let guard = plan::lock(env.host.waiters(), keyspace, section, command, args, session.db);
     let mut call = call(env, section, guard, session, command, args, out);
     let db = call.keys.db;
-    let done = run(&mut call, command);
-    let Call { keys, env, .. } = call;
+    let mut done = run(&mut call, command);
+    if matches!(done.effect, Effect::Block(_))
+        && let Effect::Block(block) = std::mem::replace(&mut done.effect, Effect::None)
+    {
+        waiters::park(&mut call, command, *block);
+    }
+    let Call { mut keys, env, .. } = call;
+    let Outcome { answered, late } = waiters::serve_all(env, &mut keys, [&done.notes]);
     if env.host.log_is_on() {
         let mut record = Vec::new();
         done.record(db, args, &mut record);
+        answered.iter().for_each(|answered| answered.record(&mut record));
         exec::append(env, record);
     }
     tell(env, &done.notes);
+    answered.iter().for_each(|answered| tell(env, &answered.done.notes));
     drop(keys);
     settle(env, section, done.notes, None);
+    answered.into_iter().for_each(|answered| settle(env, section, answered.done.notes, None));
+    waiters::serve_late(env, section, late);
+    if section.is_exclusive() {
+        let mut record = Vec::new();
+        waiters::serve_everywhere(env, section, &mut record);
+        exec::append(env, record);
+    }
 }
 
 fn call<'a>(
@@ -173,7 +190,7 @@ impl Done {
         let expired = self.notes.rest.iter().flat_map(|rest| &rest.expired);
         record.extend(expired.map(|(db, key)| (*db, removal(key))));
         match &self.effect {
-            Effect::None => {}
+            Effect::None | Effect::Block(_) => {}
             Effect::AsIs => record.push((db, OwnedArgs::copy(args))),
             Effect::Rewritten(commands) => record.extend(commands.iter().map(|command| (db, command.clone()))),
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::args::OwnedArgs;
+use crate::blocking::Waiter;
 use crate::client::{Client, ClientFlags};
 use crate::table::Command;
 
@@ -19,6 +20,8 @@ pub struct Session {
     pub multi: Option<Box<Multi>>,
     /// Keys of WATCH.
     pub watched: Vec<Watched>,
+    /// What it waits for; no further command runs before that has ended.
+    pub blocked: Option<Arc<Waiter>>,
     /// CLIENT REPLY.
     pub reply_mode: ReplyMode,
     /// What the connection does once the reply is sent.
@@ -78,6 +81,7 @@ impl Session {
             authenticated: false,
             multi: None,
             watched: Vec::new(),
+            blocked: None,
             reply_mode: ReplyMode::On,
             close: false,
         };

@@ -17,6 +17,7 @@ static FAMILIES: &[&[Spec]] = &[
     crate::generic::COMMANDS,
     crate::info::COMMANDS,
     crate::list::COMMANDS,
+    crate::list::blocking::COMMANDS,
     crate::memory::COMMANDS,
     crate::object::COMMANDS,
     crate::server_commands::COMMANDS,

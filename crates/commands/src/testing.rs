@@ -20,6 +20,7 @@ use store::entry::Entry;
 use store::keyspace::Keyspace;
 
 use crate::args::OwnedArgs;
+use crate::blocking::{WaitQueues, Waiter};
 use crate::client::{Client, ClientFlags};
 use crate::effect::{Change, Class};
 use crate::env::Env;
@@ -160,6 +161,9 @@ pub struct FakeHost {
     log: Mutex<Vec<String>>,
     events: Mutex<Vec<String>>,
     watches: Mutex<Vec<Watch>>,
+    waiters: WaitQueues,
+    /// Answers to clients that waited, with their numbers.
+    pub delivered: Mutex<Vec<(u64, String)>>,
     ticks: AtomicU64,
 }
 
@@ -178,6 +182,8 @@ impl Default for FakeHost {
             log: Mutex::default(),
             events: Mutex::default(),
             watches: Mutex::default(),
+            waiters: WaitQueues::default(),
+            delivered: Mutex::default(),
             ticks: AtomicU64::new(0),
         }
     }
@@ -245,6 +251,15 @@ impl Host for FakeHost {
     fn watched_keys(&self, db: u32) -> Vec<Box<[u8]>> {
         let watches = self.watches.lock().unwrap();
         watches.iter().filter(|watch| watch.db == db).map(|watch| watch.key.clone()).collect()
+    }
+
+    fn waiters(&self) -> &WaitQueues {
+        &self.waiters
+    }
+
+    fn deliver(&self, waiter: &Arc<Waiter>, reply: Reply) {
+        let text = String::from_utf8_lossy(reply.plain().expect("a short answer")).into_owned();
+        self.delivered.lock().unwrap().push((waiter.client.id, text));
     }
 
     fn unwatch(&self, db: u32, key: &[u8], client: &Arc<Client>) {

@@ -111,8 +111,8 @@ fn clients(server: &Server, out: &mut String) {
         "watching_clients:{}", clients.iter().filter(|client| client.watched.load(Relaxed) > 0).count();
         "clients_in_timeout_table:0";
         "total_watched_keys:{watched_keys}";
-        "total_blocking_keys:0";
-        "total_blocking_keys_on_nokey:0";
+        "total_blocking_keys:{}", server.waiters().key_count();
+        "total_blocking_keys_on_nokey:{}", server.waiters().on_no_key();
     );
 }
 

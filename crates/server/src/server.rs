@@ -6,11 +6,13 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering:
 use std::time::Duration;
 
 use commands::args::OwnedArgs;
+use commands::blocking::{WaitQueues, Waiter};
 use commands::client::{Client, ClientFlags};
 use commands::effect::{Change, Class};
 use commands::host::{Host, Knob, Pause};
 use commands::info::Section;
 use commands::memory::Memory;
+use commands::reply::Reply;
 use commands::session::Session;
 use commands::settings::Settings;
 use commands::stats::Stats;
@@ -50,6 +52,8 @@ pub struct Server {
     pub keyspace: &'static Keyspace,
     /// Clients and watches.
     pub registry: Registry,
+    /// Clients that wait for keys.
+    pub waiters: WaitQueues,
     /// The workers.
     pub workers: Vec<WorkerHandle>,
     /// The log.
@@ -93,6 +97,7 @@ impl Server {
             settings,
             keyspace,
             registry: Registry::default(),
+            waiters: WaitQueues::default(),
             workers,
             log,
             started_ms: clock::now_ms(),
@@ -315,6 +320,15 @@ impl Host for Server {
 
     fn watched_keys(&self, db: u32) -> Vec<Box<[u8]>> {
         self.registry.watched_keys(db)
+    }
+
+    fn waiters(&self) -> &WaitQueues {
+        &self.waiters
+    }
+
+    fn deliver(&self, waiter: &Arc<Waiter>, reply: Reply) {
+        let client = &waiter.client;
+        self.workers[client.worker].inbox.post(Message::Answer(client.id, Box::new(reply)));
     }
 
     fn unwatch(&self, db: u32, key: &[u8], client: &Arc<Client>) {

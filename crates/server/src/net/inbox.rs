@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use commands::reply::Reply;
 use mio::Waker;
 use mio::net::{TcpStream, UnixStream};
 use parking_lot::Mutex;
@@ -20,6 +21,8 @@ pub enum Message {
     Adopt(Socket),
     /// Close this client, if it is still there.
     Close(u64),
+    /// What a blocked client waited for.
+    Answer(u64, Box<Reply>),
     /// Whatever made commands wait is over, or has changed: try the postponed connections again.
     Retry,
     /// End the loop.

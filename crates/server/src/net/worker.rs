@@ -181,6 +181,7 @@ impl Worker {
                         self.close(index);
                     }
                 }
+                Message::Answer(..) => {}
                 Message::Retry => {
                     let postponed: Vec<usize> =
                         self.connections.iter().filter(|(_, c)| c.postponed).map(|(index, _)| index).collect();

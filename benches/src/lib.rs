@@ -61,6 +61,26 @@ impl Host for NoHost {
     }
     fn deliver(&self, _: &Arc<Waiter>, _: Reply) {}
     fn unwatch(&self, _: u32, _: &[u8], _: &Arc<Client>) {}
+
+    fn clients(&self) -> Vec<Arc<Client>> {
+        Vec::new()
+    }
+
+    fn client(&self, _: u64) -> Option<Arc<Client>> {
+        None
+    }
+
+    fn kill(&self, _: &Client) {}
+
+    fn suspect(&self, _: &Client) {}
+
+    fn pause_clients(&self, _: i64, _: Pause) {}
+
+    fn unpause_clients(&self) {}
+
+    fn pause_ends_ms(&self) -> Option<i64> {
+        None
+    }
 }
 
 /// One client's way through parser and pipeline, from bytes to bytes.

@@ -1,6 +1,7 @@
 //! DEBUG: what tests need and nobody else should. It has the gate to itself, so that whatever it does happens at one
 //! instant for everybody, and SLEEP stops the whole server.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use store::entry::Entry;
@@ -15,8 +16,8 @@ use crate::call::Call;
 use crate::digest::Digest;
 use crate::effect::{Change, Class, Effect};
 use crate::error::{Error, MUST_BE_POSITIVE, NO_SUCH_KEY, NOT_INTEGER, Result};
-use crate::host::Knob;
 use crate::number;
+use crate::settings::REPLY_BUFFER_PEAK_RESET_MS;
 use crate::spec::flag::*;
 use crate::spec::{Group, Spec};
 
@@ -37,11 +38,12 @@ fn debug(call: &mut Call<'_>) -> Result<Effect> {
             call.env.host.log_warning(&format!("DEBUG LOG: {message}"));
         }
         (b"object", 3) => return object(call),
-        (b"pause-cron", 3) => call.env.host.turn(Knob::PauseCron(switch(call.arg(2)))),
+        (b"pause-cron", 3) => call.env.settings.cron_is_paused.store(switch(call.arg(2)), Relaxed),
         (b"populate", 3..=5) => return populate(call),
         (b"protocol", 3) => return protocol(call),
         (b"quicklist-packed-threshold", 3) => packed_threshold(call)?,
-        (b"set-active-expire", 3) => call.env.host.turn(Knob::ActiveExpiry(switch(call.arg(2)))),
+        (b"replybuffer", 4) => reply_buffer(call)?,
+        (b"set-active-expire", 3) => call.env.host.set_active_expiry(switch(call.arg(2))),
         (b"sleep", 3) => sleep(call),
         _ => return Err(unknown(call)),
     }
@@ -65,6 +67,25 @@ fn unknown(call: &Call<'_>) -> Error {
 fn sleep(call: &Call<'_>) {
     let seconds = number::parse_f64(call.arg(2)).unwrap_or(0.0);
     call.env.host.sleep(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO));
+}
+
+/// How the room that is kept for replies follows what they need.
+fn reply_buffer(call: &Call<'_>) -> Result<()> {
+    let settings = &call.env.settings;
+    let value = call.arg(3);
+    match call.arg(2).to_ascii_lowercase().as_slice() {
+        b"peak-reset-time" => {
+            let millis = match value.to_ascii_lowercase().as_slice() {
+                b"never" => -1,
+                b"reset" => REPLY_BUFFER_PEAK_RESET_MS,
+                _ => number::parse_i64(value).ok_or(NOT_INTEGER)?,
+            };
+            settings.reply_buffer_peak_reset_ms.store(millis, Relaxed);
+        }
+        b"resizing" => settings.reply_buffer_resizing.store(switch(value), Relaxed),
+        _ => return Err(unknown(call)),
+    }
+    Ok(())
 }
 
 /// From how many bytes on an element of a list gets a node of its own; 0 is the normal state.
@@ -313,6 +334,10 @@ fn help(call: &mut Call<'_>) -> Result<Effect> {
             "    verbatim, true or false.",
             "QUICKLIST-PACKED-THRESHOLD <size>",
             "    From how many bytes on an element of a list gets a node of its own; 0 is the normal state.",
+            "REPLYBUFFER PEAK-RESET-TIME <milliseconds|NEVER|RESET>",
+            "    How long the room for replies stays as large as it was needed.",
+            "REPLYBUFFER RESIZING <0|1>",
+            "    Whether that room follows what is needed.",
             "SET-ACTIVE-EXPIRE <0|1>",
             "    Whether expired keys are removed before anybody asks for them.",
             "SLEEP <seconds>",

@@ -27,15 +27,6 @@ pub enum Pause {
     All,
 }
 
-/// What DEBUG can switch for tests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Knob {
-    /// Whether expired keys are removed before anybody asks for them.
-    ActiveExpiry(bool),
-    /// Whether what is done several times a second is left undone.
-    PauseCron(bool),
-}
-
 /// See the file's head.
 pub trait Host: Send + Sync {
     /// Monotonic time in nanoseconds, for measuring commands.
@@ -116,8 +107,8 @@ pub trait Host: Send + Sync {
     /// Whether a client may use DEBUG (`enable-debug-command`).
     fn may_debug(&self, client: &Client) -> bool;
 
-    /// Turns a knob of DEBUG.
-    fn turn(&self, knob: Knob);
+    /// Whether expired keys are removed before anybody asks for them (DEBUG SET-ACTIVE-EXPIRE).
+    fn set_active_expiry(&self, on: bool);
 
     /// Sleeps. Only DEBUG asks for it, with the gate to itself, so that the whole server stands still.
     fn sleep(&self, duration: Duration);
@@ -127,4 +118,28 @@ pub trait Host: Send + Sync {
 
     /// Takes a new replication id and forgets the second one.
     fn change_replication_id(&self);
+
+    // --- clients
+
+    /// All clients, the oldest first, without those that are killed already.
+    fn clients(&self) -> Vec<Arc<Client>>;
+
+    /// The client of an id, unless it is killed already.
+    fn client(&self, id: u64) -> Option<Arc<Client>>;
+
+    /// Closes another client's connection: none of its commands runs after this, and no more output is sent.
+    fn kill(&self, client: &Client);
+
+    /// Logs, once a minute at most, that somebody seems to send us what a browser was made to send.
+    fn suspect(&self, client: &Client);
+
+    /// CLIENT PAUSE until then, in milliseconds since 1970. A pause that is on becomes stricter and longer, never
+    /// weaker or shorter. Called under the exclusive gate.
+    fn pause_clients(&self, until_ms: i64, pause: Pause);
+
+    /// CLIENT UNPAUSE. Called under the exclusive gate.
+    fn unpause_clients(&self);
+
+    /// When the pause ends that is on, in milliseconds since 1970.
+    fn pause_ends_ms(&self) -> Option<i64>;
 }

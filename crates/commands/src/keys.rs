@@ -71,6 +71,11 @@ impl<'g> Keys<'g> {
         Self { guard, db, now_ms, access: touches.then_some(clock), clock, observed, notes: Notes::default() }
     }
 
+    /// Says whether reads count as accesses from now on.
+    pub(crate) fn set_touches(&mut self, touches: bool) {
+        self.access = touches.then_some(self.clock);
+    }
+
     /// A key's entry for reading; counts as an access.
     #[inline]
     pub fn read(&mut self, key: &[u8]) -> Option<&Entry> {

@@ -27,8 +27,8 @@ use crate::effect::{Change, Class, Effect};
 use crate::env::Env;
 use crate::error::Error;
 use crate::keys::{Keys, Notes};
-use crate::reply::Reply;
-use crate::session::{ReplyMode, Session};
+use crate::reply::{Mark, Reply};
+use crate::session::Session;
 use crate::spec::Flags;
 use crate::table::Command;
 use admit::Admission;
@@ -81,10 +81,7 @@ pub fn execute(
 ) -> Flow {
     let Prepared { args, named, .. } = prepared;
     let before = out.mark();
-    if session.reply_mode == ReplyMode::SkipNext {
-        session.reply_mode = ReplyMode::Skip;
-    }
-    let command = match admit::find(env, named, args) {
+    let command = match admit::find(env, session, named, args) {
         Ok(command) => command,
         Err(error) => {
             refuse(env, session, None, &error, out);
@@ -129,7 +126,6 @@ fn in_section(
     args: Args<'_>,
     out: &mut Reply,
 ) {
-    session.client.last_command.store(command.index, Relaxed);
     if command.spec.flags.contains(Flags::EXEC) && session.multi.is_some() {
         return exec::exec(env, section, session, command, out);
     }
@@ -173,9 +169,15 @@ fn call<'a>(
     args: Args<'a>,
     out: &'a mut Reply,
 ) -> Call<'a> {
-    let touches = !session.client.flags().contains(ClientFlags::NO_TOUCH);
+    let touches = touches(session);
     let keys = Keys::new(guard, session.db, env.now_ms, env.access(), touches, env.host.observes_keys());
     Call { spec: command.spec, args, keys, out, session, env, section }
+}
+
+/// Whether reads count as accesses: not if the client has said CLIENT NO-TOUCH.
+#[inline]
+fn touches(session: &Session) -> bool {
+    !session.client.flags().contains(ClientFlags::NO_TOUCH)
 }
 
 /// What a command has done.
@@ -200,6 +202,8 @@ impl Done {
 /// Runs one command and counts it; its guard stays.
 fn run(call: &mut Call<'_>, command: Command) -> Done {
     let before = call.out.mark();
+    // After CLIENT KILL of itself in a transaction a client hears no more, though the rest is executed.
+    let deaf = call.session.close;
     let result = (command.spec.handler)(call);
     let notes = std::mem::take(&mut call.keys.notes);
     let lap_ns = call.env.lap_ns();
@@ -212,6 +216,10 @@ fn run(call: &mut Call<'_>, command: Command) -> Done {
         env.count_error(error.code());
         Effect::None
     });
+    if deaf {
+        call.out.rewind(before);
+    }
+    silence(call.session, call.out, before);
     stats.ran(lap_ns, env.settings.latency_tracking.load(Relaxed));
     env.stats.command_nanos.add(lap_ns);
     env.stats.processed.add(1);
@@ -315,15 +323,19 @@ fn refuse(env: &Env, session: &mut Session, command: Option<Command>, error: &Er
     out.error(error);
 }
 
-/// Honours CLIENT REPLY.
-fn after(session: &mut Session, out: &mut Reply, before: crate::reply::Mark) -> Flow {
-    match session.reply_mode {
-        ReplyMode::On | ReplyMode::SkipNext => {}
-        ReplyMode::Off => out.rewind(before),
-        ReplyMode::Skip => {
-            out.rewind(before);
-            session.reply_mode = ReplyMode::On;
-        }
-    }
+/// Ends a command that did run, or never will.
+#[inline]
+fn after(session: &mut Session, out: &mut Reply, before: Mark) -> Flow {
+    silence(session, out, before);
+    session.reply_mode.advance();
     Flow::Next
+}
+
+/// Honours CLIENT REPLY: takes back what was answered since the mark. It is done piece by piece, since a transaction may
+/// hold a CLIENT REPLY itself.
+#[inline]
+fn silence(session: &Session, out: &mut Reply, before: Mark) {
+    if session.reply_mode.is_silent() {
+        out.rewind(before);
+    }
 }

@@ -9,6 +9,7 @@ use crate::spec::Spec;
 
 /// The families' tables, in no particular order.
 static FAMILIES: &[&[Spec]] = &[
+    crate::client_commands::COMMANDS,
     crate::command_command::COMMANDS,
     crate::connection::COMMANDS,
     crate::databases::COMMANDS,
@@ -70,6 +71,17 @@ pub fn all() -> impl Iterator<Item = Command> {
         let subs = command.spec.subcommands.iter().zip(command.index + 1..);
         std::iter::once(command).chain(subs.map(|(spec, index)| Command { spec, index }))
     })
+}
+
+/// The row at a position.
+pub fn by_index(index: u16) -> Option<&'static Spec> {
+    let commands = &TABLE.commands;
+    let at = commands.partition_point(|(_, command)| command.index <= index).checked_sub(1)?;
+    let (_, command) = commands[at];
+    match index - command.index {
+        0 => Some(command.spec),
+        sub => command.spec.subcommands.get(usize::from(sub) - 1),
+    }
 }
 
 /// Number of commands and subcommands.
@@ -162,6 +174,8 @@ mod tests {
     fn positions_are_distinct() {
         let positions: Vec<usize> = all().map(|command| command.index.into()).collect();
         assert_eq!(positions, (0..len()).collect::<Vec<_>>());
+        assert!(all().all(|command| std::ptr::eq(by_index(command.index).unwrap(), command.spec)));
+        assert!(by_index(len() as u16).is_none() && by_index(u16::MAX).is_none());
     }
 
     #[test]

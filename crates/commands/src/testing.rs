@@ -24,7 +24,7 @@ use crate::blocking::{WaitQueues, Waiter};
 use crate::client::{Client, ClientFlags};
 use crate::effect::{Change, Class};
 use crate::env::Env;
-use crate::host::{Host, Knob, Pause};
+use crate::host::{Host, Pause};
 use crate::info::Section;
 use crate::memory::Memory;
 use crate::pipeline::{self, Flow, GateHold, Prepared};
@@ -64,9 +64,11 @@ impl Server {
         let id = self.clients.fetch_add(1, Relaxed);
         let (host, stats) = (self.host.clone(), Arc::new(Stats::default()));
         let rng = Rng::with_seed(id);
+        let client = Arc::new(Client { id, addr: format!("127.0.0.1:{id}"), ..Client::default() });
+        host.clients.lock().unwrap().push(client.clone());
         TestClient {
             env: Env::new(host, self.keyspace, self.settings.clone(), stats, rng),
-            session: Session::new(Arc::new(Client { id, ..Client::default() }), true),
+            session: Session::new(client, true),
             out: Reply::default(),
             now_ms: self.now_ms.clone(),
         }
@@ -114,14 +116,22 @@ impl TestClient {
     /// # Panics
     /// If the command has to wait.
     pub fn run(&mut self, line: &str) -> String {
+        assert_eq!(self.execute(line), Flow::Next, "{line} was postponed");
+        self.take_reply()
+    }
+
+    /// Whether a command has to wait, and has no reply yet.
+    pub fn is_postponed(&mut self, line: &str) -> bool {
+        self.execute(line) == Flow::Postponed && self.take_reply().is_empty()
+    }
+
+    fn execute(&mut self, line: &str) -> Flow {
         let args: OwnedArgs = line.split(' ').map(|word| if word == r#""""# { "" } else { word }).collect();
         let mut gate = GateHold::new(self.env.keyspace);
         let now_ms = self.now_ms.clone();
         let clock = || now_ms.load(Relaxed);
         let prepared = Prepared::new(args.args(), false);
-        let flow = pipeline::execute(&mut self.env, &mut gate, &clock, &mut self.session, prepared, &mut self.out);
-        assert_eq!(flow, Flow::Next, "{line} was postponed");
-        self.take_reply()
+        pipeline::execute(&mut self.env, &mut gate, &clock, &mut self.session, prepared, &mut self.out)
     }
 
     /// Runs a command and compares the reply.
@@ -164,6 +174,9 @@ pub struct FakeHost {
     waiters: WaitQueues,
     /// Answers to clients that waited, with their numbers.
     pub delivered: Mutex<Vec<(u64, String)>>,
+    clients: Mutex<Vec<Arc<Client>>>,
+    /// CLIENT PAUSE as it was asked for last.
+    paused: Mutex<Option<(i64, Pause)>>,
     ticks: AtomicU64,
 }
 
@@ -184,6 +197,8 @@ impl Default for FakeHost {
             watches: Mutex::default(),
             waiters: WaitQueues::default(),
             delivered: Mutex::default(),
+            clients: Mutex::default(),
+            paused: Mutex::default(),
             ticks: AtomicU64::new(0),
         }
     }
@@ -197,7 +212,7 @@ impl Host for FakeHost {
     fn count_error(&self, _: &str) {}
 
     fn pause(&self) -> Pause {
-        Pause::No
+        self.paused.lock().unwrap().map_or(Pause::No, |(_, pause)| pause)
     }
 
     fn expiry_is_paused(&self) -> bool {
@@ -301,13 +316,39 @@ impl Host for FakeHost {
         true
     }
 
-    fn turn(&self, _: Knob) {}
+    fn set_active_expiry(&self, _: bool) {}
 
     fn sleep(&self, _: Duration) {}
 
     fn log_warning(&self, _: &str) {}
 
     fn change_replication_id(&self) {}
+
+    fn clients(&self) -> Vec<Arc<Client>> {
+        self.clients.lock().unwrap().iter().filter(|client| !client.killed.load(Relaxed)).cloned().collect()
+    }
+
+    fn client(&self, id: u64) -> Option<Arc<Client>> {
+        self.clients().into_iter().find(|client| client.id == id)
+    }
+
+    fn kill(&self, client: &Client) {
+        client.killed.store(true, Relaxed);
+    }
+
+    fn suspect(&self, _: &Client) {}
+
+    fn pause_clients(&self, until_ms: i64, pause: Pause) {
+        *self.paused.lock().unwrap() = Some((until_ms, pause));
+    }
+
+    fn unpause_clients(&self) {
+        *self.paused.lock().unwrap() = None;
+    }
+
+    fn pause_ends_ms(&self) -> Option<i64> {
+        self.paused.lock().unwrap().map(|(until_ms, _)| until_ms)
+    }
 }
 
 #[cfg(test)]

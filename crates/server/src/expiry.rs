@@ -18,7 +18,7 @@ const REMOVED_AT_ONCE_MAX: usize = 256;
 pub fn run(server: &Arc<Server>, env: &mut Env) {
     let mut from = (0, 0);
     while !server.stopped_within(server.cron_period_ms() as u64) {
-        if server.vitals.cron_paused.load(Relaxed) {
+        if server.settings.cron_is_paused.load(Relaxed) {
             continue;
         }
         let began = clock::ticks_ns();

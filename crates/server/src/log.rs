@@ -66,6 +66,11 @@ impl Log {
         self.level.store(level as u8, Relaxed);
     }
 
+    /// Whether verbose lines are written: for those that take some work.
+    pub fn is_verbose(&self) -> bool {
+        self.level.load(Relaxed) <= Level::Verbose as u8
+    }
+
     /// For whoever has to find out what happened in between.
     pub fn verbose(&self, message: &str) {
         self.line(Level::Verbose, message);

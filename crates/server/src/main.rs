@@ -1,6 +1,7 @@
 //! The server binary: reads the configuration, opens the sockets, starts the workers, and waits for the end.
 
 mod alloc;
+mod clients;
 mod clock;
 mod config;
 mod errors;
@@ -10,6 +11,8 @@ mod lazy_free;
 mod log;
 mod memory;
 mod net;
+mod open_files;
+mod pause;
 mod rates;
 mod registry;
 mod server;
@@ -62,6 +65,7 @@ fn serve(loaded: config::Loaded) -> Result<(), String> {
     let listeners = listen(&config, &log)?;
     let settings = Arc::new(Settings::default());
     apply_settings(&config, &settings);
+    settings.maxclients.store(open_files::admit(config.get(keys::MAXCLIENTS), &log), Relaxed);
     let mut polls = Vec::new();
     let mut handles = Vec::new();
     for index in 0..threads {
@@ -138,4 +142,11 @@ fn apply_settings(config: &Config, settings: &Settings) {
     settings.latency_tracking.store(config.get(keys::LATENCY_TRACKING), Relaxed);
     settings.set_percentiles(config.get(keys::LATENCY_TRACKING_INFO_PERCENTILES));
     settings.set_password(&config.get(keys::REQUIREPASS));
+    settings.hide_user_data_from_log.store(config.get(keys::HIDE_USER_DATA_FROM_LOG), Relaxed);
+    settings.client_query_buffer_limit.store(config.get(keys::CLIENT_QUERY_BUFFER_LIMIT), Relaxed);
+    for (setting, limit) in settings.output_limits.iter().zip(config.get(keys::CLIENT_OUTPUT_BUFFER_LIMIT)) {
+        setting.hard_bytes.store(limit.hard_bytes, Relaxed);
+        setting.soft_bytes.store(limit.soft_bytes, Relaxed);
+        setting.soft_secs.store(limit.soft_seconds.max(0) as u64, Relaxed);
+    }
 }

@@ -9,7 +9,7 @@ use commands::args::OwnedArgs;
 use commands::blocking::{WaitQueues, Waiter};
 use commands::client::{Client, ClientFlags};
 use commands::effect::{Change, Class};
-use commands::host::{Host, Knob, Pause};
+use commands::host::{Host, Pause};
 use commands::info::Section;
 use commands::memory::Memory;
 use commands::reply::Reply;
@@ -17,7 +17,6 @@ use commands::session::Session;
 use commands::settings::Settings;
 use commands::stats::Stats;
 use parking_lot::{Condvar, Mutex};
-use resp_parser::ProtocolError;
 use store::database::Database;
 use store::entry::Entry;
 use store::keyspace::Keyspace;
@@ -26,7 +25,7 @@ use crate::config::{Config, keys};
 use crate::lazy_free::LazyFree;
 use crate::log::Log;
 use crate::net::inbox::{Inbox, Message, Socket};
-use crate::net::listener;
+use crate::pause::Pausing;
 use crate::rates::Counters;
 use crate::registry::Registry;
 use crate::vitals::Vitals;
@@ -72,6 +71,10 @@ pub struct Server {
     pub background_stats: Arc<Stats>,
     /// DEBUG SET-ACTIVE-EXPIRE.
     pub active_expiry: AtomicBool,
+    /// CLIENT PAUSE.
+    pub pausing: Pausing,
+    /// When [`Self::warn_of`] warned last.
+    pub(crate) suspected_ms: AtomicI64,
     /// Frees what takes long.
     pub lazy_free: LazyFree,
     /// What it knows of itself.
@@ -107,6 +110,8 @@ impl Server {
             output_limit_disconnections: AtomicU64::new(0),
             background_stats: Arc::default(),
             active_expiry: AtomicBool::new(true),
+            pausing: Pausing::default(),
+            suspected_ms: AtomicI64::new(0),
             lazy_free,
             vitals: Vitals::default(),
             next_client: AtomicU64::new(1),
@@ -143,25 +148,6 @@ impl Server {
         });
     }
 
-    /// Takes a new connection, or answers why not.
-    pub fn welcome(&self, mut socket: Socket) -> Option<Socket> {
-        use std::io::Write;
-        self.connections_received.fetch_add(1, Relaxed);
-        if self.registry.len() >= self.settings.maxclients.load(Relaxed) {
-            self.connections_rejected.fetch_add(1, Relaxed);
-            // Best effort: whoever is refused may be gone already.
-            let _ = socket.write(b"-ERR max number of clients reached\r\n");
-            return None;
-        }
-        if let Socket::Tcp(stream) = &socket
-            && let Err(error) = listener::prepare(stream, self.config.get(keys::TCP_KEEPALIVE))
-        {
-            self.log.verbose(&format!("Accepted connection is gone: {error}"));
-            return None;
-        }
-        Some(socket)
-    }
-
     /// The worker with the fewest connections.
     pub fn least_busy_worker(&self) -> usize {
         let busy = |worker: &WorkerHandle| worker.connections.load(Relaxed);
@@ -169,7 +155,7 @@ impl Server {
     }
 
     /// A session for a connection that a worker has taken on.
-    pub fn new_session(&self, socket: &Socket, worker: usize) -> Session {
+    pub fn new_session(&self, socket: &Socket, worker: usize, slot: usize) -> Session {
         let now_ms = clock::now_ms();
         let (addr, laddr, fd, unix) = socket.names(&self.config);
         let client = Client {
@@ -178,6 +164,7 @@ impl Server {
             laddr,
             fd,
             worker,
+            slot,
             created_ms: now_ms,
             last_ms: AtomicI64::new(now_ms),
             ..Client::default()
@@ -200,54 +187,6 @@ impl Server {
     /// Whether a client may send what only authenticated ones may.
     pub fn is_authenticated(&self, session: &Session) -> bool {
         session.authenticated || !self.settings.password_needed.load(Relaxed)
-    }
-
-    /// `client-query-buffer-limit`.
-    pub fn query_buffer_limit(&self) -> usize {
-        self.config.get(keys::CLIENT_QUERY_BUFFER_LIMIT)
-    }
-
-    /// Whether so much waiting output is too much, at once or for too long.
-    pub fn is_over_output_limit(&self, pending: usize, soft_since_ms: &mut Option<i64>) -> bool {
-        if pending == 0 {
-            *soft_since_ms = None;
-            return false;
-        }
-        let limit = self.config.get(keys::CLIENT_OUTPUT_BUFFER_LIMIT)[0];
-        let pending = pending as u64;
-        if limit.hard_bytes != 0 && pending >= limit.hard_bytes {
-            return true;
-        }
-        if limit.soft_bytes == 0 || pending < limit.soft_bytes {
-            *soft_since_ms = None;
-            return false;
-        }
-        let now_ms = clock::now_ms();
-        let since = *soft_since_ms.get_or_insert(now_ms);
-        now_ms - since > i64::from(limit.soft_seconds) * 1000
-    }
-
-    /// Counts and logs a client that is closed for its output.
-    pub fn note_output_limit(&self, session: &Session) {
-        self.output_limit_disconnections.fetch_add(1, Relaxed);
-        self.log.warning(&format!(
-            "Client {} scheduled to be closed ASAP for overcoming of output buffer limits.",
-            session.client.addr
-        ));
-    }
-
-    /// Counts and logs a client that is closed for its input.
-    pub fn note_query_limit(&self, session: &Session, bytes: usize) {
-        self.query_limit_disconnections.fetch_add(1, Relaxed);
-        self.log.warning(&format!(
-            "Closing client that reached max query buffer length: {} (qbuf {bytes} bytes)",
-            session.client.addr
-        ));
-    }
-
-    /// Logs a client that does not speak the protocol.
-    pub fn note_protocol_error(&self, session: &Session, error: &ProtocolError) {
-        self.log.verbose(&format!("Protocol error ({error}) from client: {}", session.client.addr));
     }
 
     /// Asks all workers to end, once.
@@ -280,11 +219,11 @@ impl Host for Server {
     }
 
     fn pause(&self) -> Pause {
-        Pause::No
+        self.paused()
     }
 
     fn expiry_is_paused(&self) -> bool {
-        false
+        self.paused() != Pause::No
     }
 
     fn observes_keys(&self) -> bool {
@@ -328,7 +267,8 @@ impl Host for Server {
 
     fn deliver(&self, waiter: &Arc<Waiter>, reply: Reply) {
         let client = &waiter.client;
-        self.workers[client.worker].inbox.post(Message::Answer(client.id, Box::new(reply)));
+        let answer = Message::Answer { slot: client.slot, id: client.id, reply: Box::new(reply) };
+        self.workers[client.worker].inbox.post(answer);
     }
 
     fn unwatch(&self, db: u32, key: &[u8], client: &Arc<Client>) {
@@ -390,11 +330,8 @@ impl Host for Server {
         }
     }
 
-    fn turn(&self, knob: Knob) {
-        match knob {
-            Knob::ActiveExpiry(on) => self.active_expiry.store(on, Relaxed),
-            Knob::PauseCron(paused) => self.vitals.cron_paused.store(paused, Relaxed),
-        }
+    fn set_active_expiry(&self, on: bool) {
+        self.active_expiry.store(on, Relaxed);
     }
 
     fn sleep(&self, duration: Duration) {
@@ -407,6 +344,39 @@ impl Host for Server {
 
     fn change_replication_id(&self) {
         *self.vitals.replication_id.lock() = vitals::random_id();
+    }
+
+    // --- clients
+
+    fn clients(&self) -> Vec<Arc<Client>> {
+        let mut clients = self.registry.clients();
+        clients.retain(|client| !client.killed.load(Relaxed));
+        clients
+    }
+
+    fn client(&self, id: u64) -> Option<Arc<Client>> {
+        self.registry.client(id).filter(|client| !client.killed.load(Relaxed))
+    }
+
+    fn kill(&self, client: &Client) {
+        self.kill_client(client);
+    }
+
+    fn suspect(&self, client: &Client) {
+        self.warn_of(client);
+    }
+
+    fn pause_clients(&self, until_ms: i64, pause: Pause) {
+        self.pausing.set(until_ms, pause, clock::now_ms());
+    }
+
+    fn unpause_clients(&self) {
+        self.pausing.clear();
+        self.wake_postponed();
+    }
+
+    fn pause_ends_ms(&self) -> Option<i64> {
+        self.pausing.ends_ms()
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the server knows of itself beyond its counters: who it is, how much memory it has used, how fast it goes.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use fastrand::Rng;
 use parking_lot::Mutex;
@@ -22,8 +22,6 @@ pub struct Vitals {
     pub errors: ErrorCounts,
     /// Rates.
     pub sampler: Sampler,
-    /// DEBUG PAUSE-CRON.
-    pub cron_paused: AtomicBool,
     memory_peak: AtomicU64,
     memory_startup: AtomicU64,
 }
@@ -35,7 +33,6 @@ impl Default for Vitals {
             replication_id: Mutex::new(random_id()),
             errors: ErrorCounts::default(),
             sampler: Sampler::default(),
-            cron_paused: AtomicBool::new(false),
             memory_peak: AtomicU64::new(0),
             memory_startup: AtomicU64::new(0),
         }

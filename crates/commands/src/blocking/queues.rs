@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use store::hash::hash_bytes;
 
-use super::Waiter;
+use super::{End, Waiter};
 
 const SHARDS: usize = 64;
 
@@ -89,6 +89,15 @@ impl WaitQueues {
         }
         self.on_no_key.fetch_sub(usize::from(waiter.blocking().on_no_key), Ordering::AcqRel);
         self.waiting.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Ends a wait from outside, and takes the waiter out of its queues; false if it has ended already.
+    pub fn end(&self, waiter: &Waiter, end: End) -> bool {
+        let claimed = waiter.claim(end);
+        if claimed {
+            self.remove(waiter);
+        }
+        claimed
     }
 
     /// The first who waits for a key with a ticket above `after`.

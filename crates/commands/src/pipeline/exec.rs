@@ -12,7 +12,7 @@ use store::hash::hash_bytes;
 use store::keyspace::Keyspace;
 
 use super::waiters::{self, Outcome};
-use super::{call, plan, run, settle, tell};
+use super::{call, plan, run, settle, silence, tell, touches};
 use crate::args::OwnedArgs;
 use crate::blocking::WaitQueues;
 use crate::call::Call;
@@ -27,12 +27,14 @@ use crate::table::Command;
 pub(super) fn exec(env: &mut Env, section: &Section<'_>, session: &mut Session, command: Command, out: &mut Reply) {
     let Some(multi) = session.end() else { return };
     let started = env.host.ticks_ns();
+    let before = out.mark();
     let result = if multi.aborted { Err(EXEC_ABORT) } else { transact(env, section, session, &multi.queue, out) };
     let stats = &env.stats.commands[command.index as usize];
     if let Err(error) = result {
         stats.failed.add(1);
         env.count_error(error.code());
         out.error(&error);
+        silence(session, out, before);
     }
     crate::transactions::unwatch_all(&*env.host, session);
     stats.ran(env.host.ticks_ns() - started, env.settings.latency_tracking.load(Relaxed));
@@ -52,7 +54,9 @@ fn transact(
         out.null_array();
         return Ok(());
     }
+    let before = out.mark();
     out.array(queue.len());
+    silence(session, out, before);
     let Some(first) = queue.first() else { return Ok(()) };
     if section.is_exclusive() {
         drop(guard);
@@ -65,6 +69,7 @@ fn transact(
         call.spec = queued.command.spec;
         call.args = queued.args.args();
         call.keys.db = call.session.db;
+        call.keys.set_touches(touches(call.session));
         let db = call.keys.db;
         let done = run_at_once(&mut call, queued.command);
         all.push((db, done));

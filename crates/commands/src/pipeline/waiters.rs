@@ -31,6 +31,7 @@ pub(super) fn park(call: &mut Call<'_>, command: Command, block: Block) {
     let queues = call.env.host.waiters();
     let waiter = Arc::new(Waiter::new(call, command, block, queues.next_ticket()));
     call.session.client.set_flags(ClientFlags::BLOCKED, true);
+    *call.session.client.waiter.lock().expect("never poisoned") = Some(waiter.clone());
     queues.add(&waiter);
     call.session.blocked = Some(waiter);
 }

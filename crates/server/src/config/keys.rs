@@ -130,7 +130,7 @@ macro_rules! keys {
 
 keys! {
     bool: ALWAYS_SHOW_LOGO = "always-show-logo", APPENDONLY = "appendonly", DAEMONIZE = "daemonize",
-        DYNAMIC_HZ = "dynamic-hz", LATENCY_TRACKING = "latency-tracking", PROTECTED_MODE = "protected-mode",
+        DYNAMIC_HZ = "dynamic-hz", HIDE_USER_DATA_FROM_LOG = "hide-user-data-from-log", LATENCY_TRACKING = "latency-tracking", PROTECTED_MODE = "protected-mode",
         SYSLOG_ENABLED = "syslog-enabled";
     u16: PORT = "port";
     u32: MAX_NEW_CONNECTIONS_PER_CYCLE = "max-new-connections-per-cycle", UNIXSOCKETPERM = "unixsocketperm";

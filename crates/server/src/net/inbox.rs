@@ -19,10 +19,22 @@ use crate::config::{Config, keys};
 pub enum Message {
     /// Serve this new connection.
     Adopt(Socket),
-    /// Close this client, if it is still there.
-    Close(u64),
+    /// Close the connection in this slot, if this client still has it.
+    Close {
+        /// [`commands::client::Client::slot`].
+        slot: usize,
+        /// The client's id.
+        id: u64,
+    },
     /// What a blocked client waited for.
-    Answer(u64, Box<Reply>),
+    Answer {
+        /// [`commands::client::Client::slot`].
+        slot: usize,
+        /// The client's id.
+        id: u64,
+        /// The answer.
+        reply: Box<Reply>,
+    },
     /// Whatever made commands wait is over, or has changed: try the postponed connections again.
     Retry,
     /// End the loop.

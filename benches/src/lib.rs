@@ -8,7 +8,8 @@ use commands::blocking::{WaitQueues, Waiter};
 use commands::client::Client;
 use commands::effect::Change;
 use commands::env::Env;
-use commands::host::{Host, Pause};
+use commands::error::Result;
+use commands::host::{Host, Pause, Shutdown};
 use commands::pipeline::{self, GROUP, GateHold, Prepared};
 use commands::reply::Reply;
 use commands::session::Session;
@@ -60,6 +61,22 @@ impl Host for NoHost {
         &self.waiters
     }
     fn deliver(&self, _: &Arc<Waiter>, _: Reply) {}
+    fn config_get(&self, _: &[&[u8]]) -> Vec<(Vec<u8>, Vec<u8>)> {
+        Vec::new()
+    }
+    fn config_set(&self, _: &Client, _: &[(&[u8], &[u8])]) -> Result<()> {
+        Ok(())
+    }
+    fn config_rewrite(&self) -> Result<()> {
+        Ok(())
+    }
+    fn reset_stats(&self) {}
+    fn shut_down(&self, _: Shutdown) -> Result<()> {
+        Ok(())
+    }
+    fn abort_shutdown(&self) -> Result<()> {
+        Ok(())
+    }
     fn unwatch(&self, _: u32, _: &[u8], _: &Arc<Client>) {}
 
     fn clients(&self) -> Vec<Arc<Client>> {

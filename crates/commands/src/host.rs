@@ -11,6 +11,7 @@ use crate::args::OwnedArgs;
 use crate::blocking::{WaitQueues, Waiter};
 use crate::client::Client;
 use crate::effect::Change;
+use crate::error::Result;
 use crate::info::Section;
 use crate::memory::Memory;
 use crate::reply::Reply;
@@ -25,6 +26,19 @@ pub enum Pause {
     Writes,
     /// All.
     All,
+}
+
+/// How the process is to end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shutdown {
+    /// Save, even without save points.
+    pub save: bool,
+    /// Do not save.
+    pub nosave: bool,
+    /// Do not wait for replicas that lag.
+    pub now: bool,
+    /// End even if something fails.
+    pub force: bool,
 }
 
 /// See the file's head.
@@ -89,9 +103,6 @@ pub trait Host: Send + Sync {
     /// Error replies by their code, in its order.
     fn error_counts(&self) -> Vec<(String, u64)>;
 
-    /// Sets all counters back (CONFIG RESETSTAT).
-    fn reset_stats(&self);
-
     /// What is known of the memory.
     fn memory(&self) -> Memory;
 
@@ -118,6 +129,36 @@ pub trait Host: Send + Sync {
 
     /// Takes a new replication id and forgets the second one.
     fn change_replication_id(&self);
+
+    /// CONFIG GET: the names and values of the directives that match one of the patterns.
+    fn config_get(&self, patterns: &[&[u8]]) -> Vec<(Vec<u8>, Vec<u8>)>;
+
+    /// CONFIG SET: all pairs of a directive and its value, or none.
+    ///
+    /// # Errors
+    /// The first pair that cannot be set, or brought into effect.
+    fn config_set(&self, client: &Client, pairs: &[(&[u8], &[u8])]) -> Result<()>;
+
+    /// CONFIG REWRITE.
+    ///
+    /// # Errors
+    /// There is no file, or it cannot be replaced.
+    fn config_rewrite(&self) -> Result<()>;
+
+    /// CONFIG RESETSTAT.
+    fn reset_stats(&self);
+
+    /// SHUTDOWN: begins the end of the process, which lets pending replies out first.
+    ///
+    /// # Errors
+    /// What was asked to be done before cannot be done; the server goes on.
+    fn shut_down(&self, how: Shutdown) -> Result<()>;
+
+    /// SHUTDOWN ABORT: takes back an end that a signal has asked for and that has not begun.
+    ///
+    /// # Errors
+    /// There is none.
+    fn abort_shutdown(&self) -> Result<()>;
 
     // --- clients
 

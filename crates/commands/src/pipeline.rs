@@ -170,7 +170,8 @@ fn call<'a>(
     out: &'a mut Reply,
 ) -> Call<'a> {
     let touches = touches(session);
-    let keys = Keys::new(guard, session.db, env.now_ms, env.access(), touches, env.host.observes_keys());
+    let observed = env.host.observes_keys() || !env.host.waiters().is_empty();
+    let keys = Keys::new(guard, session.db, env.now_ms, env.access(), touches, observed);
     Call { spec: command.spec, args, keys, out, session, env, section }
 }
 

@@ -24,7 +24,8 @@ use crate::blocking::{WaitQueues, Waiter};
 use crate::client::{Client, ClientFlags};
 use crate::effect::{Change, Class};
 use crate::env::Env;
-use crate::host::{Host, Pause};
+use crate::error::Result;
+use crate::host::{Host, Pause, Shutdown};
 use crate::info::Section;
 use crate::memory::Memory;
 use crate::pipeline::{self, Flow, GateHold, Prepared};
@@ -296,6 +297,18 @@ impl Host for FakeHost {
         Vec::new()
     }
 
+    fn config_get(&self, _: &[&[u8]]) -> Vec<(Vec<u8>, Vec<u8>)> {
+        Vec::new()
+    }
+
+    fn config_set(&self, _: &Client, _: &[(&[u8], &[u8])]) -> Result<()> {
+        Ok(())
+    }
+
+    fn config_rewrite(&self) -> Result<()> {
+        Ok(())
+    }
+
     fn reset_stats(&self) {}
 
     fn memory(&self) -> Memory {
@@ -323,6 +336,14 @@ impl Host for FakeHost {
     fn log_warning(&self, _: &str) {}
 
     fn change_replication_id(&self) {}
+
+    fn shut_down(&self, _: Shutdown) -> Result<()> {
+        Ok(())
+    }
+
+    fn abort_shutdown(&self) -> Result<()> {
+        Ok(())
+    }
 
     fn clients(&self) -> Vec<Arc<Client>> {
         self.clients.lock().unwrap().iter().filter(|client| !client.killed.load(Relaxed)).cloned().collect()

@@ -31,13 +31,6 @@ pub fn used_memory() -> u64 {
     USED.iter().map(|slot| slot.load(Relaxed)).sum::<i64>().max(0) as u64
 }
 
-/// The allocator's name and version, as INFO prints it.
-pub fn name() -> String {
-    // One number holds the parts: 30302 is 3.3.2.
-    let version = MiMalloc.version();
-    format!("mimalloc-{}.{}.{}", version / 10_000, version / 100 % 100, version % 100)
-}
-
 /// The allocator's counters, in its own words (JSON).
 pub fn report() -> String {
     MiMalloc::stats_json().map_or_else(str::to_string, |report| report.to_string_lossy().into_owned())
@@ -91,4 +84,11 @@ unsafe impl GlobalAlloc for Counting {
         // SAFETY: passed on.
         unsafe { MiMalloc.realloc(at, layout, new_size) }
     }
+}
+
+/// The allocator and its version.
+pub fn name() -> String {
+    // Two digits each for minor and patch.
+    let version = MiMalloc.version();
+    format!("mimalloc-{}.{}.{}", version / 10_000, version / 100 % 100, version % 100)
 }

@@ -2,7 +2,6 @@
 //! and who has to wait.
 
 use std::io::Write;
-use std::net::IpAddr;
 use std::sync::atomic::Ordering::Relaxed;
 
 use commands::client::{Client, ClientFlags, ClientType};
@@ -11,7 +10,6 @@ use commands::session::Session;
 use resp_parser::ProtocolError;
 
 use crate::clock;
-use crate::config::keys;
 use crate::net::inbox::{Message, Socket};
 use crate::net::listener;
 use crate::server::Server;
@@ -23,16 +21,11 @@ const ECHO_BYTES_MAX: usize = 128;
 /// Time between two warnings of the same suspicion.
 const SUSPICION_MS: i64 = 60_000;
 
-const DENIED: &[u8] = b"-DENIED Redis is running in protected mode because protected mode is enabled and no password is \
-set for the default user. In this mode connections are only accepted from the loopback interface. If you want to connect \
-from external computers to Redis you may adopt one of the following solutions: 1) Just disable protected mode sending the \
-command 'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis from the same host the server \
-is running, however MAKE SURE Redis is not publicly accessible from internet if you do so. Use CONFIG REWRITE to make \
-this change permanent. 2) Alternatively you can just disable the protected mode by editing the Redis configuration file, \
-and setting the protected mode option to 'no', and then restarting the server. 3) If you started the server manually just \
-for testing, restart it with the '--protected-mode no' option. 4) Set up an authentication password for the default user. \
-NOTE: You only need to do one of the above things in order for the server to start accepting connections from the \
-outside.\r\n";
+/// Clients know protected mode by the first words.
+const DENIED: &[u8] = b"-DENIED Redis is running in protected mode because no password is set: only clients of the same \
+machine are served. To admit others, connect from there and either set a password (CONFIG SET requirepass, or \
+'requirepass' in the configuration file) or, where everybody who reaches this port may do anything, turn the protection \
+off (CONFIG SET protected-mode no, and CONFIG REWRITE to keep it).\r\n";
 
 impl Server {
     /// Takes a new connection, or answers why not.
@@ -52,7 +45,7 @@ impl Server {
             return None;
         }
         if let Socket::Tcp(stream) = &socket
-            && let Err(error) = listener::prepare(stream, self.config.get(keys::TCP_KEEPALIVE))
+            && let Err(error) = listener::prepare(stream, self.live.tcp_keepalive.load(Relaxed))
         {
             self.log.verbose(&format!("Accepted connection is gone: {error}"));
             return None;
@@ -62,16 +55,7 @@ impl Server {
 
     /// Whether `protected-mode` keeps a connection out: there is no password, and it comes from another machine.
     fn is_off_limits(&self, socket: &Socket) -> bool {
-        if self.settings.password_needed.load(Relaxed) || !self.config.get(keys::PROTECTED_MODE) {
-            return false;
-        }
-        match socket {
-            Socket::Tcp(stream) => {
-                let peer = stream.peer_addr().map(|address| address.ip().to_canonical());
-                !peer.as_ref().is_ok_and(IpAddr::is_loopback)
-            }
-            Socket::Unix(_) => false,
-        }
+        self.live.protected_mode.load(Relaxed) && !self.settings.password_needed.load(Relaxed) && !socket.is_local()
     }
 
     /// Whether `timeout` is over for a client that was last heard of so long ago.

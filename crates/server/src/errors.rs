@@ -9,8 +9,6 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use parking_lot::RwLock;
 
-use crate::log::Log;
-
 /// Different codes at most.
 const CODES_MAX: usize = 128;
 /// The code that says that counting has stopped.
@@ -27,8 +25,8 @@ struct Counts {
 }
 
 impl ErrorCounts {
-    /// Counts an error; the log is told if that was one too many.
-    pub fn add(&self, code: &str, log: &Log) {
+    /// Counts an error; `warn` writes to the log if that was one too many.
+    pub fn add(&self, code: &str, warn: impl Fn(&str)) {
         {
             let counts = self.0.read();
             if counts.stopped {
@@ -45,11 +43,11 @@ impl ErrorCounts {
         }
         if counts.codes.len() >= CODES_MAX && !counts.codes.contains_key(code) {
             let codes: Vec<&str> = counts.codes.keys().map(AsRef::as_ref).collect();
-            log.warning(&format!(
+            warn(&format!(
                 "Errorstats stopped adding new errors: there are {CODES_MAX} different ones, which may come from scripts \
                  that make them up. CONFIG RESETSTAT makes them count again."
             ));
-            log.warning(&format!("Current errors code list: {}", codes.join(", ")));
+            warn(&format!("Current errors code list: {}", codes.join(", ")));
             counts.codes = BTreeMap::from([(DISABLED.into(), AtomicU64::new(1))]);
             counts.stopped = true;
             return;
@@ -70,22 +68,26 @@ impl ErrorCounts {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use super::*;
-    use crate::log::Level;
 
     #[test]
     fn too_many_codes_stop_the_counting_until_it_is_reset() {
-        let log = Log::new(Level::Nothing, None);
+        let lines = RefCell::new(Vec::new());
+        let warn = |line: &str| lines.borrow_mut().push(line.to_owned());
         let counts = ErrorCounts::default();
-        (0..CODES_MAX).for_each(|code| counts.add(&format!("CODE{code}"), &log));
-        counts.add("CODE7", &log);
+        (0..CODES_MAX).for_each(|code| counts.add(&format!("CODE{code}"), warn));
+        counts.add("CODE7", warn);
         assert_eq!(counts.all().len(), CODES_MAX);
         assert!(counts.all().contains(&("CODE7".into(), 2)));
-        counts.add("ONE_TOO_MANY", &log);
-        counts.add("CODE7", &log);
+        counts.add("ONE_TOO_MANY", warn);
+        counts.add("CODE7", warn);
         assert_eq!(counts.all(), [(DISABLED.into(), 1)]);
+        assert_eq!(lines.borrow().len(), 2);
+        assert!(lines.borrow()[1].starts_with("Current errors code list: CODE0, CODE1, CODE10, "));
         counts.reset();
-        counts.add("ERR", &log);
+        counts.add("ERR", warn);
         assert_eq!(counts.all(), [("ERR".into(), 1)]);
     }
 }

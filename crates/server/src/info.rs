@@ -68,7 +68,7 @@ fn about(server: &Server, out: &mut String) {
         "server_time_usec:{now_us}";
         "uptime_in_seconds:{uptime}";
         "uptime_in_days:{}", uptime / (24 * 3600);
-        "hz:{}", 1000 / server.cron_period_ms().max(1);
+        "hz:{}", 1000 / server.live.period_ms();
         "configured_hz:{hz}";
         "lru_clock:{}", (now_us / 1_000_000) & 0xff_ffff;
         "executable:{}", path(std::env::current_exe().ok());

@@ -1,6 +1,5 @@
 //! The process: what all workers share, and how commands reach it.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -9,25 +8,31 @@ use commands::args::OwnedArgs;
 use commands::blocking::{WaitQueues, Waiter};
 use commands::client::{Client, ClientFlags};
 use commands::effect::{Change, Class};
-use commands::host::{Host, Pause};
+use commands::error::{Error, Result};
+use commands::host::{Host, Pause, Shutdown};
 use commands::info::Section;
 use commands::memory::Memory;
 use commands::reply::Reply;
 use commands::session::Session;
 use commands::settings::Settings;
 use commands::stats::Stats;
-use parking_lot::{Condvar, Mutex};
 use store::database::Database;
 use store::entry::Entry;
 use store::keyspace::Keyspace;
 
 use crate::config::{Config, keys};
+use crate::configuration;
+use crate::ending::Ending;
 use crate::lazy_free::LazyFree;
+use crate::listening::Listening;
+use crate::live::Live;
 use crate::log::Log;
 use crate::net::inbox::{Inbox, Message, Socket};
+use crate::oom_score::OomScore;
 use crate::pause::Pausing;
 use crate::rates::Counters;
 use crate::registry::Registry;
+use crate::supervise::Supervisor;
 use crate::vitals::Vitals;
 use crate::{alloc, clock, info, memory, vitals};
 
@@ -47,6 +52,8 @@ pub struct Server {
     pub config: Config,
     /// The part of it that commands read.
     pub settings: Arc<Settings>,
+    /// The part of it that the process looks at all the time.
+    pub live: Live,
     /// All data; never freed.
     pub keyspace: &'static Keyspace,
     /// Clients and watches.
@@ -57,6 +64,14 @@ pub struct Server {
     pub workers: Vec<WorkerHandle>,
     /// The log.
     pub log: Log,
+    /// Where it listens.
+    pub listening: Listening,
+    /// Who has started it.
+    pub supervisor: Supervisor,
+    /// How readily the kernel ends it.
+    pub oom_score: OomScore,
+    /// Whether it is about to end.
+    pub ending: Ending,
     /// When the process started, in milliseconds since 1970.
     pub started_ms: i64,
     /// Connections accepted so far.
@@ -80,9 +95,6 @@ pub struct Server {
     /// What it knows of itself.
     pub vitals: Vitals,
     next_client: AtomicU64,
-    period_ms: AtomicI64,
-    stopping: AtomicBool,
-    stopped: (Mutex<bool>, Condvar),
 }
 
 impl Server {
@@ -90,19 +102,25 @@ impl Server {
     pub fn new(
         config: Config,
         log: Log,
-        settings: Arc<Settings>,
+        listening: Listening,
+        supervisor: Supervisor,
         workers: Vec<WorkerHandle>,
         lazy_free: LazyFree,
     ) -> Self {
         let keyspace = Keyspace::new(config.get(keys::DATABASES), config.get(keys::KEYSPACE_STRIPES));
         let keyspace = Box::leak(Box::new(keyspace));
         Self {
-            settings,
+            settings: Arc::default(),
+            live: Live::default(),
             keyspace,
             registry: Registry::default(),
             waiters: WaitQueues::default(),
             workers,
             log,
+            listening,
+            supervisor,
+            oom_score: OomScore::default(),
+            ending: Ending::default(),
             started_ms: clock::now_ms(),
             connections_received: AtomicU64::new(0),
             connections_rejected: AtomicU64::new(0),
@@ -115,16 +133,8 @@ impl Server {
             lazy_free,
             vitals: Vitals::default(),
             next_client: AtomicU64::new(1),
-            period_ms: AtomicI64::new(1000 / config.get(keys::HZ).clamp(1, 500) as i64),
-            stopping: AtomicBool::new(false),
-            stopped: (Mutex::new(false), Condvar::new()),
             config,
         }
-    }
-
-    /// Milliseconds between two runs of what is done `hz` times a second.
-    pub fn cron_period_ms(&self) -> i64 {
-        self.period_ms.load(Relaxed)
     }
 
     /// The counters of all threads.
@@ -188,25 +198,6 @@ impl Server {
     pub fn is_authenticated(&self, session: &Session) -> bool {
         session.authenticated || !self.settings.password_needed.load(Relaxed)
     }
-
-    /// Asks all workers to end, once.
-    pub fn stop(&self) {
-        if self.stopping.swap(true, Relaxed) {
-            return;
-        }
-        self.workers.iter().for_each(|worker| worker.inbox.post(Message::Stop));
-        *self.stopped.0.lock() = true;
-        self.stopped.1.notify_all();
-    }
-
-    /// Waits for [`Self::stop`] for at most so long, and says whether it came.
-    pub fn stopped_within(&self, millis: u64) -> bool {
-        let mut stopped = self.stopped.0.lock();
-        if !*stopped {
-            self.stopped.1.wait_for(&mut stopped, std::time::Duration::from_millis(millis));
-        }
-        *stopped
-    }
 }
 
 impl Host for Server {
@@ -215,7 +206,7 @@ impl Host for Server {
     }
 
     fn count_error(&self, code: &str) {
-        self.vitals.errors.add(code, &self.log);
+        self.vitals.errors.add(code, |line| self.log.warning(line));
     }
 
     fn pause(&self) -> Pause {
@@ -291,21 +282,6 @@ impl Host for Server {
         self.vitals.errors.all()
     }
 
-    fn reset_stats(&self) {
-        self.all_stats().for_each(|stats| stats.reset());
-        self.vitals.errors.reset();
-        self.vitals.sampler.reset();
-        self.lazy_free.reset();
-        for counter in [
-            &self.connections_received,
-            &self.connections_rejected,
-            &self.query_limit_disconnections,
-            &self.output_limit_disconnections,
-        ] {
-            counter.store(0, Relaxed);
-        }
-    }
-
     fn memory(&self) -> Memory {
         memory::memory(self)
     }
@@ -325,7 +301,7 @@ impl Host for Server {
     fn may_debug(&self, client: &Client) -> bool {
         match self.config.get(keys::ENABLE_DEBUG_COMMAND) {
             "yes" => true,
-            "local" => is_local(client),
+            "local" => configuration::is_local(client),
             _ => false,
         }
     }
@@ -344,6 +320,30 @@ impl Host for Server {
 
     fn change_replication_id(&self) {
         *self.vitals.replication_id.lock() = vitals::random_id();
+    }
+
+    fn config_get(&self, patterns: &[&[u8]]) -> Vec<(Vec<u8>, Vec<u8>)> {
+        self.config.matching(patterns.iter().copied())
+    }
+
+    fn config_set(&self, client: &Client, pairs: &[(&[u8], &[u8])]) -> Result<()> {
+        configuration::set(self, client, pairs)
+    }
+
+    fn config_rewrite(&self) -> Result<()> {
+        configuration::rewrite(self)
+    }
+
+    fn reset_stats(&self) {
+        configuration::reset_stats(self);
+    }
+
+    fn shut_down(&self, how: Shutdown) -> Result<()> {
+        self.ending.begin(self, how).map_err(|()| Error::new("ERR Errors trying to SHUTDOWN. Check logs."))
+    }
+
+    fn abort_shutdown(&self) -> Result<()> {
+        if self.ending.abort(self) { Ok(()) } else { Err(Error::new("ERR No shutdown in progress.")) }
     }
 
     // --- clients
@@ -378,10 +378,4 @@ impl Host for Server {
     fn pause_ends_ms(&self) -> Option<i64> {
         self.pausing.ends_ms()
     }
-}
-
-/// Whether a client has connected from this machine: through a Unix socket, or from a loopback address.
-fn is_local(client: &Client) -> bool {
-    let ip = client.addr.rsplit_once(':').map_or("", |(ip, _)| ip).trim_matches(['[', ']']);
-    client.flags().contains(ClientFlags::UNIX_SOCKET) || ip.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }

@@ -17,9 +17,24 @@ const DEPENDENCIES: &[(&str, &[&str], &[&str])] = &[
     (
         "server",
         &["commands", "persistence", "replication", "rdb", "store", "resp-parser"],
-        // glob: patterns in `include`.
-        // libmimalloc-sys: giving memory back; nix: times used, page sizes, the machine's name.
-        &["mio", "crossbeam", "clap", "mimalloc", "libmimalloc-sys", "nix", "bytes", "dashmap", "glob"],
+        // glob: patterns in `include`. chrono: dates in the log. quanta: a monotonic clock that is cheap to read.
+        // libmimalloc-sys: giving memory back. nix: times used, page sizes. rustix: limits, sessions. sd-notify: `supervised systemd`. signal-hook: signals. slab: a worker's connections.
+        &[
+            "mio",
+            "crossbeam",
+            "mimalloc",
+            "bytes",
+            "dashmap",
+            "chrono",
+            "glob",
+            "libmimalloc-sys",
+            "nix",
+            "quanta",
+            "rustix",
+            "sd-notify",
+            "signal-hook",
+            "slab",
+        ],
     ),
     // num-bigint: the exact decimal digits of a long double.
     ("commands", &["store", "resp-parser", "rdb"], &["bytes", "num-bigint"]),

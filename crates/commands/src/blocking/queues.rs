@@ -18,10 +18,11 @@ use super::{End, Waiter};
 const SHARDS: usize = 64;
 
 type Queue = BTreeMap<u64, Arc<Waiter>>;
+type Shard = HashMap<(u32, Box<[u8]>), Queue>;
 
 /// See the file's head.
 pub struct WaitQueues {
-    shards: [Mutex<HashMap<(u32, Box<[u8]>), Queue>>; SHARDS],
+    shards: [Mutex<Shard>; SHARDS],
     tickets: AtomicU64,
     waiting: AtomicUsize,
     on_no_key: AtomicUsize,
@@ -124,7 +125,7 @@ impl WaitQueues {
         found
     }
 
-    fn shard(&self, db: u32, key: &[u8]) -> MutexGuard<'_, HashMap<(u32, Box<[u8]>), Queue>> {
+    fn shard(&self, db: u32, key: &[u8]) -> MutexGuard<'_, Shard> {
         let index = (hash_bytes(key) as usize).wrapping_add(db as usize) % SHARDS;
         self.shards[index].lock().expect("never poisoned")
     }

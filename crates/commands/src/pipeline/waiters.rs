@@ -100,7 +100,7 @@ fn serve_key(env: &mut Env, section: &Section<'_>, db: u32, key: Box<[u8]>, reco
             break guard;
         }
     };
-    let mut keys = Keys::new(guard, db, env.now_ms, env.access(), true, env.host.observes_keys());
+    let mut keys = Keys::new(guard, db, env.now_ms, env.access(), true, true);
     let Outcome { answered, .. } = serve_ready(env, &mut keys, [(db, key)].into());
     answered.iter().for_each(|answered| answered.record(record));
     answered.iter().for_each(|answered| super::tell(env, &answered.done.notes));

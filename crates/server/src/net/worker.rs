@@ -16,8 +16,7 @@ use commands::pipeline::{self, Flow, GROUP, GateHold, Prepared};
 use commands::reply::Reply;
 use commands::session::Session;
 use mio::event::Event;
-use mio::net::{TcpListener, UnixListener};
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Poll, Token, Waker};
 use resp_parser::{Batch, Limits};
 use slab::Slab;
 use smallvec::SmallVec;
@@ -25,6 +24,7 @@ use store::keyspace::Keyspace;
 
 use super::connection::{Closing, Connection, Flushed};
 use super::inbox::{Inbox, Message, Socket};
+use super::listener::Listener;
 use crate::clock;
 use crate::server::Server;
 
@@ -45,13 +45,8 @@ const WAKER: Token = Token(usize::MAX);
 /// Listeners have the tokens from here on upwards.
 const LISTENERS: usize = usize::MAX / 2;
 
-/// A listening socket of either kind.
-pub enum Listener {
-    /// Over TCP.
-    Tcp(TcpListener),
-    /// Over a Unix socket.
-    Unix(UnixListener),
-}
+/// What a worker needs to be reached before it runs.
+pub struct Seat(Poll);
 
 /// See the file's head.
 pub struct Worker {
@@ -60,7 +55,9 @@ pub struct Worker {
     keyspace: &'static Keyspace,
     poll: Poll,
     inbox: Arc<Inbox>,
-    listeners: Vec<Listener>,
+    listeners: Slab<Listener>,
+    /// Listeners, by token, at which more connections may wait.
+    accepting: Vec<usize>,
     connections: Slab<Connection>,
     /// How many of them are postponed.
     postponed: usize,
@@ -93,37 +90,30 @@ struct Core {
 }
 
 impl Worker {
-    /// A worker and the inbox by which others reach it.
-    pub fn new(index: usize) -> io::Result<(Poll, Arc<Inbox>)> {
-        let _ = index;
+    /// A seat for a worker, and the inbox by which others reach it.
+    pub fn seat() -> io::Result<(Seat, Arc<Inbox>)> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKER)?;
-        Ok((poll, Arc::new(Inbox::new(waker))))
+        Ok((Seat(poll), Arc::new(Inbox::new(waker))))
     }
 
     /// Puts a worker together; the first one gets the listeners.
     pub fn with(
         index: usize,
         server: Arc<Server>,
-        poll: Poll,
+        Seat(poll): Seat,
         env: Env,
-        mut listeners: Vec<Listener>,
+        listeners: Vec<Listener>,
     ) -> io::Result<Self> {
-        for (at, listener) in listeners.iter_mut().enumerate() {
-            let token = Token(LISTENERS + at);
-            match listener {
-                Listener::Tcp(listener) => poll.registry().register(listener, token, Interest::READABLE)?,
-                Listener::Unix(listener) => poll.registry().register(listener, token, Interest::READABLE)?,
-            }
-        }
         let is_only = server.workers.len() == 1;
-        Ok(Self {
+        let mut worker = Self {
             index,
             keyspace: server.keyspace,
             inbox: server.workers[index].inbox.clone(),
             server,
             poll,
-            listeners,
+            listeners: Slab::new(),
+            accepting: Vec::new(),
             connections: Slab::new(),
             postponed: 0,
             deadlines: BTreeSet::new(),
@@ -142,14 +132,17 @@ impl Worker {
             buffer: vec![0; READ_BYTES],
             last_cron_ms: clock::now_ms(),
             running: true,
-        })
+        };
+        listeners.into_iter().try_for_each(|listener| worker.listen(listener))?;
+        Ok(worker)
     }
 
     /// Runs until told to stop.
     pub fn run(mut self) {
         let mut events = Events::with_capacity(EVENTS_MAX);
         while self.running {
-            let timeout = if self.ready.is_empty() { self.until_due() } else { Duration::ZERO };
+            let timeout =
+                if self.ready.is_empty() && self.accepting.is_empty() { self.until_due() } else { Duration::ZERO };
             match self.poll.poll(&mut events, Some(timeout)) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -160,6 +153,7 @@ impl Worker {
             self.core.tick_ms = clock::now_ms();
             self.server.end_pause_if_over(self.core.tick_ms);
             events.iter().for_each(|event| self.take(event));
+            self.accept_more();
             self.end_waits();
             self.serve_ready();
             self.flush_dirty();
@@ -185,7 +179,7 @@ impl Worker {
     fn take(&mut self, event: &Event) {
         match event.token() {
             WAKER => self.read_inbox(),
-            Token(token) if token >= LISTENERS => self.accept(token - LISTENERS),
+            Token(token) if token >= LISTENERS => self.accepting.push(token - LISTENERS),
             Token(index) => {
                 let Some(connection) = self.connections.get_mut(index) else { return };
                 if event.is_readable() || event.is_read_closed() || event.is_error() {
@@ -212,6 +206,7 @@ impl Worker {
                         self.close(slot);
                     }
                 }
+                Message::Listen { open, close } => self.change_listeners(open, &close),
                 Message::Retry => self.retry(),
                 Message::Stop => self.running = false,
             }
@@ -276,34 +271,67 @@ impl Worker {
         }
     }
 
-    fn accept(&mut self, listener: usize) {
-        // Edge by edge: take all that wait.
-        loop {
-            let accepted = match &self.listeners[listener] {
-                Listener::Tcp(listener) => listener.accept().map(|(stream, _)| Socket::Tcp(stream)),
-                Listener::Unix(listener) => listener.accept().map(|(stream, _)| Socket::Unix(stream)),
-            };
-            match accepted {
-                Ok(socket) => {
-                    if let Some(socket) = self.server.welcome(socket) {
-                        let target = self.server.least_busy_worker();
-                        self.server.workers[target].connections.fetch_add(1, Relaxed);
-                        if target == self.index {
-                            self.adopt(socket);
-                        } else {
-                            self.server.workers[target].inbox.post(Message::Adopt(socket));
-                        }
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+    fn listen(&mut self, mut listener: Listener) -> io::Result<()> {
+        let slot = self.listeners.vacant_entry();
+        listener.register(self.poll.registry(), Token(LISTENERS + slot.key()))?;
+        slot.insert(listener);
+        Ok(())
+    }
+
+    fn change_listeners(&mut self, open: Vec<Listener>, close: &[u64]) {
+        let going: Vec<usize> =
+            self.listeners.iter().filter(|(_, listener)| close.contains(&listener.id)).map(|(key, _)| key).collect();
+        for key in going {
+            // A socket that cannot be taken from the poll leaves it when it is dropped.
+            let _ = self.listeners.remove(key).deregister(self.poll.registry());
+        }
+        for listener in open {
+            if let Err(error) = self.listen(listener) {
+                self.server.log.warning(&format!("Registering a listener: {error}"));
+            }
+        }
+    }
+
+    /// Accepts at each listener that may have connections waiting.
+    fn accept_more(&mut self) {
+        for key in std::mem::take(&mut self.accepting) {
+            if self.accept(key) && !self.accepting.contains(&key) {
+                self.accepting.push(key);
+            }
+        }
+    }
+
+    /// Accepts what one round may; says whether more may wait. The poll reports new connections only once.
+    fn accept(&mut self, key: usize) -> bool {
+        for _ in 0..self.server.live.max_new_connections_per_cycle.load(Relaxed) {
+            let Some(listener) = self.listeners.get(key) else { return false };
+            match listener.accept() {
+                Ok(socket) => self.place(socket),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // One that no longer listens is about to be taken away.
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::InvalidInput) => {
+                    return false;
+                }
                 Err(error) => {
                     self.server.log.warning(&format!("Accepting client connection: {error}"));
                     // The poll reports each connection once only, so this one is asked for again later.
-                    self.stalled_listeners.push(listener);
-                    return;
+                    self.stalled_listeners.push(key);
+                    return false;
                 }
             }
+        }
+        true
+    }
+
+    /// Gives a new connection to the worker that has the fewest.
+    fn place(&mut self, socket: Socket) {
+        let Some(socket) = self.server.welcome(socket) else { return };
+        let target = self.server.least_busy_worker();
+        self.server.workers[target].connections.fetch_add(1, Relaxed);
+        if target == self.index {
+            self.adopt(socket);
+        } else {
+            self.server.workers[target].inbox.post(Message::Adopt(socket));
         }
     }
 
@@ -398,7 +426,7 @@ impl Worker {
     /// How long the poll may sleep: until the next round of [`Self::cron`], the end of a pause that is waited for, or of a
     /// client's patience.
     fn until_due(&self) -> Duration {
-        let cron = self.last_cron_ms + self.server.cron_period_ms();
+        let cron = self.last_cron_ms + self.server.live.period_ms();
         let pause = if self.postponed > 0 { self.server.pausing.ends_ms() } else { None };
         let wait = self.deadlines.first().map(|&(at, ..)| at);
         let due = [pause, wait].into_iter().flatten().fold(cron, i64::min);
@@ -408,11 +436,11 @@ impl Worker {
     /// What this worker does several times a second for its own connections.
     fn cron(&mut self) {
         let now_ms = self.core.tick_ms;
-        if now_ms < self.last_cron_ms + self.server.cron_period_ms() {
+        if now_ms < self.last_cron_ms + self.server.live.period_ms() {
             return;
         }
         self.last_cron_ms = now_ms;
-        std::mem::take(&mut self.stalled_listeners).into_iter().for_each(|listener| self.accept(listener));
+        self.accepting.append(&mut self.stalled_listeners);
         if !self.server.settings.cron_is_paused.load(Relaxed) {
             self.tend(now_ms);
         }
@@ -424,7 +452,7 @@ impl Worker {
         if slots == 0 {
             return;
         }
-        let share = (slots * self.server.cron_period_ms() as usize).div_ceil(1000);
+        let share = (slots * self.server.live.period_ms() as usize).div_ceil(1000);
         let count = share.max(TENDED_MIN).min(slots);
         for at in 0..count {
             let index = (self.tended + at) % slots;

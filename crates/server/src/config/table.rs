@@ -264,8 +264,8 @@ pub const ROWS: &[Row] = &[
     integer("slowlog-log-slower-than", -1, LONG, 10000).warned(SLOWLOG),
     integer("slowlog-max-len", 0, LONG, 128).warned(SLOWLOG),
     integer("latency-monitor-threshold", 0, LONG, 0).warned(LATENCY),
-    yes_no("latency-tracking", true).warned(LATENCY),
-    special("latency-tracking-info-percentiles", Kind::Percentiles).warned(LATENCY),
+    yes_no("latency-tracking", true),
+    special("latency-tracking-info-percentiles", Kind::Percentiles),
     special("notify-keyspace-events", Kind::Events).warned(PUBSUB),
     // The forms of values.
     integer("hash-max-listpack-entries", 0, LONG, 512).alias("hash-max-ziplist-entries").unsigned(),

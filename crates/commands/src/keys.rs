@@ -173,6 +173,26 @@ impl<'g> Keys<'g> {
         self.guard.holds(self.db, Key::new(key).hash)
     }
 
+    /// Entries for reading, all at hand together; `None` where a key is missing. `fits` judges their types, one key after the
+    /// other. A command that is a write takes expired ones out; another one hides them.
+    pub fn entries<'k>(
+        &mut self,
+        keys: impl Iterator<Item = &'k [u8]> + Clone,
+        write: bool,
+        fits: impl Fn(&Entry) -> bool,
+    ) -> Result<Vec<Option<&Entry>>> {
+        for key in keys.clone() {
+            if write {
+                self.write(key);
+            }
+            if !self.read(key).is_none_or(&fits) {
+                return Err(WRONG_TYPE);
+            }
+        }
+        let (guard, db, now_ms) = (&self.guard, self.db, self.now_ms);
+        Ok(keys.map(|key| guard.get(db, Key::new(key)).filter(|entry| !entry.is_expired(now_ms))).collect())
+    }
+
     /// Whether a key is there but has expired.
     pub fn is_expired(&self, key: &[u8]) -> bool {
         Self::has_expired(&self.guard, self.db, key, self.now_ms)

@@ -1,6 +1,7 @@
 //! The commands: one table, one row a command, and the pipeline that runs them. See README.md.
 
 pub mod args;
+mod bitmap;
 pub mod blocking;
 pub mod call;
 pub mod client;
@@ -9,6 +10,7 @@ mod config_command;
 pub mod connection;
 mod databases;
 mod draw;
+mod dump;
 pub mod effect;
 pub mod env;
 pub mod error;
@@ -42,5 +44,6 @@ pub mod table;
 mod testing;
 mod transactions;
 mod walk;
+mod zset;
 
 pub use transactions::unwatch_all;

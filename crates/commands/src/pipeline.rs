@@ -20,6 +20,7 @@ pub use plan::keys_of;
 pub use prepare::{GROUP, Prepared, prefetch};
 
 use crate::args::{Args, OwnedArgs};
+use crate::blocking::Block;
 use crate::call::Call;
 use crate::client::ClientFlags;
 use crate::effect::{Change, Class, Effect};
@@ -133,10 +134,8 @@ fn in_section(
     let mut call = call(env, section, guard, session, command, args, out);
     let db = call.keys.db;
     let mut done = run(&mut call, command);
-    if matches!(done.effect, Effect::Block(_))
-        && let Effect::Block(block) = std::mem::replace(&mut done.effect, Effect::None)
-    {
-        waiters::park(&mut call, command, *block);
+    if let Some(block) = done.take_block() {
+        waiters::park(&mut call, command, block);
     }
     let Call { mut keys, env, .. } = call;
     let Outcome { answered, late } = waiters::serve_all(env, &mut keys, [&done.notes]);
@@ -187,6 +186,18 @@ struct Done {
 }
 
 impl Done {
+    /// The wish to wait, if the command has returned one; what it has done before remains as its effect.
+    fn take_block(&mut self) -> Option<Block> {
+        if !matches!(self.effect, Effect::Block(_)) {
+            return None;
+        }
+        let Effect::Block(mut block) = std::mem::replace(&mut self.effect, Effect::None) else { return None };
+        if !block.before.is_empty() {
+            self.effect = Effect::Rewritten(std::mem::take(&mut block.before));
+        }
+        Some(*block)
+    }
+
     /// The command's part of the log: first the keys that it found expired, then its effect.
     fn record(&self, db: u32, args: Args<'_>, record: &mut Vec<(u32, OwnedArgs)>) {
         let expired = self.notes.rest.iter().flat_map(|rest| &rest.expired);

@@ -10,10 +10,12 @@ use crate::spec::Spec;
 
 /// The families' tables, in no particular order.
 static FAMILIES: &[&[Spec]] = &[
+    crate::bitmap::COMMANDS,
     crate::client_commands::COMMANDS,
     crate::config_command::COMMANDS,
     crate::connection::COMMANDS,
     crate::databases::COMMANDS,
+    crate::dump::COMMANDS,
     crate::expire::COMMANDS,
     crate::generic::COMMANDS,
     crate::hash::COMMANDS,
@@ -28,6 +30,7 @@ static FAMILIES: &[&[Spec]] = &[
     crate::string::COMMANDS,
     crate::transactions::COMMANDS,
     crate::walk::COMMANDS,
+    crate::zset::COMMANDS,
 ];
 
 /// A command of the table, or a subcommand: its row and its position, by which statistics are kept.

@@ -12,10 +12,11 @@ use store::value::stream::{Delivery, Stream, StreamId};
 use super::effects::{Collected, Owner};
 use super::group::note;
 use super::{count_or_all, ids, reply_entries, reply_entry, reply_id, text};
-use crate::args::Args;
+use crate::args::{Args, OwnedArgs};
+use crate::blocking::{self, Block, Blocking, End, Nothing, Served};
 use crate::call::Call;
-use crate::effect::Effect;
-use crate::error::{Error, Result, SYNTAX};
+use crate::effect::{Class, Effect};
+use crate::error::{Error, NOT_INTEGER, Result, SYNTAX};
 use crate::number;
 use crate::reply::Reply;
 
@@ -23,8 +24,8 @@ use crate::reply::Reply;
 #[derive(Default)]
 struct Options<'a> {
     count: usize,
-    /// When waiting ends, in milliseconds since 1970; 0 is never. `None` is not to wait at all.
-    block: Option<i64>,
+    /// When waiting ends, in milliseconds since 1970; never if there is no end. `None` is not to wait at all.
+    block: Option<Option<i64>>,
     group: Option<(&'a [u8], &'a [u8])>,
     no_ack: bool,
     /// The first key, and how many there are.
@@ -45,8 +46,7 @@ enum Position {
 type Positions = SmallVec<[Position; 8]>;
 
 impl<'a> Options<'a> {
-    fn parse(call: &Call<'a>, reads_group: bool) -> Result<Self> {
-        let args = call.args;
+    fn parse(args: Args<'a>, name: &str, now_ms: i64, reads_group: bool) -> Result<Self> {
         let only_group = |option: &str| {
             let message = format!("ERR The {option} option is only supported by XREADGROUP. You called XREAD instead.");
             Err(Error::new(message))
@@ -57,14 +57,14 @@ impl<'a> Options<'a> {
             let more = args.len() - index - 1;
             let is = |word| args.is(index, word);
             if is("BLOCK") && more > 0 {
-                options.block = Some(deadline(call, args.get(index + 1))?);
+                options.block = Some(deadline(now_ms, args.get(index + 1))?);
                 index += 2;
             } else if is("COUNT") && more > 0 {
-                options.count = count_or_all(call.int(index + 1)?);
+                options.count = count_or_all(number::parse_i64(args.get(index + 1)).ok_or(NOT_INTEGER)?);
                 index += 2;
             } else if is("STREAMS") && more > 0 {
                 if !more.is_multiple_of(2) {
-                    return Err(unbalanced(call.spec.full_name, reads_group));
+                    return Err(unbalanced(name, reads_group));
                 }
                 (options.streams_at, options.streams) = (index + 1, more / 2);
                 break;
@@ -105,18 +105,13 @@ fn unbalanced(name: &str, reads_group: bool) -> Error {
 }
 
 /// BLOCK's argument, in milliseconds.
-fn deadline(call: &Call<'_>, timeout: &[u8]) -> Result<i64> {
-    let error = |text: &'static str| move || Error::new(text);
-    let timeout = number::parse_i64(timeout).ok_or_else(error("ERR timeout is not an integer or out of range"))?;
-    match timeout {
-        ..0 => Err(error("ERR timeout is negative")()),
-        0 => Ok(0),
-        _ => timeout.checked_add(call.keys.now_ms).ok_or_else(error("ERR timeout is out of range")),
-    }
+fn deadline(now_ms: i64, timeout: &[u8]) -> Result<Option<i64>> {
+    let error = || Error::new("ERR timeout is not an integer or out of range");
+    blocking::deadline_ms(now_ms, number::parse_i64(timeout).ok_or_else(error)?)
 }
 
 pub(super) fn xread(call: &mut Call<'_>) -> Result<Effect> {
-    let options = Options::parse(call, false)?;
+    let options = Options::parse(call.args, call.spec.full_name, call.keys.now_ms, false)?;
     let mut positions: SmallVec<[StreamId; 8]> = SmallVec::new();
     for (key, id) in options.keys(call.args).zip(options.ids(call.args)) {
         let stream = call.keys.value::<Stream>(key)?;
@@ -135,7 +130,10 @@ pub(super) fn xread(call: &mut Call<'_>) -> Result<Effect> {
     }
     let count = served.iter().filter(|served| **served).count();
     if count == 0 {
-        return nothing(call, &options, Effect::None);
+        // What `$` stands for is settled when the wait begins.
+        let head = call.args.from(0).take(options.streams_at + options.streams).map(Vec::from);
+        let args = head.chain(positions.iter().map(|id| id.to_string().into_bytes())).collect();
+        return Ok(nothing(call, &options, Effect::None, Some(args)));
     }
     call.out.map_of_streams(count);
     for ((key, after), _) in options.keys(call.args).zip(positions).zip(served).filter(|(_, served)| *served) {
@@ -151,7 +149,7 @@ const NEW_WITHOUT_GROUP: &str =
     "ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option.";
 
 pub(super) fn xreadgroup(call: &mut Call<'_>) -> Result<Effect> {
-    let options = Options::parse(call, true)?;
+    let options = Options::parse(call.args, call.spec.full_name, call.keys.now_ms, true)?;
     let Some((group, consumer)) = options.group else {
         return Err(Error::new("ERR Missing GROUP option for XREADGROUP"));
     };
@@ -180,7 +178,7 @@ pub(super) fn xreadgroup(call: &mut Call<'_>) -> Result<Effect> {
     let effect = effects.finish();
     let count = servings.iter().flatten().count();
     if count == 0 {
-        return nothing(call, &options, effect);
+        return Ok(nothing(call, &options, effect, None));
     }
     call.out.map_of_streams(count);
     for (key, serving) in options.keys(call.args).zip(servings) {
@@ -198,10 +196,7 @@ fn group_positions(call: &mut Call<'_>, options: &Options<'_>, group: &[u8]) -> 
     let mut positions = Positions::new();
     for (key, id) in options.keys(call.args).zip(options.ids(call.args)) {
         if call.keys.value::<Stream>(key)?.is_none_or(|stream| stream.group(group).is_none()) {
-            let (key, group) = (text(key), text(group));
-            let message =
-                format!("NOGROUP No such key '{key}' or consumer group '{group}' in XREADGROUP with GROUP option");
-            return Err(Error::new(message));
+            return Err(no_group(key, group));
         }
         positions.push(match id {
             b"$" | b"+" => return Err(meaningless(&text(id))),
@@ -214,6 +209,11 @@ fn group_positions(call: &mut Call<'_>, options: &Options<'_>, group: &[u8]) -> 
         });
     }
     Ok(positions)
+}
+
+fn no_group(key: &[u8], group: &[u8]) -> Error {
+    let (key, group) = (text(key), text(group));
+    Error::new(format!("NOGROUP No such key '{key}' or consumer group '{group}' in XREADGROUP with GROUP option"))
 }
 
 fn meaningless(id: &str) -> Error {
@@ -284,20 +284,80 @@ fn collect(effects: &mut Collected, stream: &Stream, owner: Owner<'_>, delivery:
     effects.add(|| owner.set_id(group));
 }
 
-/// Nothing can be served now.
-fn nothing(call: &mut Call<'_>, options: &Options<'_>, effect: Effect) -> Result<Effect> {
-    if options.block.is_some() {
-        return block(call, effect);
-    }
-    call.out.null_array();
-    Ok(effect)
+/// Nothing can be served now. `effect` is what has been done already: the consumer may be new.
+fn nothing(call: &mut Call<'_>, options: &Options<'_>, effect: Effect, args: Option<OwnedArgs>) -> Effect {
+    let Some(deadline_ms) = options.block else {
+        call.out.null_array();
+        return effect;
+    };
+    let before = match effect {
+        Effect::Rewritten(commands) => commands,
+        Effect::None | Effect::AsIs | Effect::Block(_) => Vec::new(),
+    };
+    let keys = options.streams_at..options.streams_at + options.streams;
+    Effect::Block(Box::new(Block { keys, deadline_ms, args, before }))
 }
 
-/// Nothing can be served now, and the client would wait. It is answered as one that must not: at once, with nothing, as
-/// within a transaction. `effect` is what has been done already: the consumer may be new.
-fn block(call: &mut Call<'_>, effect: Effect) -> Result<Effect> {
-    call.out.null_array();
-    Ok(effect)
+/// How XREAD waits: for entries behind those it knows. That its key goes away does not concern it.
+pub(super) const WAIT: Blocking =
+    Blocking { serve: serve_xread, further: None, nothing: Nothing::Array, on_no_key: false };
+
+fn serve_xread(serving: &mut blocking::Serving<'_, '_>, key: &[u8]) -> Result<Served> {
+    let args = serving.args;
+    let options = Options::parse(args, "xread", serving.keys.now_ms, false)?;
+    let Some((_, id)) = options.keys(args).zip(options.ids(args)).find(|(name, _)| *name == key) else {
+        return Ok(Served::No);
+    };
+    let after = ids::strict(id, 0)?;
+    let stream = serving.keys.peek(key).and_then(|entry| entry.get::<Stream>());
+    let Some(stream) = stream.filter(|stream| stream.last().is_some_and(|last| last.id() > after)) else {
+        return Ok(Served::No);
+    };
+    if !serving.waiter.claim(End::Served) {
+        return Ok(Served::No);
+    }
+    serving.out.map_of_streams(1);
+    serving.out.stream_name(key);
+    reply_entries(serving.out, stream.after(after).take(options.count));
+    Ok(Served::Yes(Effect::None))
+}
+
+/// How XREADGROUP waits: it is told when its key or its group goes away.
+pub(super) const WAIT_IN_GROUP: Blocking =
+    Blocking { serve: serve_xreadgroup, further: None, nothing: Nothing::Array, on_no_key: true };
+
+fn serve_xreadgroup(serving: &mut blocking::Serving<'_, '_>, key: &[u8]) -> Result<Served> {
+    let options = Options::parse(serving.args, "xreadgroup", serving.keys.now_ms, true)?;
+    let Some((group, consumer)) = options.group else { return Ok(Served::No) };
+    let (owner, now_ms) = (Owner { key, group, consumer }, serving.keys.now_ms as u64);
+    let stream = serving.keys.value_mut::<Stream>(key)?;
+    let Some(stream) = stream.filter(|stream| stream.group(group).is_some()) else {
+        return Err(no_group(key, group));
+    };
+    let has_new = stream.group(group).zip(stream.last()).is_some_and(|(group, last)| last.id() > group.last_id());
+    if !has_new || !serving.waiter.claim(End::Served) {
+        return Ok(Served::No);
+    }
+    let mut effects = Collected::new(serving.env);
+    let created = stream.touch_consumer(group, consumer, now_ms) == Some(true);
+    let served = serve(stream, owner, Position::New, &options, now_ms);
+    if created && options.no_ack {
+        effects.add(|| owner.create());
+    }
+    if let Some(Serving::New(delivery)) = &served {
+        collect(&mut effects, stream, owner, delivery, options.no_ack);
+    }
+    serving.out.map_of_streams(1);
+    serving.out.stream_name(key);
+    match served {
+        Some(served) => served.reply(serving.out, stream),
+        None => serving.out.array(0),
+    }
+    if created {
+        serving.keys.event(key, Class::STREAM, "xgroup-createconsumer");
+    }
+    serving.keys.add_dirty(1);
+    Ok(Served::Yes(effects.finish()))
 }
 
 /// The keys of XREADGROUP: its key specification looks for the word STREAMS alone, which may be a group's name as well.

@@ -9,7 +9,7 @@ use super::group::{
 use super::info::{xinfo, xinfo_consumers, xinfo_groups, xinfo_help, xinfo_stream};
 use super::pending::xpending;
 use super::range::{xlen, xrange, xrevrange};
-use super::read::{plan_xreadgroup, xread, xreadgroup};
+use super::read::{WAIT, WAIT_IN_GROUP, plan_xreadgroup, xread, xreadgroup};
 use crate::spec::flag::*;
 use crate::spec::{Arg, ArgKind, Begin, Find, Group, KeySpec, Spec};
 
@@ -231,6 +231,7 @@ pub(crate) static COMMANDS: &[Spec] = &[
             Arg::integer("count").token("COUNT").optional(),
         ]),
     Spec::new("xread", -4, READONLY | BLOCKING | MOVABLEKEYS, Group::Stream, xread)
+        .blocking(&WAIT)
         .docs("Returns entries of several streams after given ids, and may wait for them.", "5.0.0", "")
         .keys(&[KeySpec { begin: Begin::Keyword("STREAMS", 1), find: Find::Range { last: -1, step: 1, limit: 2 }, flags: &["RO", "access"], notes: "" }])
         .args(&[
@@ -243,6 +244,7 @@ pub(crate) static COMMANDS: &[Spec] = &[
         ]),
     Spec::new("xreadgroup", -7, WRITE | BLOCKING | MOVABLEKEYS, Group::Stream, xreadgroup)
         .planner(plan_xreadgroup)
+        .blocking(&WAIT_IN_GROUP)
         .docs("Returns entries of several streams that are new to a consumer group, or those a consumer has got before; may wait.", "5.0.0", "For each stream mentioned: O(M) with M being the number of elements returned. If M is constant (e.g. always asking for the first 10 elements with COUNT), you can consider it O(1). On the other side when XREADGROUP blocks, XADD will pay the O(N) time in order to serve the N clients blocked on the stream getting new data.")
         .keys(&[KeySpec { begin: Begin::Keyword("STREAMS", 4), find: Find::Range { last: -1, step: 1, limit: 2 }, flags: &["RO", "access"], notes: "" }])
         .args(&[

@@ -36,6 +36,7 @@ static FAMILIES: &[&[Spec]] = &[
     crate::transactions::COMMANDS,
     crate::walk::COMMANDS,
     crate::zset::COMMANDS,
+    crate::zset::blocking::COMMANDS,
 ];
 
 /// A command of the table, or a subcommand: its row and its position, by which statistics are kept.

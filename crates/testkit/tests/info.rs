@@ -125,6 +125,21 @@ fn numbers_follow_what_happens() {
     assert!(number(&mut client, "debug", "eventloop_duration_max") >= 50_000);
 }
 
+/// These look into stripes that the transaction's own commands lock.
+#[test]
+fn a_transaction_may_ask_for_everything() {
+    let Some((subject, _)) = servers() else { return };
+    let mut client = subject.connect().expect("connects");
+    client.set_timeout(Duration::from_secs(10)).expect("a timeout");
+    let commands = ["SET a 1", "SET b 2", "INFO everything", "MEMORY STATS", "MEMORY DOCTOR", "DEBUG DIGEST", "DEL a"];
+    client.call(&["MULTI"]).expect("a reply");
+    for command in commands {
+        assert_eq!(call(&mut client, command), "QUEUED");
+    }
+    let reply = client.call(&["EXEC"]).expect("a reply");
+    assert_eq!(items(&reply).len(), commands.len(), "{reply:?}");
+}
+
 #[test]
 fn debug_needs_permission() {
     let Some(subject) = found(Program::subject(), "brindle-server") else { return };

@@ -97,6 +97,8 @@ pub struct Block {
     pub deadline_ms: Option<i64>,
     /// The command to be served, where it differs from the one that came.
     pub args: Option<OwnedArgs>,
+    /// Effects that the command has had already.
+    pub before: Vec<OwnedArgs>,
 }
 
 /// A client that waits.
@@ -201,26 +203,14 @@ impl Nothing {
 pub fn deadline(call: &Call<'_>, timeout: &[u8]) -> Result<Option<i64>> {
     let not_a_float = || Error::new("ERR timeout is not a float or out of range");
     let seconds = LongDouble::parse(timeout).ok_or_else(not_a_float)?;
-    let millis = seconds.times(1000).ceil();
-    in_time(call, millis).map_err(|late| if late { Error::new("ERR timeout is out of range") } else { negative() })
+    deadline_ms(call.keys.now_ms, seconds.times(1000).ceil())
 }
 
-/// The deadline of a timeout in whole milliseconds; `None` is for ever.
-pub fn deadline_ms(call: &Call<'_>, timeout: &[u8]) -> Result<Option<i64>> {
-    let millis =
-        crate::number::parse_i64(timeout).ok_or_else(|| Error::new("ERR timeout is not an integer or out of range"))?;
-    in_time(call, millis).map_err(|late| if late { Error::new("ERR timeout is out of range") } else { negative() })
-}
-
-fn negative() -> Error {
-    Error::new("ERR timeout is negative")
-}
-
-/// The moment so many milliseconds from now; an error says whether it would be too late to be expressed.
-fn in_time(call: &Call<'_>, millis: i64) -> std::result::Result<Option<i64>, bool> {
-    match millis {
-        ..0 => Err(false),
+/// The deadline of a timeout in milliseconds; `None` is for ever.
+pub fn deadline_ms(now_ms: i64, timeout_ms: i64) -> Result<Option<i64>> {
+    match timeout_ms {
+        ..0 => Err(Error::new("ERR timeout is negative")),
         0 => Ok(None),
-        _ => millis.checked_add(call.keys.now_ms).map(Some).ok_or(true),
+        _ => timeout_ms.checked_add(now_ms).map(Some).ok_or_else(|| Error::new("ERR timeout is out of range")),
     }
 }

@@ -1,6 +1,7 @@
 //! The commands: one table, one row a command, and the pipeline that runs them. See README.md.
 
 pub mod args;
+mod bitmap;
 pub mod blocking;
 pub mod call;
 pub mod categories;
@@ -12,6 +13,8 @@ pub mod connection;
 mod databases;
 mod debug;
 mod digest;
+mod draw;
+mod dump;
 pub mod effect;
 pub mod env;
 pub mod error;
@@ -20,9 +23,11 @@ mod expiry;
 pub mod finders;
 mod generic;
 pub mod glob;
+mod hash;
 mod help;
 pub mod histogram;
 pub mod host;
+mod hyperloglog;
 pub mod info;
 pub mod keys;
 mod list;
@@ -32,19 +37,23 @@ pub mod number;
 mod object;
 pub mod pipeline;
 pub mod reply;
+mod scan_options;
 mod server_commands;
 pub mod session;
+mod set;
 pub mod settings;
 mod shutdown;
 mod sort;
 pub mod spec;
 pub mod stats;
+mod stream;
 mod string;
 pub mod table;
 #[cfg(test)]
 mod testing;
 mod transactions;
 mod walk;
+mod zset;
 
 pub use server_commands::REDIS_VERSION;
 pub use transactions::unwatch_all;

@@ -6,6 +6,7 @@
 
 mod admit;
 mod exec;
+mod fields;
 mod plan;
 mod prepare;
 mod waiters;
@@ -14,13 +15,14 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use store::gate::Section;
 use store::guard::{Guard, Key, Live};
-use store::keyspace::Keyspace;
+use store::keyspace::{Expired, Keyspace};
 use store::stripe::Mode;
 
 pub use plan::keys_of;
 pub use prepare::{GROUP, Prepared, prefetch};
 
 use crate::args::{Args, OwnedArgs};
+use crate::blocking::Block;
 use crate::call::Call;
 use crate::client::ClientFlags;
 use crate::effect::{Change, Class, Effect};
@@ -134,10 +136,8 @@ fn in_section(
     let mut call = call(env, section, guard, session, command, args, out);
     let db = call.keys.db;
     let mut done = run(&mut call, command);
-    if matches!(done.effect, Effect::Block(_))
-        && let Effect::Block(block) = std::mem::replace(&mut done.effect, Effect::None)
-    {
-        waiters::park(&mut call, command, *block);
+    if let Some(block) = done.take_block() {
+        waiters::park(&mut call, command, block);
     }
     let Call { mut keys, env, .. } = call;
     let Outcome { answered, late } = waiters::serve_all(env, &mut keys, [&done.notes]);
@@ -188,10 +188,24 @@ struct Done {
 }
 
 impl Done {
+    /// The wish to wait, if the command has returned one; what it has done before remains as its effect.
+    fn take_block(&mut self) -> Option<Block> {
+        if !matches!(self.effect, Effect::Block(_)) {
+            return None;
+        }
+        let Effect::Block(mut block) = std::mem::replace(&mut self.effect, Effect::None) else { return None };
+        if !block.before.is_empty() {
+            self.effect = Effect::Rewritten(std::mem::take(&mut block.before));
+        }
+        Some(*block)
+    }
+
     /// The command's part of the log: first the keys that it found expired, then its effect.
     fn record(&self, db: u32, args: Args<'_>, record: &mut Vec<(u32, OwnedArgs)>) {
         let expired = self.notes.rest.iter().flat_map(|rest| &rest.expired);
         record.extend(expired.map(|(db, key)| (*db, removal(key))));
+        let fields = self.notes.rest.iter().flat_map(|rest| &rest.expired_fields);
+        record.extend(fields.flat_map(|of| fields::removals(of.db, &of.key, &of.fields)));
         match &self.effect {
             Effect::None | Effect::Block(_) => {}
             Effect::AsIs => record.push((db, OwnedArgs::copy(args))),
@@ -237,6 +251,9 @@ fn tell(env: &Env, notes: &Notes) {
     for (db, key) in &rest.expired {
         expired(env, *db, key);
     }
+    for of in &rest.expired_fields {
+        env.stats.expired_fields.add(of.fields.len() as u64);
+    }
     for change in &rest.changes {
         env.host.key_changed(change);
     }
@@ -253,6 +270,9 @@ fn settle(env: &mut Env, section: &Section<'_>, notes: Notes, mut record: Option
     for (db, key) in rest.hidden {
         reap(env, section, db, &key, record.as_deref_mut());
     }
+    for hidden in rest.hidden_fields {
+        fields::reap(env, section, &hidden, record.as_deref_mut());
+    }
 }
 
 /// Removes a key that a read has found expired, if it still is.
@@ -268,35 +288,36 @@ fn reap(env: &mut Env, section: &Section<'_>, db: u32, key: &[u8], record: Optio
         Live::Missing | Live::Present(_) => None,
     };
     if let Some(entry) = gone {
-        match record {
-            Some(record) => record.push((db, removal(key.bytes))),
-            None if env.host.log_is_on() => env.host.append(&[(db, removal(key.bytes))]),
-            None => {}
-        }
-        expired(env, db, key.bytes);
+        key_gone(env, db, key.bytes, record);
         drop(guard);
         env.host.free(vec![entry]);
     }
 }
 
-/// Removes up to `max` expired keys of a stripe, logs and announces them; returns how many.
+/// Removes up to `max` expired keys and fields of a stripe, logs and announces them; returns how many.
 pub fn expire_stripe(env: &mut Env, section: &Section<'_>, db: u32, stripe: usize, max: usize) -> usize {
     if env.host.expiry_is_paused() {
         return 0;
     }
     let keyspace = env.keyspace;
-    let log = env.host.log_is_on();
-    let gone = keyspace.expire_stripe(section, db, stripe, env.now_ms, max, |entry| {
-        if log {
-            env.host.append(&[(db, removal(entry.key()))]);
-        }
-        expired(env, db, entry.key());
+    let (removed, gone) = keyspace.expire_stripe(section, db, stripe, env.now_ms, max, |what| match what {
+        Expired::Key(entry) => key_gone(env, db, entry.key(), None),
+        Expired::Fields { key, fields, emptied } => fields::gone(env, db, key, fields, emptied, None),
     });
-    let removed = gone.len();
-    if removed > 0 {
+    if !gone.is_empty() {
         env.host.free(gone);
     }
     removed
+}
+
+/// Logs (in `record` if there is one), counts and announces an expired key that was removed; called under its guard.
+fn key_gone(env: &Env, db: u32, key: &[u8], record: Option<&mut Vec<(u32, OwnedArgs)>>) {
+    match record {
+        Some(record) => record.push((db, removal(key))),
+        None if env.host.log_is_on() => env.host.append(&[(db, removal(key))]),
+        None => {}
+    }
+    expired(env, db, key);
 }
 
 /// Counts and announces an expired key that was removed; called under its guard.

@@ -17,6 +17,8 @@ pub struct Settings {
     pub password_needed: AtomicBool,
     /// What INFO and MEMORY call the policy, and whether it counts frequencies.
     pub lfu: AtomicBool,
+    /// Most bytes of a sparse HyperLogLog, its header included.
+    pub hll_sparse_max_bytes: AtomicUsize,
     /// Most clients.
     pub maxclients: AtomicUsize,
     /// Seconds after which an idle client is closed; 0 is never.
@@ -66,6 +68,7 @@ impl Default for Settings {
             maxmemory: AtomicU64::new(0),
             password_needed: AtomicBool::new(false),
             lfu: AtomicBool::new(false),
+            hll_sparse_max_bytes: AtomicUsize::new(3000),
             maxclients: AtomicUsize::new(10_000),
             timeout: AtomicU64::new(0),
             slowlog_log_slower_than: AtomicI64::new(10_000),

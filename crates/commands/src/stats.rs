@@ -106,6 +106,8 @@ stats! {
     hits,
     misses,
     expired,
+    /// Fields of hashes: INFO's `expired_subkeys`.
+    expired_fields,
     error_replies,
     net_in,
     net_out,

@@ -10,25 +10,32 @@ use crate::spec::Spec;
 
 /// The families' tables, in no particular order.
 static FAMILIES: &[&[Spec]] = &[
+    crate::bitmap::COMMANDS,
     crate::client_commands::COMMANDS,
     crate::command_command::COMMANDS,
     crate::config_command::COMMANDS,
     crate::connection::COMMANDS,
     crate::databases::COMMANDS,
     crate::debug::COMMANDS,
+    crate::dump::COMMANDS,
     crate::expire::COMMANDS,
     crate::generic::COMMANDS,
+    crate::hash::COMMANDS,
+    crate::hyperloglog::COMMANDS,
     crate::info::COMMANDS,
     crate::list::COMMANDS,
     crate::list::blocking::COMMANDS,
     crate::memory::COMMANDS,
     crate::object::COMMANDS,
     crate::server_commands::COMMANDS,
+    crate::set::COMMANDS,
     crate::shutdown::COMMANDS,
     crate::sort::COMMANDS,
+    crate::stream::COMMANDS,
     crate::string::COMMANDS,
     crate::transactions::COMMANDS,
     crate::walk::COMMANDS,
+    crate::zset::COMMANDS,
 ];
 
 /// A command of the table, or a subcommand: its row and its position, by which statistics are kept.

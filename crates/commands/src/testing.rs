@@ -117,17 +117,25 @@ impl TestClient {
     /// # Panics
     /// If the command has to wait.
     pub fn run(&mut self, line: &str) -> String {
-        assert_eq!(self.execute(line), Flow::Next, "{line} was postponed");
+        self.run_args(words(line))
+    }
+
+    /// Runs a command of any words.
+    ///
+    /// # Panics
+    /// If the command has to wait.
+    pub fn run_args<A: AsRef<[u8]>>(&mut self, words: impl IntoIterator<Item = A>) -> String {
+        let args: OwnedArgs = words.into_iter().collect();
+        assert_eq!(self.execute(&args), Flow::Next, "{args:?} was postponed");
         self.take_reply()
     }
 
     /// Whether a command has to wait, and has no reply yet.
     pub fn is_postponed(&mut self, line: &str) -> bool {
-        self.execute(line) == Flow::Postponed && self.take_reply().is_empty()
+        self.execute(&words(line).collect()) == Flow::Postponed && self.take_reply().is_empty()
     }
 
-    fn execute(&mut self, line: &str) -> Flow {
-        let args: OwnedArgs = line.split(' ').map(|word| if word == r#""""# { "" } else { word }).collect();
+    fn execute(&mut self, args: &OwnedArgs) -> Flow {
         let mut gate = GateHold::new(self.env.keyspace);
         let now_ms = self.now_ms.clone();
         let clock = || now_ms.load(Relaxed);
@@ -162,6 +170,11 @@ impl TestClient {
         self.out.advance(bytes.len());
         String::from_utf8(bytes).unwrap()
     }
+}
+
+/// The words of a line; `""` is the empty one.
+fn words(line: &str) -> impl Iterator<Item = &str> {
+    line.split(' ').map(|word| if word == r#""""# { "" } else { word })
 }
 
 /// Keeps what it is told. It logs, and it observes all keys.

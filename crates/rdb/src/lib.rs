@@ -1,1 +1,10 @@
-//! See README.md.
+//! The RDB format: values to bytes, and back. See README.md.
+
+pub mod crc64;
+pub mod error;
+pub mod lzf;
+pub mod payload;
+pub mod read;
+pub mod value;
+pub mod write;
+mod ziplist;

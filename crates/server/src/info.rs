@@ -199,7 +199,7 @@ fn stats(server: &Server, out: &mut String) {
         "sync_full:0";
         "sync_partial_ok:0";
         "sync_partial_err:0";
-        "expired_subkeys:0";
+        "expired_subkeys:{}", sum(server, |stats| &stats.expired_fields);
         "expired_keys:{}", sum(server, |stats| &stats.expired);
         "expired_stale_perc:0.00";
         "expired_time_cap_reached_count:0";

@@ -86,7 +86,8 @@ fn a_killed_client_executes_nothing_more() {
 fn suicide_is_answered_and_ends_the_pipeline() {
     let server = start(&[]);
     let mut client = server.connect().unwrap();
-    client.send_raw(b"SET a 1\r\nCLIENT KILL SKIPME NO\r\nSET a 2\r\n").unwrap();
+    let id = number(&mut client, "CLIENT ID");
+    client.send_raw(format!("SET a 1\r\nCLIENT KILL SKIPME NO ID {id}\r\nSET a 2\r\n").as_bytes()).unwrap();
     assert_eq!(client.read_raw(PATIENCE).unwrap(), b"+OK\r\n:1\r\n");
     assert_eq!(number(&mut server.connect().unwrap(), "GET a"), 1);
 }
@@ -200,6 +201,27 @@ fn who_leaves_while_paused_is_gone() {
     assert_eq!(victim.read_raw(PATIENCE).unwrap(), b"");
     assert_eq!(ask(&mut control, "CLIENT UNPAUSE"), "+OK");
     assert_eq!(ask(&mut control, "EXISTS a"), ":0");
+}
+
+#[test]
+fn who_waits_can_be_unblocked_once() {
+    let server = start(&["--io-threads", "2"]);
+    let mut control = server.connect().unwrap();
+    let mut waiting = server.connect().unwrap();
+    let id = number(&mut waiting, "CLIENT ID");
+    for (how, expected) in
+        [("", "*-1"), (" TIMEOUT", "*-1"), (" ERROR", "-UNBLOCKED client unblocked via CLIENT UNBLOCK")]
+    {
+        assert_eq!(ask(&mut control, &format!("CLIENT UNBLOCK {id}{how}")), ":0", "it does not wait yet");
+        waiting.send_raw(b"BLPOP nothing 0\r\nPING\r\n").unwrap();
+        until("it waits", || listed(&mut control).iter().any(|line| line.contains(" flags=b ")));
+        assert_eq!(ask(&mut control, &format!("CLIENT UNBLOCK {id}{how}")), ":1");
+        assert_eq!(ask(&mut control, &format!("CLIENT UNBLOCK {id}{how}")), ":0");
+        assert_eq!(line(&waiting.receive().unwrap()), expected);
+        assert_eq!(line(&waiting.receive().unwrap()), "+PONG");
+    }
+    assert_eq!(ask(&mut control, "RPUSH nothing x"), ":1");
+    assert_eq!(ask(&mut control, "LLEN nothing"), ":1", "nobody waits any more");
 }
 
 #[test]

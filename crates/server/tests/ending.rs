@@ -83,6 +83,17 @@ fn a_request_is_taken_back_or_insisted_on() {
     assert_has(&served.log(), "You insist... exiting now.");
 }
 
+/// A process in the background is nobody's child, so a test that fails has to end it by its number.
+struct EndedOnFailure(u32);
+
+impl Drop for EndedOnFailure {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            send(self.0, Signal::KILL);
+        }
+    }
+}
+
 #[test]
 fn in_the_background_it_writes_its_number_and_ends_by_it() {
     let scratch = Scratch::new();
@@ -104,6 +115,7 @@ fn in_the_background_it_writes_its_number_and_ends_by_it() {
     assert_eq!(outcome.status.code(), Some(0), "{outcome:?}");
     until("the server answers", || connect(port).is_some());
     let pid: u32 = scratch.read("brindle.pid").trim().parse().unwrap();
+    let _end = EndedOnFailure(pid);
     for descriptor in ["0", "1", "2"] {
         let target = fs::read_link(format!("/proc/{pid}/fd/{descriptor}")).unwrap();
         assert_eq!(target.to_str(), Some("/dev/null"));

@@ -7,6 +7,7 @@ use std::io::Read;
 use std::net::{IpAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
+use std::time::Duration;
 
 use common::{Outcome, Running, Scratch, Served, ask, assert_has, connect, free_port, run, until};
 use testkit::Client;
@@ -195,6 +196,7 @@ fn protected_mode_serves_this_machine_only_until_there_is_a_password() {
     let refusal = || {
         let mut text = String::new();
         let mut stream = TcpStream::connect((outward, served.port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         // A reset after the message is as good as an end.
         let _ = stream.read_to_string(&mut text);
         text

@@ -97,7 +97,7 @@ fn numbers_follow_what_happens() {
     assert!((10_000_000..20_000_000).contains(&grown), "ten million bytes of values took {grown}");
     assert!(number(&mut client, "memory", "used_memory_peak") >= memory + grown);
     assert!(number(&mut client, "memory", "used_memory_rss") >= grown);
-    assert_eq!(field(&mut client, "keyspace", "db0"), "keys=10000,expires=0,avg_ttl=0");
+    assert_eq!(field(&mut client, "keyspace", "db0"), "keys=10000,expires=0,avg_ttl=0,subexpiry=0");
     call(&mut client, "SET volatile x PX 100000");
     let volatile = field(&mut client, "keyspace", "db0");
     assert!(volatile.starts_with("keys=10001,expires=1,avg_ttl="), "{volatile}");

@@ -1,6 +1,4 @@
 //! How many keys each database holds.
-//!
-//! Redis adds `subexpiry`, the number of hashes with fields that expire; nothing counts these here, so it is left out.
 
 use crate::call::Call;
 use crate::info_lines;
@@ -14,12 +12,12 @@ pub(super) fn write(call: &mut Call<'_>, out: &mut String) {
     let keyspace = call.env.keyspace;
     for db in 0..keyspace.database_count() {
         let Some(database) = keyspace.database(call.section, db) else { continue };
-        let (keys, expires) = (database.len(), database.volatile_len());
+        let (keys, expires, timed) = (database.len(), database.volatile_len(), database.timed_len());
         if keys == 0 {
             continue;
         }
         let ttl = if expires == 0 { 0 } else { average_ttl_ms(call, db) };
-        info_lines!(out; "db{db}:keys={keys},expires={expires},avg_ttl={ttl}";);
+        info_lines!(out; "db{db}:keys={keys},expires={expires},avg_ttl={ttl},subexpiry={timed}";);
     }
 }
 

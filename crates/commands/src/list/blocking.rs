@@ -56,7 +56,7 @@ fn popped(side: Side, key: &[u8]) -> Effect {
 }
 
 fn wait(keys: std::ops::Range<usize>, deadline_ms: Option<i64>) -> Effect {
-    Effect::Block(Box::new(Block { keys, deadline_ms, args: None }))
+    Effect::Block(Box::new(Block { keys, deadline_ms, args: None, before: Vec::new() }))
 }
 
 /// Whether a waiter finds a list under the key; if so it is claimed.

@@ -16,7 +16,6 @@ use super::{call, plan, run, settle, silence, tell, touches};
 use crate::args::OwnedArgs;
 use crate::blocking::WaitQueues;
 use crate::call::Call;
-use crate::effect::Effect;
 use crate::env::Env;
 use crate::error::{EXEC_ABORT, Result};
 use crate::keys::Keys;
@@ -94,10 +93,9 @@ fn transact(
 /// Runs a command that may not wait: inside a transaction, one that finds nothing says so at once.
 fn run_at_once(call: &mut Call<'_>, command: Command) -> super::Done {
     let mut done = run(call, command);
-    if let Effect::Block(_) = done.effect {
+    if done.take_block().is_some() {
         let blocking = command.spec.blocking.expect("only commands that may block ask for it");
         blocking.nothing.write(call.out);
-        done.effect = Effect::None;
     }
     done
 }

@@ -1,4 +1,4 @@
-//! How many keys each database holds.
+//! How many keys each database holds, and how many of them, or of their fields, expire.
 
 use crate::call::Call;
 use crate::info_lines;
@@ -12,11 +12,12 @@ pub(super) fn write(call: &mut Call<'_>, out: &mut String) {
     let keyspace = call.env.keyspace;
     for db in 0..keyspace.database_count() {
         let Some(database) = keyspace.database(call.section, db) else { continue };
-        let (keys, expires, timed) = (database.len(), database.volatile_len(), database.timed_len());
+        let (keys, expires) = (database.len(), database.volatile_len());
         if keys == 0 {
             continue;
         }
         let ttl = if expires == 0 { 0 } else { average_ttl_ms(call, db) };
+        let timed = database.timed_len();
         info_lines!(out; "db{db}:keys={keys},expires={expires},avg_ttl={ttl},subexpiry={timed}";);
     }
 }

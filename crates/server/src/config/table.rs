@@ -142,7 +142,8 @@ pub const ROWS: &[Row] = &[
     special("dir", Kind::Dir).protected().denied_while_loading(),
     // Threads and the keyspace.
     integer("io-threads", 1, 128, 1).immutable().default_cores(),
-    integer("keyspace-stripes", 1, MIB, 16384).immutable().check(power_of_two),
+    // Hidden, so that whoever sets again what CONFIG GET * lists meets only what Redis has.
+    integer("keyspace-stripes", 1, MIB, 16384).immutable().hidden().check(power_of_two),
     optional("server-cpulist").alias("server_cpulist").immutable().warned(AFFINITY),
     optional("bio-cpulist").alias("bio_cpulist").immutable().warned(AFFINITY),
     optional("aof-rewrite-cpulist").alias("aof_rewrite_cpulist").immutable().no_effect(NO_CHILD),

@@ -18,6 +18,7 @@ use crate::spec::flag::*;
 use crate::spec::{Arg, ArgKind, Group, KeySpec, Spec};
 
 mod algebra;
+pub(crate) mod blocking;
 mod bounds;
 mod chance;
 mod range;

@@ -31,9 +31,11 @@ fn main() {
 
         let keyspace = Keyspace::new(1, 2);
         let key = Key::new(KEY);
-        keyspace
-            .lock_one(&keyspace.gate().enter(), 0, key.hash, Mode::Exclusive)
-            .insert(0, key.hash, Entry::int(KEY, 0, None));
+        keyspace.lock_one(&keyspace.gate().enter(), 0, key.hash, Mode::Exclusive).insert(
+            0,
+            key.hash,
+            Entry::int(KEY, 0, None),
+        );
         let read = || {
             let section = keyspace.gate().enter();
             black_box(keyspace.lock_one(&section, 0, key.hash, Mode::Shared).get(0, key).is_some());

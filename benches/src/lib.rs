@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 use commands::args::{Args, OwnedArgs};
+use commands::blocking::{WaitQueues, Waiter};
 use commands::client::Client;
 use commands::effect::Change;
 use commands::env::Env;
-use commands::host::{Host, Pause};
+use commands::error::Result;
+use commands::host::{Host, Pause, Shutdown};
 use commands::pipeline::{self, GROUP, GateHold, Prepared};
 use commands::reply::Reply;
 use commands::session::Session;
@@ -20,7 +22,10 @@ use store::entry::Entry;
 use store::keyspace::Keyspace;
 
 /// A process around the commands that does nothing; not even time passes, so that instructions can be compared.
-pub struct NoHost;
+#[derive(Default)]
+pub struct NoHost {
+    waiters: WaitQueues,
+}
 
 impl Host for NoHost {
     fn ticks_ns(&self) -> u64 {
@@ -52,7 +57,47 @@ impl Host for NoHost {
         Vec::new()
     }
 
+    fn waiters(&self) -> &WaitQueues {
+        &self.waiters
+    }
+    fn deliver(&self, _: &Arc<Waiter>, _: Reply) {}
+    fn config_get(&self, _: &[&[u8]]) -> Vec<(Vec<u8>, Vec<u8>)> {
+        Vec::new()
+    }
+    fn config_set(&self, _: &Client, _: &[(&[u8], &[u8])]) -> Result<()> {
+        Ok(())
+    }
+    fn config_rewrite(&self) -> Result<()> {
+        Ok(())
+    }
+    fn reset_stats(&self) {}
+    fn shut_down(&self, _: Shutdown) -> Result<()> {
+        Ok(())
+    }
+    fn abort_shutdown(&self) -> Result<()> {
+        Ok(())
+    }
     fn unwatch(&self, _: u32, _: &[u8], _: &Arc<Client>) {}
+
+    fn clients(&self) -> Vec<Arc<Client>> {
+        Vec::new()
+    }
+
+    fn client(&self, _: u64) -> Option<Arc<Client>> {
+        None
+    }
+
+    fn kill(&self, _: &Client) {}
+
+    fn suspect(&self, _: &Client) {}
+
+    fn pause_clients(&self, _: i64, _: Pause) {}
+
+    fn unpause_clients(&self) {}
+
+    fn pause_ends_ms(&self) -> Option<i64> {
+        None
+    }
 }
 
 /// One client's way through parser and pipeline, from bytes to bytes.
@@ -70,7 +115,7 @@ pub struct Transport {
 impl Transport {
     /// A client of a keyspace.
     pub fn new(keyspace: &'static Keyspace) -> Self {
-        let host = Arc::new(NoHost);
+        let host = Arc::new(NoHost::default());
         let env =
             Env::new(host, keyspace, Arc::new(Settings::default()), Arc::new(Stats::default()), Rng::with_seed(1));
         Self {

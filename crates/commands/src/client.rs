@@ -1,11 +1,14 @@
 //! What all threads may know of a client. The connection itself, and its [`crate::session::Session`], belong to one
 //! worker; CLIENT LIST and its like read this record, whose parts are atomics or sit behind short locks of their own.
 
-use std::sync::Mutex;
+mod line;
+
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, AtomicU32, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 
 use bitflags::bitflags;
 
+use crate::blocking::Waiter;
 use crate::stats::Tally;
 
 bitflags! {
@@ -45,9 +48,9 @@ impl ClientFlags {
     /// The letters, `N` if there is none.
     pub fn letters(self) -> String {
         const LETTERS: [(ClientFlags, char); 13] = [
+            (ClientFlags::MONITOR, 'O'),
             (ClientFlags::REPLICA, 'S'),
             (ClientFlags::MASTER, 'M'),
-            (ClientFlags::MONITOR, 'O'),
             (ClientFlags::PUBSUB, 'P'),
             (ClientFlags::MULTI, 'x'),
             (ClientFlags::BLOCKED, 'b'),
@@ -65,6 +68,30 @@ impl ClientFlags {
     }
 }
 
+/// The kinds of clients that CLIENT LIST, CLIENT KILL and `client-output-buffer-limit` tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum ClientType {
+    Normal,
+    Replica,
+    Pubsub,
+    Master,
+}
+
+impl ClientType {
+    /// The type of a name, in any case.
+    pub fn named(name: &[u8]) -> Option<Self> {
+        const NAMES: [(&str, ClientType); 5] = [
+            ("normal", ClientType::Normal),
+            ("slave", ClientType::Replica),
+            ("replica", ClientType::Replica),
+            ("pubsub", ClientType::Pubsub),
+            ("master", ClientType::Master),
+        ];
+        NAMES.iter().find(|(known, _)| name.eq_ignore_ascii_case(known.as_bytes())).map(|(_, kind)| *kind)
+    }
+}
+
 /// See the file's head. Sizes are in bytes.
 #[derive(Default)]
 #[allow(missing_docs)]
@@ -75,6 +102,8 @@ pub struct Client {
     pub fd: i32,
     /// The worker that serves it.
     pub worker: usize,
+    /// Its place among that worker's connections.
+    pub slot: usize,
     pub created_ms: i64,
     pub last_ms: AtomicI64,
     pub flags: AtomicU32,
@@ -85,14 +114,20 @@ pub struct Client {
     pub shard_subscriptions: AtomicU32,
     /// Commands queued by MULTI; -1 outside of it.
     pub queued: AtomicI64,
+    /// Bytes of the arguments of queued commands.
     pub queued_bytes: AtomicUsize,
     pub watched: AtomicU32,
+    /// Bytes that have come and wait.
     pub query_buffer: AtomicUsize,
     pub query_buffer_free: AtomicUsize,
+    /// Arguments of a command that was parsed and waits.
     pub argv_bytes: AtomicUsize,
+    /// How much room for replies the connection keeps while nothing waits in it, and the most of it used lately.
     pub reply_buffer: AtomicUsize,
     pub reply_buffer_peak: AtomicUsize,
+    /// Output that waits within that room.
     pub reply_pending: AtomicUsize,
+    /// Output beyond it, which counts against `client-output-buffer-limit`: in pieces of 16 KiB, and in bytes.
     pub reply_list_len: AtomicUsize,
     pub reply_list_bytes: AtomicUsize,
     pub net_in: Tally,
@@ -104,6 +139,8 @@ pub struct Client {
     /// Set by CLIENT KILL on any thread; honoured before the client's next command.
     pub killed: AtomicBool,
     pub names: Mutex<Names>,
+    /// What it waits for in a blocking command, so that others can end the wait.
+    pub waiter: Mutex<Option<Arc<Waiter>>>,
 }
 
 /// What a client says of itself.
@@ -128,6 +165,25 @@ impl Client {
         } else {
             self.flags.fetch_and(!flags.bits(), Relaxed);
         }
+    }
+
+    /// What kind of client it is.
+    pub fn kind(&self) -> ClientType {
+        let flags = self.flags();
+        if flags.contains(ClientFlags::MASTER) {
+            ClientType::Master
+        } else if flags.contains(ClientFlags::REPLICA) && !flags.contains(ClientFlags::MONITOR) {
+            ClientType::Replica
+        } else if flags.contains(ClientFlags::PUBSUB) {
+            ClientType::Pubsub
+        } else {
+            ClientType::Normal
+        }
+    }
+
+    /// Names the client; empty is none. Only what [`crate::client_commands`] lets pass comes here, which is ASCII.
+    pub(crate) fn set_name(&self, name: &[u8]) {
+        self.names.lock().expect("never poisoned").name = String::from_utf8_lossy(name).into_owned();
     }
 
     /// A copy of the names.

@@ -6,6 +6,7 @@
 use bitflags::bitflags;
 
 use crate::args::OwnedArgs;
+use crate::blocking::Block;
 
 /// What goes into the log for one command.
 #[must_use]
@@ -17,6 +18,8 @@ pub enum Effect {
     AsIs,
     /// These commands have the same effect wherever they run.
     Rewritten(Vec<OwnedArgs>),
+    /// Nothing has changed, and the client waits.
+    Block(Box<Block>),
 }
 
 impl Effect {

@@ -7,8 +7,11 @@ use store::database::Database;
 use store::entry::Entry;
 
 use crate::args::OwnedArgs;
+use crate::blocking::{WaitQueues, Waiter};
 use crate::client::Client;
 use crate::effect::Change;
+use crate::error::Result;
+use crate::reply::Reply;
 
 /// Which commands CLIENT PAUSE holds back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +22,19 @@ pub enum Pause {
     Writes,
     /// All.
     All,
+}
+
+/// How the process is to end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shutdown {
+    /// Save, even without save points.
+    pub save: bool,
+    /// Do not save.
+    pub nosave: bool,
+    /// Do not wait for replicas that lag.
+    pub now: bool,
+    /// End even if something fails.
+    pub force: bool,
 }
 
 /// See the file's head.
@@ -62,6 +78,66 @@ pub trait Host: Send + Sync {
     /// The watched keys of a database. Only exact under the exclusive gate, where nobody can add one.
     fn watched_keys(&self, db: u32) -> Vec<Box<[u8]>>;
 
+    /// Who waits for which key.
+    fn waiters(&self) -> &WaitQueues;
+
+    /// Sends a claimed waiter's answer to its client. Called under the guard of the key that it was served from.
+    fn deliver(&self, waiter: &Arc<Waiter>, reply: Reply);
+
     /// Ends a watch.
     fn unwatch(&self, db: u32, key: &[u8], client: &Arc<Client>);
+
+    /// CONFIG GET: the names and values of the directives that match one of the patterns.
+    fn config_get(&self, patterns: &[&[u8]]) -> Vec<(Vec<u8>, Vec<u8>)>;
+
+    /// CONFIG SET: all pairs of a directive and its value, or none.
+    ///
+    /// # Errors
+    /// The first pair that cannot be set, or brought into effect.
+    fn config_set(&self, client: &Client, pairs: &[(&[u8], &[u8])]) -> Result<()>;
+
+    /// CONFIG REWRITE.
+    ///
+    /// # Errors
+    /// There is no file, or it cannot be replaced.
+    fn config_rewrite(&self) -> Result<()>;
+
+    /// CONFIG RESETSTAT.
+    fn reset_stats(&self);
+
+    /// SHUTDOWN: begins the end of the process, which lets pending replies out first.
+    ///
+    /// # Errors
+    /// What was asked to be done before cannot be done; the server goes on.
+    fn shut_down(&self, how: Shutdown) -> Result<()>;
+
+    /// SHUTDOWN ABORT: takes back an end that a signal has asked for and that has not begun.
+    ///
+    /// # Errors
+    /// There is none.
+    fn abort_shutdown(&self) -> Result<()>;
+
+    // --- clients
+
+    /// All clients, the oldest first, without those that are killed already.
+    fn clients(&self) -> Vec<Arc<Client>>;
+
+    /// The client of an id, unless it is killed already.
+    fn client(&self, id: u64) -> Option<Arc<Client>>;
+
+    /// Closes another client's connection: none of its commands runs after this, and no more output is sent.
+    fn kill(&self, client: &Client);
+
+    /// Logs, once a minute at most, that somebody seems to send us what a browser was made to send.
+    fn suspect(&self, client: &Client);
+
+    /// CLIENT PAUSE until then, in milliseconds since 1970. A pause that is on becomes stricter and longer, never
+    /// weaker or shorter. Called under the exclusive gate.
+    fn pause_clients(&self, until_ms: i64, pause: Pause);
+
+    /// CLIENT UNPAUSE. Called under the exclusive gate.
+    fn unpause_clients(&self);
+
+    /// When the pause ends that is on, in milliseconds since 1970.
+    fn pause_ends_ms(&self) -> Option<i64>;
 }

@@ -6,13 +6,18 @@
 use smallvec::SmallVec;
 use store::entry::{Boxed, Entry};
 use store::gate::Section;
-use store::guard::{EntryMut, Guard, Key, Live};
+use store::guard::{DueFields, EntryMut, Guard, HashMut, Key, Live, LiveHash};
 use store::keyspace::Keyspace;
 use store::stripe::Mode;
 use store::value::Str;
+use store::value::hash::Hash;
 
 use crate::effect::{Change, Class};
 use crate::error::{Result, WRONG_TYPE};
+
+/// Expired fields that a write takes out of its hash before it begins. Those beyond wait for active expiry; commands do
+/// not show them.
+const EXPIRED_FIELDS_MAX: usize = 1024;
 
 /// See the file's head.
 pub struct Keys<'g> {
@@ -55,13 +60,40 @@ pub(crate) struct Rest {
     pub(crate) expired: SmallVec<[(u32, Box<[u8]>); 1]>,
     /// Keys that a read found expired and hid.
     pub(crate) hidden: SmallVec<[(u32, Box<[u8]>); 1]>,
+    /// Fields that a write found expired and took out; their events stand in `changes`.
+    pub(crate) expired_fields: Vec<ExpiredFields>,
+    /// Fields that a read found expired and hid.
+    pub(crate) hidden_fields: Vec<HiddenField>,
     /// Values taken out, to be freed after the guard.
     pub(crate) garbage: SmallVec<[Entry; 1]>,
+}
+
+/// Expired fields of one hash that were taken out.
+pub(crate) struct ExpiredFields {
+    pub(crate) db: u32,
+    pub(crate) key: Box<[u8]>,
+    pub(crate) fields: Vec<Vec<u8>>,
+}
+
+/// An expired field that was hidden; without a name all of the hash's fields that have expired.
+pub(crate) struct HiddenField {
+    pub(crate) db: u32,
+    pub(crate) key: Box<[u8]>,
+    pub(crate) field: Option<Box<[u8]>>,
 }
 
 impl Notes {
     pub(crate) fn rest(&mut self) -> &mut Rest {
         self.rest.get_or_insert_default()
+    }
+
+    /// Notes expired fields that were taken out, and the key with them if they were the last.
+    fn fields_expired(&mut self, db: u32, key: &[u8], fields: Vec<Vec<u8>>, emptied: bool, observed: bool) {
+        let rest = self.rest();
+        if observed {
+            rest.changes.extend(field_expiry_events(db, key, emptied));
+        }
+        rest.expired_fields.push(ExpiredFields { db, key: key.into(), fields });
     }
 }
 
@@ -69,6 +101,11 @@ impl<'g> Keys<'g> {
     /// `touches` says whether reads count as accesses.
     pub(crate) fn new(guard: Guard<'g>, db: u32, now_ms: i64, clock: Access, touches: bool, observed: bool) -> Self {
         Self { guard, db, now_ms, access: touches.then_some(clock), clock, observed, notes: Notes::default() }
+    }
+
+    /// Says whether reads count as accesses from now on.
+    pub(crate) fn set_touches(&mut self, touches: bool) {
+        self.access = touches.then_some(self.clock);
     }
 
     /// A key's entry for reading; counts as an access.
@@ -123,6 +160,17 @@ impl<'g> Keys<'g> {
     /// The same in another database.
     pub fn peek_in(&mut self, db: u32, key: &[u8]) -> Option<&Entry> {
         live(&self.guard, db, Key::new(key), self.now_ms, &mut self.notes)
+    }
+
+    /// Whether there is no such key that has not expired; false for one that is not held.
+    pub(crate) fn is_missing(&self, key: &[u8]) -> bool {
+        let found = self.guard.get(self.db, Key::new(key));
+        found.is_none_or(|entry| entry.is_expired(self.now_ms))
+    }
+
+    /// Whether a key of the selected database is held.
+    pub(crate) fn holds(&self, key: &[u8]) -> bool {
+        self.guard.holds(self.db, Key::new(key).hash)
     }
 
     /// Whether a key is there but has expired.
@@ -210,6 +258,77 @@ impl<'g> Keys<'g> {
                 self.notes.rest().expired.push((db, key.into()));
                 self.notes.rest().garbage.push(entry);
                 None
+            }
+        }
+    }
+
+    /// Values of one of the boxed types for reading, all at hand together; `None` where a key is missing. Expired keys are
+    /// taken out if the command is a write, and hidden if it is not.
+    pub fn values<'k, T: Boxed>(
+        &mut self,
+        keys: impl Iterator<Item = &'k [u8]> + Clone,
+        write: bool,
+    ) -> Result<Vec<Option<&T>>> {
+        for key in keys.clone() {
+            let wrong = if write {
+                self.write(key).is_some_and(|entry| entry.get::<T>().is_none())
+            } else {
+                self.read(key).is_some_and(|entry| entry.get::<T>().is_none())
+            };
+            if wrong {
+                return Err(WRONG_TYPE);
+            }
+        }
+        let (guard, db, now_ms) = (&self.guard, self.db, self.now_ms);
+        let value = |key| guard.get(db, Key::new(key)).filter(|entry| !entry.is_expired(now_ms))?.get::<T>();
+        Ok(keys.map(value).collect())
+    }
+
+    /// The time as hashes take it.
+    pub fn now_for_fields(&self) -> u64 {
+        self.now_ms.max(0) as u64
+    }
+
+    /// A hash for reading, with the fields that have expired; every look at one is given the time.
+    #[inline]
+    pub fn hash(&mut self, key: &[u8]) -> Result<Option<&Hash>> {
+        self.value(key)
+    }
+
+    /// Notes that a read has met an expired field and hidden it, or (without a name) any of the hash's fields: the
+    /// pipeline removes them once no guard is held.
+    pub fn hide_field(&mut self, key: &[u8], field: Option<&[u8]>) {
+        self.notes.rest().hidden_fields.push(HiddenField {
+            db: self.db,
+            key: key.into(),
+            field: field.map(Into::into),
+        });
+    }
+
+    /// A hash for changing, without expired fields (but for what is beyond [`EXPIRED_FIELDS_MAX`]).
+    pub fn hash_mut(&mut self, key: &[u8]) -> Result<Option<HashMut<'_>>> {
+        let (db, notes, observed) = (self.db, &mut self.notes, self.observed);
+        match self.guard.live_hash(db, Key::new(key), self.now_ms, DueFields::UpTo(EXPIRED_FIELDS_MAX)) {
+            LiveHash::Missing => Ok(None),
+            LiveHash::OtherType => Err(WRONG_TYPE),
+            LiveHash::Expired(entry) => {
+                notes.rest().expired.push((db, key.into()));
+                notes.rest().garbage.push(entry);
+                Ok(None)
+            }
+            LiveHash::Emptied(entry, fields) => {
+                notes.fields_expired(db, key, fields, true, observed);
+                notes.rest().garbage.push(entry);
+                Ok(None)
+            }
+            LiveHash::Present(hash, fields) => {
+                if let Some(access) = self.access {
+                    hash.set_access(access.lru_clock);
+                }
+                if !fields.is_empty() {
+                    notes.fields_expired(db, key, fields, false, observed);
+                }
+                Ok(Some(hash))
             }
         }
     }
@@ -339,6 +458,12 @@ impl<'g> Keys<'g> {
             self.notes.rest().changes.push(Change { db, key: key.into(), class, event, modified });
         }
     }
+}
+
+/// The events of a hash that has lost expired fields.
+pub(crate) fn field_expiry_events(db: u32, key: &[u8], emptied: bool) -> impl Iterator<Item = Change> {
+    let event = |class, event| Change { db, key: key.into(), class, event, modified: true };
+    std::iter::once(event(Class::HASH, "hexpired")).chain(emptied.then(|| event(Class::GENERIC, "del")))
 }
 
 /// The event of a read that finds nothing.

@@ -11,7 +11,11 @@ use crate::number;
 use crate::spec::flag::*;
 use crate::spec::{Arg, Group, KeySpec, Spec};
 
+pub(crate) mod blocking;
 mod take;
+
+#[cfg(test)]
+mod tests;
 
 use take::{Move, Pop, pushed, remove, side};
 
@@ -184,7 +188,9 @@ fn lrange(call: &mut Call<'_>) -> Result<Effect> {
 fn lset(call: &mut Call<'_>) -> Result<Effect> {
     let (key, element) = (call.arg(1), call.arg(3));
     let list = call.keys.value_mut::<List>(key)?.ok_or(NO_SUCH_KEY)?;
-    if !list.set(integer(call.args.get(2))?, element, &call.env.limits) {
+    // Redis keeps the lower 32 bits of this index, and so do we: which element is replaced must not depend on the server.
+    let index = integer(call.args.get(2))? as i32;
+    if !list.set(index.into(), element, &call.env.limits) {
         return Err(INDEX_OUT_OF_RANGE);
     }
     call.keys.changed(key, Class::LIST, "lset");

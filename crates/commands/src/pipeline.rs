@@ -6,31 +6,33 @@
 
 mod admit;
 mod exec;
+mod fields;
 mod plan;
 mod prepare;
-
-use std::sync::atomic::Ordering::Relaxed;
+mod waiters;
 
 use store::gate::Section;
 use store::guard::{Guard, Key, Live};
-use store::keyspace::Keyspace;
+use store::keyspace::{Expired, Keyspace};
 use store::stripe::Mode;
 
 pub use plan::keys_of;
 pub use prepare::{GROUP, Prepared, prefetch};
 
 use crate::args::{Args, OwnedArgs};
+use crate::blocking::Block;
 use crate::call::Call;
 use crate::client::ClientFlags;
 use crate::effect::{Change, Class, Effect};
 use crate::env::Env;
 use crate::error::Error;
 use crate::keys::{Keys, Notes};
-use crate::reply::Reply;
-use crate::session::{ReplyMode, Session};
+use crate::reply::{Mark, Reply};
+use crate::session::Session;
 use crate::spec::Flags;
 use crate::table::Command;
 use admit::Admission;
+use waiters::Outcome;
 
 /// What the connection does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,10 +81,7 @@ pub fn execute(
 ) -> Flow {
     let Prepared { args, named, .. } = prepared;
     let before = out.mark();
-    if session.reply_mode == ReplyMode::SkipNext {
-        session.reply_mode = ReplyMode::Skip;
-    }
-    let command = match admit::find(env, named, args) {
+    let command = match admit::find(env, session, named, args) {
         Ok(command) => command,
         Err(error) => {
             refuse(env, session, None, &error, out);
@@ -127,24 +126,36 @@ fn in_section(
     args: Args<'_>,
     out: &mut Reply,
 ) {
-    session.client.last_command.store(command.index, Relaxed);
     if command.spec.flags.contains(Flags::EXEC) && session.multi.is_some() {
         return exec::exec(env, section, session, command, out);
     }
     let keyspace = env.keyspace;
-    let guard = plan::lock(keyspace, section, command, args, session.db);
+    let guard = plan::lock(env.host.waiters(), keyspace, section, command, args, session.db);
     let mut call = call(env, section, guard, session, command, args, out);
     let db = call.keys.db;
-    let done = run(&mut call, command);
-    let Call { keys, env, .. } = call;
+    let mut done = run(&mut call, command);
+    if let Some(block) = done.take_block() {
+        waiters::park(&mut call, command, block);
+    }
+    let Call { mut keys, env, .. } = call;
+    let Outcome { answered, late } = waiters::serve_all(env, &mut keys, [&done.notes]);
     if env.host.log_is_on() {
         let mut record = Vec::new();
         done.record(db, args, &mut record);
+        answered.iter().for_each(|answered| answered.record(&mut record));
         exec::append(env, record);
     }
     tell(env, &done.notes);
+    answered.iter().for_each(|answered| tell(env, &answered.done.notes));
     drop(keys);
     settle(env, section, done.notes, None);
+    answered.into_iter().for_each(|answered| settle(env, section, answered.done.notes, None));
+    waiters::serve_late(env, section, late);
+    if section.is_exclusive() {
+        let mut record = Vec::new();
+        waiters::serve_everywhere(env, section, &mut record);
+        exec::append(env, record);
+    }
 }
 
 fn call<'a>(
@@ -156,9 +167,16 @@ fn call<'a>(
     args: Args<'a>,
     out: &'a mut Reply,
 ) -> Call<'a> {
-    let touches = !session.client.flags().contains(ClientFlags::NO_TOUCH);
-    let keys = Keys::new(guard, session.db, env.now_ms, env.access(), touches, env.host.observes_keys());
+    let touches = touches(session);
+    let observed = env.host.observes_keys() || !env.host.waiters().is_empty();
+    let keys = Keys::new(guard, session.db, env.now_ms, env.access(), touches, observed);
     Call { spec: command.spec, args, keys, out, session, env, section }
+}
+
+/// Whether reads count as accesses: not if the client has said CLIENT NO-TOUCH.
+#[inline]
+fn touches(session: &Session) -> bool {
+    !session.client.flags().contains(ClientFlags::NO_TOUCH)
 }
 
 /// What a command has done.
@@ -168,12 +186,26 @@ struct Done {
 }
 
 impl Done {
+    /// The wish to wait, if the command has returned one; what it has done before remains as its effect.
+    fn take_block(&mut self) -> Option<Block> {
+        if !matches!(self.effect, Effect::Block(_)) {
+            return None;
+        }
+        let Effect::Block(mut block) = std::mem::replace(&mut self.effect, Effect::None) else { return None };
+        if !block.before.is_empty() {
+            self.effect = Effect::Rewritten(std::mem::take(&mut block.before));
+        }
+        Some(*block)
+    }
+
     /// The command's part of the log: first the keys that it found expired, then its effect.
     fn record(&self, db: u32, args: Args<'_>, record: &mut Vec<(u32, OwnedArgs)>) {
         let expired = self.notes.rest.iter().flat_map(|rest| &rest.expired);
         record.extend(expired.map(|(db, key)| (*db, removal(key))));
+        let fields = self.notes.rest.iter().flat_map(|rest| &rest.expired_fields);
+        record.extend(fields.flat_map(|of| fields::removals(of.db, &of.key, &of.fields)));
         match &self.effect {
-            Effect::None => {}
+            Effect::None | Effect::Block(_) => {}
             Effect::AsIs => record.push((db, OwnedArgs::copy(args))),
             Effect::Rewritten(commands) => record.extend(commands.iter().map(|command| (db, command.clone()))),
         }
@@ -183,6 +215,8 @@ impl Done {
 /// Runs one command and counts it; its guard stays.
 fn run(call: &mut Call<'_>, command: Command) -> Done {
     let before = call.out.mark();
+    // After CLIENT KILL of itself in a transaction a client hears no more, though the rest is executed.
+    let deaf = call.session.close;
     let result = (command.spec.handler)(call);
     let notes = std::mem::take(&mut call.keys.notes);
     let lap_ns = call.env.lap_ns();
@@ -195,6 +229,10 @@ fn run(call: &mut Call<'_>, command: Command) -> Done {
         env.count_error(error.code());
         Effect::None
     });
+    if deaf {
+        call.out.rewind(before);
+    }
+    silence(call.session, call.out, before);
     stats.calls.add(1);
     env.stats.processed.add(1);
     env.stats.hits.add(notes.hits);
@@ -210,6 +248,9 @@ fn tell(env: &Env, notes: &Notes) {
     let Some(rest) = &notes.rest else { return };
     for (db, key) in &rest.expired {
         expired(env, *db, key);
+    }
+    for of in &rest.expired_fields {
+        env.stats.expired_fields.add(of.fields.len() as u64);
     }
     for change in &rest.changes {
         env.host.key_changed(change);
@@ -227,6 +268,9 @@ fn settle(env: &mut Env, section: &Section<'_>, notes: Notes, mut record: Option
     for (db, key) in rest.hidden {
         reap(env, section, db, &key, record.as_deref_mut());
     }
+    for hidden in rest.hidden_fields {
+        fields::reap(env, section, &hidden, record.as_deref_mut());
+    }
 }
 
 /// Removes a key that a read has found expired, if it still is.
@@ -242,35 +286,36 @@ fn reap(env: &mut Env, section: &Section<'_>, db: u32, key: &[u8], record: Optio
         Live::Missing | Live::Present(_) => None,
     };
     if let Some(entry) = gone {
-        match record {
-            Some(record) => record.push((db, removal(key.bytes))),
-            None if env.host.log_is_on() => env.host.append(&[(db, removal(key.bytes))]),
-            None => {}
-        }
-        expired(env, db, key.bytes);
+        key_gone(env, db, key.bytes, record);
         drop(guard);
         env.host.free(vec![entry]);
     }
 }
 
-/// Removes up to `max` expired keys of a stripe, logs and announces them; returns how many.
+/// Removes up to `max` expired keys and fields of a stripe, logs and announces them; returns how many.
 pub fn expire_stripe(env: &mut Env, section: &Section<'_>, db: u32, stripe: usize, max: usize) -> usize {
     if env.host.expiry_is_paused() {
         return 0;
     }
     let keyspace = env.keyspace;
-    let log = env.host.log_is_on();
-    let gone = keyspace.expire_stripe(section, db, stripe, env.now_ms, max, |entry| {
-        if log {
-            env.host.append(&[(db, removal(entry.key()))]);
-        }
-        expired(env, db, entry.key());
+    let (removed, gone) = keyspace.expire_stripe(section, db, stripe, env.now_ms, max, |what| match what {
+        Expired::Key(entry) => key_gone(env, db, entry.key(), None),
+        Expired::Fields { key, fields, emptied } => fields::gone(env, db, key, fields, emptied, None),
     });
-    let removed = gone.len();
-    if removed > 0 {
+    if !gone.is_empty() {
         env.host.free(gone);
     }
     removed
+}
+
+/// Logs (in `record` if there is one), counts and announces an expired key that was removed; called under its guard.
+fn key_gone(env: &Env, db: u32, key: &[u8], record: Option<&mut Vec<(u32, OwnedArgs)>>) {
+    match record {
+        Some(record) => record.push((db, removal(key))),
+        None if env.host.log_is_on() => env.host.append(&[(db, removal(key))]),
+        None => {}
+    }
+    expired(env, db, key);
 }
 
 /// Counts and announces an expired key that was removed; called under its guard.
@@ -298,15 +343,19 @@ fn refuse(env: &Env, session: &mut Session, command: Option<Command>, error: &Er
     out.error(error);
 }
 
-/// Honours CLIENT REPLY.
-fn after(session: &mut Session, out: &mut Reply, before: crate::reply::Mark) -> Flow {
-    match session.reply_mode {
-        ReplyMode::On | ReplyMode::SkipNext => {}
-        ReplyMode::Off => out.rewind(before),
-        ReplyMode::Skip => {
-            out.rewind(before);
-            session.reply_mode = ReplyMode::On;
-        }
-    }
+/// Ends a command that did run, or never will.
+#[inline]
+fn after(session: &mut Session, out: &mut Reply, before: Mark) -> Flow {
+    silence(session, out, before);
+    session.reply_mode.advance();
     Flow::Next
+}
+
+/// Honours CLIENT REPLY: takes back what was answered since the mark. It is done piece by piece, since a transaction may
+/// hold a CLIENT REPLY itself.
+#[inline]
+fn silence(session: &Session, out: &mut Reply, before: Mark) {
+    if session.reply_mode.is_silent() {
+        out.rewind(before);
+    }
 }

@@ -27,6 +27,8 @@ pub struct Reply {
     shared: VecDeque<Shared>,
     /// Bytes of `shared` in all.
     shared_bytes: usize,
+    /// See [`Self::is_over_limit`].
+    limit_bytes: usize,
     resp3: bool,
 }
 
@@ -217,6 +219,18 @@ impl Reply {
         self.shared.range_mut(at.shared..).for_each(|shared| shared.at += head_len);
     }
 
+    /// All of another output that nothing of was sent yet.
+    pub fn append(&mut self, other: &Self) {
+        debug_assert_eq!(other.sent, 0);
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&other.bytes);
+        for shared in &other.shared {
+            let payload = shared.payload.clone();
+            self.shared_bytes += payload.len();
+            self.shared.push_back(Shared { at: start + shared.at, sent: 0, payload });
+        }
+    }
+
     /// Bytes that are RESP already.
     pub fn raw(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
@@ -245,6 +259,18 @@ impl Reply {
     /// Bytes still to be sent, those by reference included.
     pub fn pending_bytes(&self) -> usize {
         self.bytes.len() - self.sent + self.shared_bytes
+    }
+
+    /// Sets how many bytes may wait; 0 is no limit.
+    pub fn set_limit(&mut self, bytes: usize) {
+        self.limit_bytes = bytes;
+    }
+
+    /// Whether so much waits that the client is going to be closed without an answer. A command that may answer without
+    /// bound asks this now and then, and stops.
+    #[inline]
+    pub fn is_over_limit(&self) -> bool {
+        self.limit_bytes != 0 && self.pending_bytes() > self.limit_bytes
     }
 
     /// The output's own buffer, in bytes allocated.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::args::OwnedArgs;
+use crate::blocking::Waiter;
 use crate::client::{Client, ClientFlags};
 use crate::table::Command;
 
@@ -19,6 +20,8 @@ pub struct Session {
     pub multi: Option<Box<Multi>>,
     /// Keys of WATCH.
     pub watched: Vec<Watched>,
+    /// What it waits for; no further command runs before that has ended.
+    pub blocked: Option<Arc<Waiter>>,
     /// CLIENT REPLY.
     pub reply_mode: ReplyMode,
     /// What the connection does once the reply is sent.
@@ -32,7 +35,7 @@ pub struct Multi {
     pub queue: Vec<Queued>,
     /// A command was refused, so EXEC will be.
     pub aborted: bool,
-    /// Bytes of all queued arguments.
+    /// Bytes of all queued arguments, the commands' names among them.
     pub bytes: usize,
 }
 
@@ -55,18 +58,29 @@ pub struct Watched {
     pub expired: bool,
 }
 
-/// What CLIENT REPLY has chosen.
+/// What CLIENT REPLY has chosen. These are independent: `SKIP` said twice in a row skips two commands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ReplyMode {
-    /// Answer.
-    #[default]
-    On,
-    /// Answer nothing.
-    Off,
-    /// Do not answer the next command.
-    SkipNext,
+pub struct ReplyMode {
+    /// Answer nothing until told otherwise.
+    pub off: bool,
     /// Do not answer this command.
-    Skip,
+    pub skip: bool,
+    /// Do not answer the next command.
+    pub skip_next: bool,
+}
+
+impl ReplyMode {
+    /// Whether what is answered now is dropped.
+    #[inline]
+    pub fn is_silent(self) -> bool {
+        self.off || self.skip
+    }
+
+    /// A command is over.
+    #[inline]
+    pub fn advance(&mut self) {
+        self.skip = std::mem::take(&mut self.skip_next);
+    }
 }
 
 impl Session {
@@ -78,7 +92,8 @@ impl Session {
             authenticated: false,
             multi: None,
             watched: Vec::new(),
-            reply_mode: ReplyMode::On,
+            blocked: None,
+            reply_mode: ReplyMode::default(),
             close: false,
         };
         session.client.queued.store(-1, Relaxed);
@@ -92,6 +107,12 @@ impl Session {
     pub fn set_authenticated(&mut self, authenticated: bool) {
         self.authenticated = authenticated;
         self.client.authenticated.store(authenticated, Relaxed);
+    }
+
+    /// Lets the connection close once the reply is sent; commands behind this one are not executed.
+    pub fn close_after_reply(&mut self) {
+        self.close = true;
+        self.client.set_flags(ClientFlags::CLOSE_AFTER_REPLY, true);
     }
 
     /// Chooses a database.
@@ -121,7 +142,7 @@ impl Session {
     /// Queues a command in the open transaction.
     pub fn queue(&mut self, queued: Queued) {
         let Some(multi) = &mut self.multi else { return };
-        multi.bytes += queued.args.memory_bytes();
+        multi.bytes += queued.args.args().byte_len();
         multi.queue.push(queued);
         self.client.queued.store(multi.queue.len() as i64, Relaxed);
         self.client.queued_bytes.store(multi.bytes, Relaxed);

@@ -17,6 +17,8 @@ pub struct Settings {
     pub password_needed: AtomicBool,
     /// What INFO and MEMORY call the policy, and whether it counts frequencies.
     pub lfu: AtomicBool,
+    /// Most bytes of a sparse HyperLogLog, its header included.
+    pub hll_sparse_max_bytes: AtomicUsize,
     /// Most clients.
     pub maxclients: AtomicUsize,
     /// Seconds after which an idle client is closed; 0 is never.
@@ -25,10 +27,34 @@ pub struct Settings {
     pub slowlog_log_slower_than: AtomicI64,
     /// Whether arguments of unknown commands and the like are kept out of logs.
     pub hide_user_data_from_log: AtomicBool,
+    /// Most bytes that wait to be executed, of one client.
+    pub client_query_buffer_limit: AtomicUsize,
+    /// Most bytes that wait to be sent, by [`crate::client::ClientType`]: normal, replica, pubsub.
+    pub output_limits: [OutputLimit; 3],
+    /// DEBUG REPLYBUFFER PEAK-RESET-TIME: milliseconds after which the room kept for replies may shrink; below 0 never.
+    pub reply_buffer_peak_reset_ms: AtomicI64,
+    /// DEBUG REPLYBUFFER RESIZING.
+    pub reply_buffer_resizing: AtomicBool,
+    /// DEBUG PAUSE-CRON: connections are not looked after.
+    pub cron_is_paused: AtomicBool,
     password: RwLock<Vec<u8>>,
     limits: RwLock<Arc<Limits>>,
     /// Grows with each change of what is behind a lock.
     generation: AtomicU64,
+}
+
+/// What [`Settings::reply_buffer_peak_reset_ms`] is unless somebody debugs.
+pub const REPLY_BUFFER_PEAK_RESET_MS: i64 = 5000;
+
+/// One class of `client-output-buffer-limit`; 0 is no limit.
+#[derive(Debug, Default)]
+pub struct OutputLimit {
+    /// Bytes at which a client is closed.
+    pub hard_bytes: AtomicU64,
+    /// Bytes at which a client is closed if they wait for `soft_secs`.
+    pub soft_bytes: AtomicU64,
+    /// See above.
+    pub soft_secs: AtomicU64,
 }
 
 impl Default for Settings {
@@ -39,10 +65,16 @@ impl Default for Settings {
             maxmemory: AtomicU64::new(0),
             password_needed: AtomicBool::new(false),
             lfu: AtomicBool::new(false),
+            hll_sparse_max_bytes: AtomicUsize::new(3000),
             maxclients: AtomicUsize::new(10_000),
             timeout: AtomicU64::new(0),
             slowlog_log_slower_than: AtomicI64::new(10_000),
             hide_user_data_from_log: AtomicBool::new(false),
+            client_query_buffer_limit: AtomicUsize::new(1 << 30),
+            output_limits: Default::default(),
+            reply_buffer_peak_reset_ms: AtomicI64::new(REPLY_BUFFER_PEAK_RESET_MS),
+            reply_buffer_resizing: AtomicBool::new(true),
+            cron_is_paused: AtomicBool::new(false),
             password: RwLock::default(),
             limits: RwLock::default(),
             generation: AtomicU64::new(0),

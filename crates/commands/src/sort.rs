@@ -10,10 +10,12 @@
 //! stand in an order that each implementation chooses. It goes out as what it stored.
 //!
 //! **Two differences to Redis.** Elements whose texts under BY are equal keep the order that they came in, with LIMIT
-//! too, where Redis's partial sort mixes them. And a small sorted set keeps its encoding, which Redis changes by sorting.
+//! too, where Redis's partial sort mixes them. And SORT_RO leaves a small sorted set packed: it holds it for reading only.
 
 mod order;
 mod pattern;
+#[cfg(test)]
+mod tests;
 
 use std::ops::Range;
 
@@ -22,10 +24,10 @@ use store::entry::Entry;
 use store::guard::Plan;
 use store::hash::hash_bytes;
 use store::stripe::Mode;
-use store::value::Str;
 use store::value::list::{Direction, List};
 use store::value::set::Set;
 use store::value::zset::SortedSet;
+use store::value::{Encoding, Str};
 
 use crate::args::{Args, OwnedArgs};
 use crate::call::Call;
@@ -121,6 +123,7 @@ fn plan_destination(args: Args<'_>, db: u32, plan: &mut Plan) {
 
 fn sort(call: &mut Call<'_>) -> Result<Effect> {
     let options = Options::parse(call.args, true)?;
+    unpack(call);
     apply(call, options)
 }
 
@@ -129,15 +132,24 @@ fn sort_ro(call: &mut Call<'_>) -> Result<Effect> {
     apply(call, options)
 }
 
+/// Sorting turns a small sorted set into the general form, for Redis does so and OBJECT ENCODING shows it.
+fn unpack(call: &mut Call<'_>) {
+    let key = call.arg(1);
+    let zset = call.keys.peek(key).and_then(|entry| entry.get::<SortedSet>());
+    if zset.is_some_and(|zset| zset.encoding() == Encoding::Listpack)
+        && let Ok(Some(zset)) = call.keys.value_mut::<SortedSet>(key)
+    {
+        zset.prepare(usize::MAX, &call.env.limits);
+    }
+}
+
 fn apply(call: &mut Call<'_>, mut options: Options<'_>) -> Result<Effect> {
     let key = call.arg(1);
-    let source = if options.store.is_some() {
-        // This takes the key out if it has expired, and does not count as a read.
+    if options.store.is_some() {
+        // It may have expired; then the SORT that is propagated must not find it.
         call.keys.write(key);
-        call.keys.peek(key)
-    } else {
-        call.keys.read(key)
-    };
+    }
+    let source = call.keys.read(key);
     let Source { elements, window } =
         source.map_or_else(|| Ok(Source::default()), |entry| load(entry, &mut options))?;
     let weights = weigh(call, &elements, &options)?;

@@ -8,6 +8,7 @@ use bitflags::bitflags;
 use store::guard::Plan;
 
 use crate::args::Args;
+use crate::blocking::Blocking;
 use crate::call::Call;
 use crate::effect::Effect;
 use crate::error::Result;
@@ -426,6 +427,8 @@ pub struct Spec {
     pub planner: Option<Planner>,
     /// See [`AloneIf`].
     pub alone_if: Option<AloneIf>,
+    /// How it waits, if it may block.
+    pub blocking: Option<&'static Blocking>,
     /// COMMAND INFO's tips.
     pub tips: &'static [&'static str],
     /// The group in COMMAND DOCS.
@@ -456,6 +459,7 @@ impl Spec {
             categories: &[],
             keys: &[],
             planner: None,
+            blocking: None,
             alone_if: None,
             tips: &[],
             group,
@@ -503,6 +507,12 @@ impl Spec {
     /// See [`AloneIf`].
     pub const fn alone_if(mut self, alone_if: AloneIf) -> Self {
         self.alone_if = Some(alone_if);
+        self
+    }
+
+    /// How it waits.
+    pub const fn blocking(mut self, blocking: &'static Blocking) -> Self {
+        self.blocking = Some(blocking);
         self
     }
 

@@ -45,6 +45,8 @@ pub struct Stats {
     pub hits: Tally,
     pub misses: Tally,
     pub expired: Tally,
+    /// Fields of hashes: INFO's `expired_subkeys`.
+    pub expired_fields: Tally,
     pub dirty: Tally,
     pub error_replies: Tally,
     pub net_in: Tally,
@@ -61,6 +63,7 @@ impl Default for Stats {
             hits: Tally::default(),
             misses: Tally::default(),
             expired: Tally::default(),
+            expired_fields: Tally::default(),
             dirty: Tally::default(),
             error_replies: Tally::default(),
             net_in: Tally::default(),
@@ -68,5 +71,31 @@ impl Default for Stats {
             reads: Tally::default(),
             writes: Tally::default(),
         }
+    }
+}
+
+impl Stats {
+    /// CONFIG RESETSTAT: starts all counts anew, except the changes since the last save, which are no statistic.
+    pub fn reset(&self) {
+        let Self {
+            commands,
+            processed,
+            hits,
+            misses,
+            expired,
+            expired_fields,
+            dirty: _,
+            error_replies,
+            net_in,
+            net_out,
+            reads,
+            writes,
+        } = self;
+        for command in commands {
+            let CommandStats { calls, nanos, rejected, failed } = command;
+            [calls, nanos, rejected, failed].into_iter().for_each(|tally| tally.set(0));
+        }
+        let tallies = [processed, hits, misses, expired, expired_fields, error_replies, net_in, net_out, reads, writes];
+        tallies.into_iter().for_each(|tally| tally.set(0));
     }
 }

@@ -1,23 +1,32 @@
 //! All commands, and how one is found by its name.
 //!
 //! Names are at most a few words of memory long, so a lookup folds the first sixteen bytes to small letters in two
-//! registers and compares numbers.
+//! registers and compares numbers. `rename-command` may give longer names, which a map holds.
 
-use std::sync::LazyLock;
+use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use crate::spec::Spec;
 
 /// The families' tables, in no particular order.
 static FAMILIES: &[&[Spec]] = &[
     crate::bitmap::COMMANDS,
+    crate::client_commands::COMMANDS,
+    crate::config_command::COMMANDS,
     crate::connection::COMMANDS,
     crate::databases::COMMANDS,
     crate::dump::COMMANDS,
     crate::expire::COMMANDS,
     crate::generic::COMMANDS,
+    crate::hash::COMMANDS,
+    crate::hyperloglog::COMMANDS,
     crate::list::COMMANDS,
+    crate::list::blocking::COMMANDS,
     crate::object::COMMANDS,
+    crate::set::COMMANDS,
+    crate::shutdown::COMMANDS,
     crate::sort::COMMANDS,
+    crate::stream::COMMANDS,
     crate::string::COMMANDS,
     crate::transactions::COMMANDS,
     crate::walk::COMMANDS,
@@ -35,8 +44,8 @@ pub struct Command {
 /// The command of a name, in any case; subcommands are found by [`subcommand`].
 #[inline]
 pub fn lookup(name: &[u8]) -> Option<Command> {
-    let folded = Folded::new(name)?;
-    let table = &*TABLE;
+    let table = table();
+    let Some(folded) = Folded::new(name) else { return table.long(name) };
     let mut slot = folded.hash() & (table.slots.len() - 1);
     loop {
         let index = table.slots[slot]?;
@@ -57,7 +66,7 @@ pub fn subcommand(container: Command, name: &[u8]) -> Option<Command> {
 
 /// All commands, containers before their subcommands, which are not listed.
 pub fn commands() -> impl Iterator<Item = Command> {
-    TABLE.commands.iter().map(|(_, command)| *command)
+    table().commands.iter().map(|(_, command)| *command)
 }
 
 /// All commands and subcommands by their position.
@@ -68,34 +77,109 @@ pub fn all() -> impl Iterator<Item = Command> {
     })
 }
 
+/// The row at a position.
+pub fn by_index(index: u16) -> Option<&'static Spec> {
+    let commands = &table().commands;
+    let at = commands.partition_point(|(_, command)| command.index <= index).checked_sub(1)?;
+    let (_, command) = commands[at];
+    match index - command.index {
+        0 => Some(command.spec),
+        sub => command.spec.subcommands.get(usize::from(sub) - 1),
+    }
+}
+
 /// Number of commands and subcommands.
 pub fn len() -> usize {
-    TABLE.len
+    table().len
+}
+
+/// Why a command cannot be renamed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RenameError {
+    /// There is no command of the old name.
+    Unknown,
+    /// There is a command of the new name.
+    Taken,
+}
+
+/// Gives commands other names, one pair of an old name and a new one after the other; an empty new name takes the
+/// command away. To be called once, before anybody looks a command up.
+///
+/// # Errors
+/// The position of the first pair that cannot be honoured, and why.
+///
+/// # Panics
+/// When the table is in use already.
+pub fn rename(pairs: &[(&[u8], &[u8])]) -> Result<(), (usize, RenameError)> {
+    let fresh = TABLE.set(Table::new(renamed(pairs)?)).is_ok();
+    assert!(fresh, "commands are renamed before the first of them is looked up");
+    Ok(())
+}
+
+/// Rows, each with its name in small letters.
+type Rows = Vec<(Vec<u8>, &'static Spec)>;
+
+/// All rows under their final names.
+fn renamed(pairs: &[(&[u8], &[u8])]) -> Result<Rows, (usize, RenameError)> {
+    let rows = FAMILIES.iter().copied().flatten();
+    let mut rows: Vec<_> = rows.map(|spec| (spec.name.as_bytes().to_vec(), spec)).collect();
+    for (at, &(from, to)) in pairs.iter().enumerate() {
+        let find = |name: &[u8]| rows.iter().position(|(known, _)| known.eq_ignore_ascii_case(name));
+        let from = find(from).ok_or((at, RenameError::Unknown))?;
+        if to.is_empty() {
+            rows.remove(from);
+        } else if find(to).is_some() {
+            return Err((at, RenameError::Taken));
+        } else {
+            rows[from].0 = to.to_ascii_lowercase();
+        }
+    }
+    Ok(rows)
 }
 
 struct Table {
     commands: Vec<(Folded, Command)>,
     slots: Vec<Option<u16>>,
+    /// The commands whose names do not fit in [`Folded`].
+    long: HashMap<Vec<u8>, Command>,
     len: usize,
 }
 
-static TABLE: LazyLock<Table> = LazyLock::new(|| {
-    let (mut commands, mut len) = (Vec::new(), 0);
-    for spec in FAMILIES.iter().copied().flatten() {
-        let name = Folded::new(spec.name.as_bytes()).expect("a command has a name of reasonable length");
-        commands.push((name, Command { spec, index: len as u16 }));
-        len += 1 + spec.subcommands.len();
-    }
-    let mut slots = vec![None; (commands.len() * 4).next_power_of_two()];
-    for (index, (name, _)) in commands.iter().enumerate() {
-        let mut slot = name.hash() & (slots.len() - 1);
-        while slots[slot].is_some() {
-            slot = (slot + 1) & (slots.len() - 1);
+static TABLE: OnceLock<Table> = OnceLock::new();
+
+#[inline]
+fn table() -> &'static Table {
+    TABLE.get_or_init(|| Table::new(renamed(&[]).expect("nothing is renamed")))
+}
+
+impl Table {
+    fn new(rows: Rows) -> Self {
+        let (mut commands, mut long, mut len) = (Vec::new(), HashMap::new(), 0);
+        for (name, spec) in rows {
+            let command = Command { spec, index: len as u16 };
+            let folded = Folded::new(&name).unwrap_or_else(|| {
+                long.insert(name, command);
+                Folded::NONE
+            });
+            commands.push((folded, command));
+            len += 1 + spec.subcommands.len();
         }
-        slots[slot] = Some(index as u16);
+        let mut slots = vec![None; (commands.len() * 4).next_power_of_two()];
+        for (index, (name, _)) in commands.iter().enumerate().filter(|(_, (name, _))| *name != Folded::NONE) {
+            let mut slot = name.hash() & (slots.len() - 1);
+            while slots[slot].is_some() {
+                slot = (slot + 1) & (slots.len() - 1);
+            }
+            slots[slot] = Some(index as u16);
+        }
+        Self { commands, slots, long, len }
     }
-    Table { commands, slots, len }
-});
+
+    #[cold]
+    fn long(&self, name: &[u8]) -> Option<Command> {
+        (!self.long.is_empty()).then(|| self.long.get(&name.to_ascii_lowercase()).copied()).flatten()
+    }
+}
 
 /// A name in small letters: its first sixteen bytes and its length, which together tell all commands apart.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -109,6 +193,9 @@ struct Folded {
 const NAME_MAX: usize = 32;
 
 impl Folded {
+    /// The name of nothing.
+    const NONE: Self = Self { bytes: 0, len: 0, rest: 0 };
+
     #[inline]
     fn new(name: &[u8]) -> Option<Self> {
         if name.is_empty() || name.len() > NAME_MAX {
@@ -155,9 +242,30 @@ mod tests {
     }
 
     #[test]
+    fn commands_go_by_their_new_names_only() {
+        let long = [b'x'; 40];
+        let rows = renamed(&[(b"GET", b"Fetch"), (b"set", b""), (b"ping", &long), (b"echo", b"get")]).unwrap();
+        let of = |name: &[u8]| rows.iter().find(|(known, _)| known == name).map(|(_, spec)| spec.name);
+        assert_eq!([of(b"fetch"), of(b"get"), of(b"set"), of(&long)], [Some("get"), Some("echo"), None, Some("ping")]);
+        let table = Table::new(rows.clone());
+        assert_eq!(table.long(&[b'X'; 40]).unwrap().spec.name, "ping");
+        assert!(table.long(&[b'x'; 41]).is_none());
+        assert_eq!(table.commands.len(), rows.len());
+    }
+
+    #[test]
+    fn bad_renames_are_told_by_their_position() {
+        assert_eq!(renamed(&[(b"get", b"fetch"), (b"nosuch", b"x")]).err(), Some((1, RenameError::Unknown)));
+        assert_eq!(renamed(&[(b"get", b"fetch"), (b"get", b"x")]).err(), Some((1, RenameError::Unknown)));
+        assert_eq!(renamed(&[(b"get", b"SET")]).err(), Some((0, RenameError::Taken)));
+    }
+
+    #[test]
     fn positions_are_distinct() {
         let positions: Vec<usize> = all().map(|command| command.index.into()).collect();
         assert_eq!(positions, (0..len()).collect::<Vec<_>>());
+        assert!(all().all(|command| std::ptr::eq(by_index(command.index).unwrap(), command.spec)));
+        assert!(by_index(len() as u16).is_none() && by_index(u16::MAX).is_none());
     }
 
     #[test]

@@ -19,10 +19,12 @@ use store::entry::Entry;
 use store::keyspace::Keyspace;
 
 use crate::args::OwnedArgs;
+use crate::blocking::{WaitQueues, Waiter};
 use crate::client::{Client, ClientFlags};
 use crate::effect::{Change, Class};
 use crate::env::Env;
-use crate::host::{Host, Pause};
+use crate::error::Result;
+use crate::host::{Host, Pause, Shutdown};
 use crate::pipeline::{self, Flow, GateHold, Prepared};
 use crate::reply::Reply;
 use crate::session::Session;
@@ -60,9 +62,11 @@ impl Server {
         let id = self.clients.fetch_add(1, Relaxed);
         let (host, stats) = (self.host.clone(), Arc::new(Stats::default()));
         let rng = Rng::with_seed(id);
+        let client = Arc::new(Client { id, addr: format!("127.0.0.1:{id}"), ..Client::default() });
+        host.clients.lock().unwrap().push(client.clone());
         TestClient {
             env: Env::new(host, self.keyspace, self.settings.clone(), stats, rng),
-            session: Session::new(Arc::new(Client { id, ..Client::default() }), true),
+            session: Session::new(client, true),
             out: Reply::default(),
             now_ms: self.now_ms.clone(),
         }
@@ -110,7 +114,8 @@ impl TestClient {
     /// # Panics
     /// If the command has to wait.
     pub fn run(&mut self, line: &str) -> String {
-        self.run_args(line.split(' ').map(|word| if word == r#""""# { "" } else { word }))
+        assert_eq!(self.execute(&words(line)), Flow::Next, "{line} was postponed");
+        self.take_reply()
     }
 
     /// Runs a command of any words.
@@ -118,14 +123,21 @@ impl TestClient {
     /// # Panics
     /// If the command has to wait.
     pub fn run_args<A: AsRef<[u8]>>(&mut self, words: impl IntoIterator<Item = A>) -> String {
-        let args: OwnedArgs = words.into_iter().collect();
+        assert_eq!(self.execute(&words.into_iter().collect()), Flow::Next, "the command was postponed");
+        self.take_reply()
+    }
+
+    /// Whether a command has to wait, and has no reply yet.
+    pub fn is_postponed(&mut self, line: &str) -> bool {
+        self.execute(&words(line)) == Flow::Postponed && self.take_reply().is_empty()
+    }
+
+    fn execute(&mut self, args: &OwnedArgs) -> Flow {
         let mut gate = GateHold::new(self.env.keyspace);
         let now_ms = self.now_ms.clone();
         let clock = || now_ms.load(Relaxed);
         let prepared = Prepared::new(args.args(), false);
-        let flow = pipeline::execute(&mut self.env, &mut gate, &clock, &mut self.session, prepared, &mut self.out);
-        assert_eq!(flow, Flow::Next, "{args:?} was postponed");
-        self.take_reply()
+        pipeline::execute(&mut self.env, &mut gate, &clock, &mut self.session, prepared, &mut self.out)
     }
 
     /// Runs a command and compares the reply.
@@ -157,6 +169,11 @@ impl TestClient {
     }
 }
 
+/// The words between blanks.
+fn words(line: &str) -> OwnedArgs {
+    line.split(' ').map(|word| if word == r#""""# { "" } else { word }).collect()
+}
+
 /// Keeps what it is told. It logs, and it observes all keys.
 pub struct FakeHost {
     pub expiry_is_paused: AtomicBool,
@@ -165,6 +182,12 @@ pub struct FakeHost {
     log: Mutex<Vec<String>>,
     events: Mutex<Vec<String>>,
     watches: Mutex<Vec<Watch>>,
+    waiters: WaitQueues,
+    /// Answers to clients that waited, with their numbers.
+    pub delivered: Mutex<Vec<(u64, String)>>,
+    clients: Mutex<Vec<Arc<Client>>>,
+    /// CLIENT PAUSE as it was asked for last.
+    paused: Mutex<Option<(i64, Pause)>>,
     ticks: AtomicU64,
 }
 
@@ -183,6 +206,10 @@ impl Default for FakeHost {
             log: Mutex::default(),
             events: Mutex::default(),
             watches: Mutex::default(),
+            waiters: WaitQueues::default(),
+            delivered: Mutex::default(),
+            clients: Mutex::default(),
+            paused: Mutex::default(),
             ticks: AtomicU64::new(0),
         }
     }
@@ -196,7 +223,7 @@ impl Host for FakeHost {
     fn count_error(&self, _: &str) {}
 
     fn pause(&self) -> Pause {
-        Pause::No
+        self.paused.lock().unwrap().map_or(Pause::No, |(_, pause)| pause)
     }
 
     fn expiry_is_paused(&self) -> bool {
@@ -252,9 +279,66 @@ impl Host for FakeHost {
         watches.iter().filter(|watch| watch.db == db).map(|watch| watch.key.clone()).collect()
     }
 
+    fn waiters(&self) -> &WaitQueues {
+        &self.waiters
+    }
+
+    fn deliver(&self, waiter: &Arc<Waiter>, reply: Reply) {
+        let text = String::from_utf8_lossy(reply.plain().expect("a short answer")).into_owned();
+        self.delivered.lock().unwrap().push((waiter.client.id, text));
+    }
+
     fn unwatch(&self, db: u32, key: &[u8], client: &Arc<Client>) {
         let is_it = |watch: &Watch| watch.db == db && *watch.key == *key && watch.client.id == client.id;
         self.watches.lock().unwrap().retain(|watch| !is_it(watch));
+    }
+
+    fn config_get(&self, _: &[&[u8]]) -> Vec<(Vec<u8>, Vec<u8>)> {
+        Vec::new()
+    }
+
+    fn config_set(&self, _: &Client, _: &[(&[u8], &[u8])]) -> Result<()> {
+        Ok(())
+    }
+
+    fn config_rewrite(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn reset_stats(&self) {}
+
+    fn shut_down(&self, _: Shutdown) -> Result<()> {
+        Ok(())
+    }
+
+    fn abort_shutdown(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn clients(&self) -> Vec<Arc<Client>> {
+        self.clients.lock().unwrap().iter().filter(|client| !client.killed.load(Relaxed)).cloned().collect()
+    }
+
+    fn client(&self, id: u64) -> Option<Arc<Client>> {
+        self.clients().into_iter().find(|client| client.id == id)
+    }
+
+    fn kill(&self, client: &Client) {
+        client.killed.store(true, Relaxed);
+    }
+
+    fn suspect(&self, _: &Client) {}
+
+    fn pause_clients(&self, until_ms: i64, pause: Pause) {
+        *self.paused.lock().unwrap() = Some((until_ms, pause));
+    }
+
+    fn unpause_clients(&self) {
+        *self.paused.lock().unwrap() = None;
+    }
+
+    fn pause_ends_ms(&self) -> Option<i64> {
+        self.paused.lock().unwrap().map(|(until_ms, _)| until_ms)
     }
 }
 

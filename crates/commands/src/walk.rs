@@ -10,44 +10,13 @@ use store::value::ValueType;
 
 use crate::call::Call;
 use crate::effect::Effect;
-use crate::error::{Error, NOT_INTEGER, Result, SYNTAX};
-use crate::glob;
-use crate::number;
+use crate::error::Result;
+use crate::scan_options::{self, Pattern, ScanOptions, Walked};
 use crate::spec::flag::*;
 use crate::spec::{Arg, ArgKind, Group, Spec};
 
-/// Entries that a SCAN looks at when it is not told.
-const SCAN_COUNT: usize = 10;
 /// Keys that RANDOMKEY draws before it takes the first one that has not expired.
 const DRAWS_MAX: usize = 100;
-
-/// Which names a walk wants.
-enum Pattern<'a> {
-    /// All, the empty one too (which no glob but the empty one matches).
-    Any,
-    Glob(&'a [u8]),
-}
-
-impl<'a> Pattern<'a> {
-    fn new(glob: &'a [u8]) -> Self {
-        if glob == b"*" { Self::Any } else { Self::Glob(glob) }
-    }
-
-    fn matches(&self, key: &[u8]) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Glob(glob) => glob::matches(glob, key, false),
-        }
-    }
-
-    /// The one name that can match, if the pattern has nothing special in it.
-    fn literal(&self) -> Option<&'a [u8]> {
-        match self {
-            Self::Glob(glob) if !glob.iter().any(|byte| b"*?[\\".contains(byte)) => Some(glob),
-            _ => None,
-        }
-    }
-}
 
 fn keys(call: &mut Call<'_>) -> Result<Effect> {
     let Call { keys, out, env, section, args, .. } = call;
@@ -70,13 +39,6 @@ fn keys(call: &mut Call<'_>) -> Result<Effect> {
     });
     out.prepend(head, |out| out.array(found));
     Ok(Effect::None)
-}
-
-/// What SCAN is told.
-struct ScanOptions<'a> {
-    pattern: Pattern<'a>,
-    count: usize,
-    wanted: Wanted,
 }
 
 /// Which types a SCAN wants.
@@ -111,31 +73,10 @@ impl Wanted {
     }
 }
 
-impl<'a> ScanOptions<'a> {
-    fn parse(call: &Call<'a>) -> Result<Self> {
-        let mut options = Self { pattern: Pattern::Any, count: SCAN_COUNT, wanted: Wanted::Any };
-        let mut index = 2;
-        while index < call.args.len() {
-            let is = |word| call.args.is(index, word);
-            match call.args.opt(index + 1) {
-                Some(count) if is("COUNT") => {
-                    let count = number::parse_i64(count).ok_or(NOT_INTEGER)?;
-                    options.count = usize::try_from(count).ok().filter(|&count| count > 0).ok_or(SYNTAX)?;
-                }
-                Some(pattern) if is("MATCH") => options.pattern = Pattern::new(pattern),
-                Some(name) if is("TYPE") => options.wanted = Wanted::parse(name),
-                _ if is("NOVALUES") => return Err(Error::new("ERR NOVALUES option can only be used in HSCAN")),
-                _ => return Err(SYNTAX),
-            }
-            index += 2;
-        }
-        Ok(options)
-    }
-}
-
 fn scan(call: &mut Call<'_>) -> Result<Effect> {
-    let cursor = number::parse_u64(call.arg(1)).ok_or_else(|| Error::new("ERR invalid cursor"))?;
-    let ScanOptions { pattern, count, wanted } = ScanOptions::parse(call)?;
+    let cursor = scan_options::cursor(call.arg(1))?;
+    let ScanOptions { pattern, count, type_name, .. } = ScanOptions::parse(call.args, 2, Walked::Keyspace)?;
+    let wanted = type_name.map_or(Wanted::Any, Wanted::parse);
     let Call { keys, out, env, section, .. } = call;
     let (db, now_ms, head) = (keys.db, keys.now_ms, out.mark());
     let mut found = 0;
@@ -150,12 +91,7 @@ fn scan(call: &mut Call<'_>) -> Result<Effect> {
             found += 1;
         }
     });
-    out.prepend(head, |out| {
-        out.array(2);
-        // Cursors are below 2^63.
-        out.bulk_int(next as i64);
-        out.array(found);
-    });
+    scan_options::head(out, head, next, found);
     Ok(Effect::None)
 }
 

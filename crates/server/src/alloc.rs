@@ -73,3 +73,10 @@ unsafe impl GlobalAlloc for Counting {
         unsafe { MiMalloc.realloc(at, layout, new_size) }
     }
 }
+
+/// The allocator and its version.
+pub fn name() -> String {
+    // Two digits each for minor and patch.
+    let version = MiMalloc.version();
+    format!("mimalloc-{}.{}.{}", version / 10_000, version / 100 % 100, version % 100)
+}

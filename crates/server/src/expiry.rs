@@ -1,6 +1,5 @@
 //! Active expiry: a background thread visits the stripes that are due, a bounded time in each round.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use commands::env::Env;
@@ -14,21 +13,24 @@ const SHARE_PERCENT: u64 = 25;
 /// Entries removed under one hold of a stripe.
 const REMOVED_AT_ONCE_MAX: usize = 256;
 
-/// Runs until the server stops.
-pub fn run(server: &Arc<Server>, env: &mut Env) {
-    let mut from = (0, 0);
-    while !server.stopped_within(server.cron_period_ms() as u64) {
+/// Where the next round begins: database and stripe.
+#[derive(Default)]
+pub struct Expiry((u32, usize));
+
+impl Expiry {
+    /// One round, unless active expiry is off.
+    pub fn round(&mut self, server: &Server, env: &mut Env) {
         if server.active_expiry.load(Relaxed) {
-            from = round(server, env, from);
+            self.0 = round(server, env, self.0);
         }
     }
 }
 
 /// One round from where the last one ended; returns where this one did.
 fn round(server: &Server, env: &mut Env, from: (u32, usize)) -> (u32, usize) {
-    let effort = server.config.get(crate::config::keys::ACTIVE_EXPIRE_EFFORT);
+    let effort = server.live.active_expire_effort.load(Relaxed);
     let share = SHARE_PERCENT + 2 * (effort - 1);
-    let budget_ns = server.cron_period_ms() as u64 * 1_000_000 * share / 100;
+    let budget_ns = server.live.period_ms() as u64 * 1_000_000 * share / 100;
     let began = clock::ticks_ns();
     let databases = server.keyspace.database_count();
     let (mut db, mut stripe) = from;

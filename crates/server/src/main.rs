@@ -1,133 +1,123 @@
-//! The server binary: reads the configuration, opens the sockets, starts the workers, and waits for the end.
+//! The server binary. A start goes through named stages, each of which may refuse it: read the configuration, settle
+//! with whoever started us, open the sockets, start the workers. Then the main thread does the periodic work until the
+//! end, and tidies up.
 
 mod alloc;
+mod apply;
+mod banner;
+mod cli;
+mod clients;
 mod clock;
 mod config;
+mod configuration;
+mod crash;
+mod cron;
+mod daemon;
+mod ending;
 mod expiry;
 mod lazy_free;
+mod listening;
+mod live;
 mod log;
 mod net;
+mod oom_score;
+mod open_files;
+mod pause;
+mod pid_file;
 mod registry;
 mod server;
+mod signals;
+mod supervise;
+mod version;
+mod workers;
 
+use std::os::unix::ffi::OsStringExt;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::thread;
 
-use commands::env::Env;
-use commands::settings::Settings;
-use commands::stats::Stats;
-use fastrand::Rng;
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
+use commands::table::{self, RenameError};
 
-use config::{Config, keys};
-use log::{Level, Log};
-use net::worker::{Listener, Worker};
-use server::{Server, WorkerHandle};
+use config::{Config, Loaded, Rename, StartError, keys};
+use lazy_free::LazyFree;
+use listening::Listening;
+use log::{Log, Role};
+use pid_file::PidFile;
+use server::Server;
+use supervise::Supervisor;
 
 #[global_allocator]
 static ALLOCATOR: alloc::Counting = alloc::Counting;
 
 fn main() -> ExitCode {
-    let arguments: Vec<Vec<u8>> = std::env::args_os().skip(1).map(std::os::unix::ffi::OsStringExt::into_vec).collect();
-    let loaded = match Config::load(&arguments, &mut std::io::stdin()) {
-        Ok(loaded) => loaded,
-        Err(error) => {
-            eprintln!("{error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    match serve(loaded) {
+    let mut arguments = std::env::args_os().map(OsStringExt::into_vec);
+    let program = String::from_utf8_lossy(&arguments.next().unwrap_or_default()).into_owned();
+    let arguments: Vec<Vec<u8>> = arguments.collect();
+    if let Some(code) = cli::answer(&program, &arguments) {
+        return code;
+    }
+    match start(&program, &arguments) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
+        Err(reason) => {
+            eprintln!("{reason}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn serve(loaded: config::Loaded) -> Result<(), String> {
-    let config = loaded.config;
-    let log = Log::new(Level::named(config.get(keys::LOGLEVEL)), config.get(keys::LOGFILE));
-    log.notice("oO0OoO0OoO0Oo Brindle is starting oO0OoO0OoO0Oo");
-    loaded.warnings.iter().for_each(|warning| log.warning(warning));
-    let threads = config.get(keys::IO_THREADS);
-    let listeners = listen(&config, &log)?;
-    let settings = Arc::new(Settings::default());
-    apply_settings(&config, &settings);
-    let mut polls = Vec::new();
-    let mut handles = Vec::new();
-    for index in 0..threads {
-        let (poll, inbox) = Worker::new(index).map_err(|error| format!("Opening an event loop: {error}"))?;
-        polls.push(poll);
-        handles.push(WorkerHandle { inbox, connections: AtomicUsize::new(0), stats: Arc::new(Stats::default()) });
+fn start(program: &str, arguments: &[Vec<u8>]) -> Result<(), String> {
+    let Loaded { config, warnings, renames } =
+        Config::load(arguments, &mut std::io::stdin()).map_err(|error| error.to_string())?;
+    rename_commands(&renames).map_err(|error| error.to_string())?;
+    let log = Log::new(&config);
+    let supervisor = Supervisor::find(&config, &log);
+    let background = config.get(keys::DAEMONIZE) && supervisor == Supervisor::None;
+    if background {
+        daemon::go_to_background()
+            .map_err(|error| format!("Going to the background: {error} (directive: daemonize)"))?;
     }
-    log.raw(&format!(" PID: {}", std::process::id()));
-    let lazy_free = lazy_free::LazyFree::start().map_err(|error| format!("Starting the lazyfree thread: {error}"))?;
-    let server = Arc::new(Server::new(config, log, settings, handles, lazy_free));
-    let env = |index: usize| {
-        let stats = server.workers[index].stats.clone();
-        Env::new(server.clone(), server.keyspace, server.settings.clone(), stats, Rng::new())
-    };
-    let mut listeners = Some(listeners);
-    let mut workers = Vec::new();
-    for (index, poll) in polls.into_iter().enumerate() {
-        let listeners = listeners.take().unwrap_or_default();
-        let worker = Worker::with(index, server.clone(), poll, env(index), listeners)
-            .map_err(|error| format!("Starting worker {index}: {error}"))?;
-        let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(move || worker.run());
-        workers.push(thread.map_err(|error| format!("Starting worker {index}: {error}"))?);
-    }
-    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(|error| format!("Handling signals: {error}"))?;
-    {
-        let server = server.clone();
-        thread::spawn(move || {
-            if signals.forever().next().is_some() {
-                server.log.warning("Received SIGTERM scheduling shutdown...");
-                server.stop();
-            }
-        });
-    }
+    banner::begin(&log, program, arguments.len());
+    warnings.iter().for_each(|warning| log.warning(warning));
+    supervisor.greet(&log);
+    crash::install(&log);
+    serve(config, log, supervisor, background)
+}
+
+/// From here on the process is the one that stays, and has more than one thread.
+fn serve(config: Config, log: Log, supervisor: Supervisor, background: bool) -> Result<(), String> {
+    log.set_role(Role::Primary);
+    open_files::fit(&config, &log)?;
+    let (listening, listeners) = Listening::start(&config, &log)?;
+    let pid_file = PidFile::write(&config, background, &log);
+    banner::mode(&log, &config);
+    banner::check_backlog(&log, &config);
+    let lazy_free = LazyFree::start().map_err(|error| format!("Starting the lazyfree thread: {error}"))?;
+    let (seats, handles) = workers::seats(config.get(keys::IO_THREADS))?;
+    let server = Arc::new(Server::new(config, log, listening, supervisor, handles, lazy_free));
+    apply::all(&server);
+    signals::listen(server.clone()).map_err(|error| format!("Handling signals: {error}"))?;
     server.log.notice("Server initialized");
-    server.log.notice("Ready to accept connections tcp");
-    let mut env = env(0);
-    env.stats = server.background_stats.clone();
-    expiry::run(&server, &mut env);
-    for worker in workers {
-        worker.join().map_err(|_| "A worker has panicked".to_string())?;
+    let workers = workers::start(&server, seats, listeners)?;
+    for kind in server.listening.kinds() {
+        server.log.notice(&format!("Ready to accept connections {kind}"));
     }
+    supervisor.ready(&server.log);
+
+    cron::run(&server, &mut workers::background_env(&server));
+
+    let outcome = workers::join(workers);
+    pid_file.remove(&server.log);
+    server.listening.end(&server.log);
     server.log.warning("Brindle is now ready to exit, bye bye...");
-    Ok(())
+    outcome
 }
 
-fn listen(config: &Config, log: &Log) -> Result<Vec<Listener>, String> {
-    let port = config.get(keys::PORT);
-    let backlog = i32::try_from(config.get(keys::TCP_BACKLOG)).unwrap_or(i32::MAX);
-    let mut listeners = Vec::new();
-    for bind in config.get(keys::BIND).iter().filter(|_| port != 0) {
-        let bind = String::from_utf8_lossy(bind);
-        match net::listener::tcp(&bind, port, backlog) {
-            Ok(listener) => listeners.extend(listener.map(Listener::Tcp)),
-            Err(error) => {
-                log.warning(&format!("Warning: Could not create server TCP listening socket {bind}:{port}: {error}"));
-                log.warning("Failed listening on port (TCP), aborting.");
-                return Err(format!("Failed listening on port {port}: {error} (directives: port, bind)"));
-            }
-        }
-    }
-    if let Some(path) = config.get(keys::UNIXSOCKET) {
-        let listener = net::listener::unix(&path, config.get(keys::UNIXSOCKETPERM))
-            .map_err(|error| format!("Failed opening Unix socket {}: {error}", path.display()))?;
-        listeners.push(Listener::Unix(listener));
-    }
-    Ok(listeners)
-}
-
-fn apply_settings(config: &Config, settings: &Settings) {
-    settings.proto_max_bulk_len.store(config.get(keys::PROTO_MAX_BULK_LEN) as u64, Relaxed);
-    settings.maxclients.store(config.get(keys::MAXCLIENTS), Relaxed);
-    settings.timeout.store(config.get(keys::TIMEOUT), Relaxed);
-    settings.set_password(&config.get(keys::REQUIREPASS));
+fn rename_commands(renames: &[Rename]) -> Result<(), StartError> {
+    let pairs: Vec<(&[u8], &[u8])> = renames.iter().map(|rename| (&rename.from[..], &rename.to[..])).collect();
+    table::rename(&pairs).map_err(|(at, error)| {
+        let reason = match error {
+            RenameError::Unknown => "No such command in rename-command",
+            RenameError::Taken => "Target command name already exists",
+        };
+        StartError::line(&renames[at].origin, reason)
+    })
 }

@@ -49,6 +49,11 @@ impl Registry {
         clients
     }
 
+    /// The client of an id.
+    pub fn client(&self, id: u64) -> Option<Arc<Client>> {
+        self.clients.get(&id).map(|client| client.value().clone())
+    }
+
     /// Whether any key is watched.
     #[inline]
     pub fn is_watched(&self) -> bool {

@@ -4,25 +4,32 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use commands::args::OwnedArgs;
+use commands::blocking::{WaitQueues, Waiter};
 use commands::client::{Client, ClientFlags};
 use commands::effect::{Change, Class};
-use commands::host::{Host, Pause};
+use commands::error::{Error, Result};
+use commands::host::{Host, Pause, Shutdown};
+use commands::reply::Reply;
 use commands::session::Session;
 use commands::settings::Settings;
 use commands::stats::Stats;
-use parking_lot::{Condvar, Mutex};
-use resp_parser::ProtocolError;
 use store::database::Database;
 use store::entry::Entry;
 use store::keyspace::Keyspace;
 
 use crate::clock;
 use crate::config::{Config, keys};
+use crate::configuration;
+use crate::ending::Ending;
 use crate::lazy_free::LazyFree;
+use crate::listening::Listening;
+use crate::live::Live;
 use crate::log::Log;
 use crate::net::inbox::{Inbox, Message, Socket};
-use crate::net::listener;
+use crate::oom_score::OomScore;
+use crate::pause::Pausing;
 use crate::registry::Registry;
+use crate::supervise::Supervisor;
 
 /// How others reach a worker, and what they may know of it.
 pub struct WorkerHandle {
@@ -40,14 +47,26 @@ pub struct Server {
     pub config: Config,
     /// The part of it that commands read.
     pub settings: Arc<Settings>,
+    /// The part of it that the process looks at all the time.
+    pub live: Live,
     /// All data; never freed.
     pub keyspace: &'static Keyspace,
     /// Clients and watches.
     pub registry: Registry,
+    /// Clients that wait for keys.
+    pub waiters: WaitQueues,
     /// The workers.
     pub workers: Vec<WorkerHandle>,
     /// The log.
     pub log: Log,
+    /// Where it listens.
+    pub listening: Listening,
+    /// Who has started it.
+    pub supervisor: Supervisor,
+    /// How readily the kernel ends it.
+    pub oom_score: OomScore,
+    /// Whether it is about to end.
+    pub ending: Ending,
     /// When the process started, in milliseconds since 1970.
     pub started_ms: i64,
     /// Connections accepted so far.
@@ -62,12 +81,13 @@ pub struct Server {
     pub background_stats: Arc<Stats>,
     /// DEBUG SET-ACTIVE-EXPIRE.
     pub active_expiry: AtomicBool,
+    /// CLIENT PAUSE.
+    pub pausing: Pausing,
+    /// When [`Self::warn_of`] warned last.
+    pub(crate) suspected_ms: AtomicI64,
     /// Frees what takes long.
     pub lazy_free: LazyFree,
     next_client: AtomicU64,
-    period_ms: AtomicI64,
-    stopping: AtomicBool,
-    stopped: (Mutex<bool>, Condvar),
 }
 
 impl Server {
@@ -75,18 +95,25 @@ impl Server {
     pub fn new(
         config: Config,
         log: Log,
-        settings: Arc<Settings>,
+        listening: Listening,
+        supervisor: Supervisor,
         workers: Vec<WorkerHandle>,
         lazy_free: LazyFree,
     ) -> Self {
         let keyspace = Keyspace::new(config.get(keys::DATABASES), config.get(keys::KEYSPACE_STRIPES));
         let keyspace = Box::leak(Box::new(keyspace));
         Self {
-            settings,
+            settings: Arc::default(),
+            live: Live::default(),
             keyspace,
             registry: Registry::default(),
+            waiters: WaitQueues::default(),
             workers,
             log,
+            listening,
+            supervisor,
+            oom_score: OomScore::default(),
+            ending: Ending::default(),
             started_ms: clock::now_ms(),
             connections_received: AtomicU64::new(0),
             connections_rejected: AtomicU64::new(0),
@@ -94,37 +121,12 @@ impl Server {
             output_limit_disconnections: AtomicU64::new(0),
             background_stats: Arc::default(),
             active_expiry: AtomicBool::new(true),
+            pausing: Pausing::default(),
+            suspected_ms: AtomicI64::new(0),
             lazy_free,
             next_client: AtomicU64::new(1),
-            period_ms: AtomicI64::new(1000 / config.get(keys::HZ).clamp(1, 500) as i64),
-            stopping: AtomicBool::new(false),
-            stopped: (Mutex::new(false), Condvar::new()),
             config,
         }
-    }
-
-    /// Milliseconds between two runs of what is done `hz` times a second.
-    pub fn cron_period_ms(&self) -> i64 {
-        self.period_ms.load(Relaxed)
-    }
-
-    /// Takes a new connection, or answers why not.
-    pub fn welcome(&self, mut socket: Socket) -> Option<Socket> {
-        use std::io::Write;
-        self.connections_received.fetch_add(1, Relaxed);
-        if self.registry.len() >= self.settings.maxclients.load(Relaxed) {
-            self.connections_rejected.fetch_add(1, Relaxed);
-            // Best effort: whoever is refused may be gone already.
-            let _ = socket.write(b"-ERR max number of clients reached\r\n");
-            return None;
-        }
-        if let Socket::Tcp(stream) = &socket
-            && let Err(error) = listener::prepare(stream, self.config.get(keys::TCP_KEEPALIVE))
-        {
-            self.log.verbose(&format!("Accepted connection is gone: {error}"));
-            return None;
-        }
-        Some(socket)
     }
 
     /// The worker with the fewest connections.
@@ -134,7 +136,7 @@ impl Server {
     }
 
     /// A session for a connection that a worker has taken on.
-    pub fn new_session(&self, socket: &Socket, worker: usize) -> Session {
+    pub fn new_session(&self, socket: &Socket, worker: usize, slot: usize) -> Session {
         let now_ms = clock::now_ms();
         let (addr, laddr, fd, unix) = socket.names(&self.config);
         let client = Client {
@@ -143,6 +145,7 @@ impl Server {
             laddr,
             fd,
             worker,
+            slot,
             created_ms: now_ms,
             last_ms: AtomicI64::new(now_ms),
             ..Client::default()
@@ -166,73 +169,6 @@ impl Server {
     pub fn is_authenticated(&self, session: &Session) -> bool {
         session.authenticated || !self.settings.password_needed.load(Relaxed)
     }
-
-    /// `client-query-buffer-limit`.
-    pub fn query_buffer_limit(&self) -> usize {
-        self.config.get(keys::CLIENT_QUERY_BUFFER_LIMIT)
-    }
-
-    /// Whether so much waiting output is too much, at once or for too long.
-    pub fn is_over_output_limit(&self, pending: usize, soft_since_ms: &mut Option<i64>) -> bool {
-        if pending == 0 {
-            *soft_since_ms = None;
-            return false;
-        }
-        let limit = self.config.get(keys::CLIENT_OUTPUT_BUFFER_LIMIT)[0];
-        let pending = pending as u64;
-        if limit.hard_bytes != 0 && pending >= limit.hard_bytes {
-            return true;
-        }
-        if limit.soft_bytes == 0 || pending < limit.soft_bytes {
-            *soft_since_ms = None;
-            return false;
-        }
-        let now_ms = clock::now_ms();
-        let since = *soft_since_ms.get_or_insert(now_ms);
-        now_ms - since > i64::from(limit.soft_seconds) * 1000
-    }
-
-    /// Counts and logs a client that is closed for its output.
-    pub fn note_output_limit(&self, session: &Session) {
-        self.output_limit_disconnections.fetch_add(1, Relaxed);
-        self.log.warning(&format!(
-            "Client {} scheduled to be closed ASAP for overcoming of output buffer limits.",
-            session.client.addr
-        ));
-    }
-
-    /// Counts and logs a client that is closed for its input.
-    pub fn note_query_limit(&self, session: &Session, bytes: usize) {
-        self.query_limit_disconnections.fetch_add(1, Relaxed);
-        self.log.warning(&format!(
-            "Closing client that reached max query buffer length: {} (qbuf {bytes} bytes)",
-            session.client.addr
-        ));
-    }
-
-    /// Logs a client that does not speak the protocol.
-    pub fn note_protocol_error(&self, session: &Session, error: &ProtocolError) {
-        self.log.verbose(&format!("Protocol error ({error}) from client: {}", session.client.addr));
-    }
-
-    /// Asks all workers to end, once.
-    pub fn stop(&self) {
-        if self.stopping.swap(true, Relaxed) {
-            return;
-        }
-        self.workers.iter().for_each(|worker| worker.inbox.post(Message::Stop));
-        *self.stopped.0.lock() = true;
-        self.stopped.1.notify_all();
-    }
-
-    /// Waits for [`Self::stop`] for at most so long, and says whether it came.
-    pub fn stopped_within(&self, millis: u64) -> bool {
-        let mut stopped = self.stopped.0.lock();
-        if !*stopped {
-            self.stopped.1.wait_for(&mut stopped, std::time::Duration::from_millis(millis));
-        }
-        *stopped
-    }
 }
 
 impl Host for Server {
@@ -243,11 +179,11 @@ impl Host for Server {
     fn count_error(&self, _code: &str) {}
 
     fn pause(&self) -> Pause {
-        Pause::No
+        self.paused()
     }
 
     fn expiry_is_paused(&self) -> bool {
-        false
+        self.paused() != Pause::No
     }
 
     fn observes_keys(&self) -> bool {
@@ -285,7 +221,74 @@ impl Host for Server {
         self.registry.watched_keys(db)
     }
 
+    fn waiters(&self) -> &WaitQueues {
+        &self.waiters
+    }
+
+    fn deliver(&self, waiter: &Arc<Waiter>, reply: Reply) {
+        let client = &waiter.client;
+        let answer = Message::Answer { slot: client.slot, id: client.id, reply: Box::new(reply) };
+        self.workers[client.worker].inbox.post(answer);
+    }
+
     fn unwatch(&self, db: u32, key: &[u8], client: &Arc<Client>) {
         self.registry.unwatch(db, key, client);
+    }
+
+    fn config_get(&self, patterns: &[&[u8]]) -> Vec<(Vec<u8>, Vec<u8>)> {
+        self.config.matching(patterns.iter().copied())
+    }
+
+    fn config_set(&self, client: &Client, pairs: &[(&[u8], &[u8])]) -> Result<()> {
+        configuration::set(self, client, pairs)
+    }
+
+    fn config_rewrite(&self) -> Result<()> {
+        configuration::rewrite(self)
+    }
+
+    fn reset_stats(&self) {
+        configuration::reset_stats(self);
+    }
+
+    fn shut_down(&self, how: Shutdown) -> Result<()> {
+        self.ending.begin(self, how).map_err(|()| Error::new("ERR Errors trying to SHUTDOWN. Check logs."))
+    }
+
+    fn abort_shutdown(&self) -> Result<()> {
+        if self.ending.abort(self) { Ok(()) } else { Err(Error::new("ERR No shutdown in progress.")) }
+    }
+
+    // --- clients
+
+    fn clients(&self) -> Vec<Arc<Client>> {
+        let mut clients = self.registry.clients();
+        clients.retain(|client| !client.killed.load(Relaxed));
+        clients
+    }
+
+    fn client(&self, id: u64) -> Option<Arc<Client>> {
+        self.registry.client(id).filter(|client| !client.killed.load(Relaxed))
+    }
+
+    fn kill(&self, client: &Client) {
+        self.kill_client(client);
+    }
+
+    fn suspect(&self, client: &Client) {
+        self.warn_of(client);
+    }
+
+    fn pause_clients(&self, until_ms: i64, pause: Pause) {
+        self.pausing.set(until_ms, pause, clock::now_ms());
+    }
+
+    fn unpause_clients(&self) {
+        self.pausing.clear();
+        self.wake_postponed();
+    }
+
+    fn pause_ends_ms(&self) -> Option<i64> {
+        self.pausing.ends_ms()
     }
 }

@@ -4,6 +4,17 @@
 //! whoever holds the stripe, and a walk that finds a 0 may skip it: the stripe was empty at that moment. One level is
 //! enough (16384 stripes are 256 words); a summary above it would have to be cleared by threads that hold different
 //! stripes, which is a race with nothing to win.
+//!
+//! `due` holds for each stripe a lower bound of the time at which something in it expires: a key, or a field of a hash.
+//! It is written under the stripe's exclusive lock only, and these hold whenever that lock is free:
+//! 1. `Inner::volatile` counts the entries that have an expiry; `Inner::timed` counts those with the mark
+//!    [`Entry::is_timed`], which are exactly the hashes that have a field with an expiry.
+//! 2. Both counts are 0 if and only if `due` is [`NEVER`] ...
+//! 3. ... and else `due` is not above any entry's [`Entry::due`].
+//!
+//! The bound is lowered when an expiry comes, and left as it is when one goes: whoever visits the stripe too early
+//! computes it anew ([`crate::keyspace::Keyspace::expire_stripe`]). A hash changes behind the entry's back, so whoever
+//! was given one to change ([`crate::guard::HashMut`]) books it when he is done.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
@@ -21,10 +32,11 @@ pub struct Database {
     /// log2 of the number of stripes.
     bits: u8,
     occupied: Box<[AtomicU64]>,
-    /// For each stripe a lower bound of its keys' next expiry, in milliseconds since 1970.
+    /// For each stripe a lower bound of the next expiry in it, in milliseconds since 1970.
     due: Box<[AtomicI64]>,
     keys: Counter,
     volatile: Counter,
+    timed: Counter,
 }
 
 impl Database {
@@ -38,6 +50,7 @@ impl Database {
             due: (0..stripes).map(|_| AtomicI64::new(NEVER)).collect(),
             keys: Counter::default(),
             volatile: Counter::default(),
+            timed: Counter::default(),
         }
     }
 
@@ -54,6 +67,11 @@ impl Database {
     /// Number of keys with an expiry.
     pub fn volatile_len(&self) -> usize {
         self.volatile.sum().max(0) as usize
+    }
+
+    /// Number of hashes with fields that expire.
+    pub fn timed_len(&self) -> usize {
+        self.timed.sum().max(0) as usize
     }
 
     /// Number of stripes.
@@ -124,20 +142,20 @@ impl Database {
         }
     }
 
-    /// The first stripe at or after `from` in which a key may have expired at `now_ms`.
+    /// The first stripe at or after `from` in which a key or a field may have expired at `now_ms`.
     pub(crate) fn next_due(&self, from: usize, now_ms: i64) -> Option<usize> {
         self.due.get(from..)?.iter().position(|due| due.load(Relaxed) <= now_ms).map(|at| from + at)
     }
 
-    /// Books an entry that has come into the stripe, which the caller holds exclusively.
-    pub(crate) fn entry_came(&self, stripe: usize, inner: &mut Inner, expiry: Option<i64>) {
+    /// Books an entry that is about to come into the stripe, which the caller holds exclusively.
+    pub(crate) fn entry_comes(&self, stripe: usize, inner: &mut Inner, entry: &mut Entry) {
         self.keys.add(1);
-        if inner.table.len() == 1 {
+        if inner.table.is_empty() {
             self.occupied[stripe / 64].fetch_or(1 << (stripe % 64), Relaxed);
         }
-        if let Some(expiry) = expiry {
-            self.expiry_came(stripe, inner, expiry);
-        }
+        // What the mark says is of the place that the entry comes from.
+        entry.set_timed(false);
+        self.rebook(stripe, inner, None, entry);
     }
 
     /// Books an entry that has left the stripe, which the caller holds exclusively.
@@ -147,29 +165,58 @@ impl Database {
             self.occupied[stripe / 64].fetch_and(!(1 << (stripe % 64)), Relaxed);
         }
         if entry.expiry().is_some() {
-            self.expiry_left(stripe, inner);
+            inner.volatile -= 1;
+            self.volatile.add(-1);
         }
+        if entry.is_timed() {
+            self.fields_left(inner);
+        }
+        self.forget_due(stripe, inner);
     }
 
-    /// Books a new or changed expiry; `expiry_left` comes first where there was one before.
-    pub(crate) fn expiry_came(&self, stripe: usize, inner: &mut Inner, expiry: i64) {
-        inner.volatile += 1;
-        self.volatile.add(1);
+    /// Books a changed entry: its expiry was `before`, and its mark still says what is counted.
+    #[inline]
+    pub(crate) fn rebook(&self, stripe: usize, inner: &mut Inner, before: Option<i64>, entry: &mut Entry) {
+        let (after, fields_due) = (entry.expiry(), entry.fields_due());
+        if before == after && fields_due.is_none() && !entry.is_timed() {
+            return;
+        }
+        let change = i32::from(after.is_some()) - i32::from(before.is_some());
+        if change != 0 {
+            inner.volatile = inner.volatile.wrapping_add_signed(change);
+            self.volatile.add(i64::from(change));
+        }
+        match (entry.is_timed(), fields_due.is_some()) {
+            (false, true) => {
+                inner.timed += 1;
+                self.timed.add(1);
+            }
+            (true, false) => self.fields_left(inner),
+            (false, false) | (true, true) => {}
+        }
+        entry.set_timed(fields_due.is_some());
         // A plain minimum is enough: the bound is written under the stripe's exclusive lock only.
-        if expiry < self.due[stripe].load(Relaxed) {
-            self.due[stripe].store(expiry, Relaxed);
+        if let Some(due) = [after, fields_due].into_iter().flatten().min()
+            && due < self.due[stripe].load(Relaxed)
+        {
+            self.due[stripe].store(due, Relaxed);
         }
+        self.forget_due(stripe, inner);
     }
 
-    pub(crate) fn expiry_left(&self, stripe: usize, inner: &mut Inner) {
-        inner.volatile -= 1;
-        self.volatile.add(-1);
-        if inner.volatile == 0 {
-            self.due[stripe].store(NEVER, Relaxed);
-        }
+    /// Books that a hash whose mark is set has no field left that expires; the caller sees to the mark and the bound.
+    pub(crate) fn fields_left(&self, inner: &mut Inner) {
+        inner.timed -= 1;
+        self.timed.add(-1);
     }
 
     pub(crate) fn set_due(&self, stripe: usize, due: Option<i64>) {
         self.due[stripe].store(due.unwrap_or(NEVER), Relaxed);
+    }
+
+    fn forget_due(&self, stripe: usize, inner: &Inner) {
+        if inner.volatile == 0 && inner.timed == 0 {
+            self.due[stripe].store(NEVER, Relaxed);
+        }
     }
 }

@@ -35,6 +35,8 @@ pub const SHARED_MIN: usize = 16 * 1024;
 const EMBSTR_MAX: usize = 44;
 
 const HAS_EXPIRY: u8 = 1;
+/// A hash that its stripe has counted among those with fields that expire.
+const TIMED: u8 = 4;
 /// A string that APPEND or SETRANGE has made: `OBJECT ENCODING` calls it `raw` however short it is.
 const GROWN: u8 = 2;
 
@@ -193,6 +195,30 @@ impl Entry {
     #[inline]
     pub fn is_expired(&self, now_ms: i64) -> bool {
         self.expiry().is_some_and(|expiry| expiry <= now_ms)
+    }
+
+    /// When something of the entry is first to be removed: the key itself, or a field of a hash, which lives through the
+    /// millisecond of its expiry.
+    pub(crate) fn due(&self) -> Option<i64> {
+        [self.expiry(), self.fields_due()].into_iter().flatten().min()
+    }
+
+    /// The same for the fields of a hash alone.
+    pub(crate) fn fields_due(&self) -> Option<i64> {
+        let next = self.get::<Hash>()?.next_expiry()?;
+        // Expiries of fields are below 2^46.
+        Some(next as i64 + 1)
+    }
+
+    /// Whether the stripe has counted this entry among the hashes with fields that expire.
+    pub(crate) fn is_timed(&self) -> bool {
+        self.head().flags & TIMED != 0
+    }
+
+    /// Notes whether the stripe counts it.
+    pub(crate) fn set_timed(&mut self, timed: bool) {
+        let flags = &mut self.head_mut().flags;
+        *flags = if timed { *flags | TIMED } else { *flags & !TIMED };
     }
 
     /// What the body holds.
@@ -384,6 +410,8 @@ impl Entry {
         debug_assert_eq!(self.key(), new.key());
         new.head().access.store(self.access(), Relaxed);
         new.set_epoch(self.epoch());
+        // The mark belongs to the slot until the stripe has booked the change.
+        new.set_timed(self.is_timed());
         std::mem::replace(self, new)
     }
 

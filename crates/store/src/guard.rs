@@ -6,14 +6,15 @@
 #![allow(unsafe_code)]
 
 use std::marker::PhantomData;
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 
 use smallvec::SmallVec;
 
 use crate::database::Database;
-use crate::entry::{Boxed, Entry};
+use crate::entry::{Boxed, Entry, Kind};
 use crate::hash::hash_bytes;
 use crate::stripe::{Inner, Mode};
+use crate::value::hash::Hash;
 
 /// A key with its hash.
 #[derive(Clone, Copy, Debug)]
@@ -96,10 +97,10 @@ impl Guard<'_> {
     pub fn get_mut(&mut self, db: u32, key: Key<'_>) -> Option<EntryMut<'_>> {
         let epoch = self.epoch;
         let (database, stripe, inner) = self.exclusive(db, key.hash);
-        let Inner { table, volatile: _ } = inner;
+        let Inner { table, .. } = inner;
         let entry: *mut Entry = table.find_mut(key.hash, |entry| entry.key() == key.bytes)?;
         // SAFETY: the entry lies in the table and stays there while the `EntryMut` lives; of `inner`, that one touches
-        // nothing but this entry and the count of volatile entries.
+        // nothing but this entry and the counts of what expires.
         Some(unsafe { EntryMut::new(&mut *entry, database, stripe, inner, epoch) })
     }
 
@@ -121,13 +122,34 @@ impl Guard<'_> {
         }
     }
 
+    /// The hash of a key, to be changed, without those of `due` that have expired at `now_ms`, which are taken out. The key's
+    /// stripe must be held exclusively.
+    pub fn live_hash(&mut self, db: u32, key: Key<'_>, now_ms: i64, due: DueFields<'_>) -> LiveHash<'_> {
+        // The borrow checker cannot see that the hash is let go of before the removal.
+        let guard: *mut Self = self;
+        // SAFETY: `guard` comes from `&mut self`; the two uses never live at the same time.
+        unsafe {
+            let entry = match (*guard).live_mut(db, key, now_ms) {
+                Live::Missing => return LiveHash::Missing,
+                Live::Expired(entry) => return LiveHash::Expired(entry),
+                Live::Present(entry) => entry,
+            };
+            let Some(mut hash) = entry.into_hash() else { return LiveHash::OtherType };
+            let gone = hash.remove_due(now_ms, due);
+            if hash.is_empty() && !gone.is_empty() {
+                drop(hash);
+                return LiveHash::Emptied((*guard).remove(db, key).expect("found just now, under the same lock"), gone);
+            }
+            LiveHash::Present(hash, gone)
+        }
+    }
+
     /// Inserts an entry whose key is known to be absent; its stripe must be held exclusively.
     pub fn insert(&mut self, db: u32, hash: u64, mut entry: Entry) {
         entry.set_epoch(self.epoch);
-        let expiry = entry.expiry();
         let (database, stripe, inner) = self.exclusive(db, hash);
+        database.entry_comes(stripe, inner, &mut entry);
         inner.table.insert_unique(hash, entry, |entry| hash_bytes(entry.key()));
-        database.entry_came(stripe, inner, expiry);
     }
 
     /// Takes an entry out; its stripe must be held exclusively.
@@ -181,6 +203,29 @@ pub enum Live<'g> {
     Present(EntryMut<'g>),
 }
 
+/// Which fields [`Guard::live_hash`] takes out if they have expired.
+#[derive(Clone, Copy, Debug)]
+pub enum DueFields<'a> {
+    /// Any, but no more than so many.
+    UpTo(usize),
+    /// This one.
+    Named(&'a [u8]),
+}
+
+/// What [`Guard::live_hash`] found. Fields that it took out come with their names; their effect is to be propagated.
+pub enum LiveHash<'g> {
+    /// No such key.
+    Missing,
+    /// The key had expired, as in [`Live::Expired`].
+    Expired(Entry),
+    /// The key holds something else.
+    OtherType,
+    /// No field was left, so the key is gone from the table.
+    Emptied(Entry, Vec<Vec<u8>>),
+    /// The hash.
+    Present(HashMut<'g>, Vec<Vec<u8>>),
+}
+
 /// An entry that may be changed. What happens to its expiry is booked in its stripe.
 pub struct EntryMut<'g> {
     entry: &'g mut Entry,
@@ -191,7 +236,7 @@ pub struct EntryMut<'g> {
 
 impl<'g> EntryMut<'g> {
     /// # Safety
-    /// `inner` belongs to the stripe, which is held exclusively for `'g`; nobody else uses its count of volatile entries
+    /// `inner` belongs to the stripe, which is held exclusively for `'g`; nobody else uses its counts of what expires
     /// meanwhile, nor the entry.
     unsafe fn new(entry: &'g mut Entry, database: &'g Database, stripe: usize, inner: *mut Inner, epoch: u16) -> Self {
         entry.set_epoch(epoch);
@@ -222,14 +267,22 @@ impl<'g> EntryMut<'g> {
         self.entry.string_mut(len)
     }
 
-    /// See [`Entry::get_mut`].
+    /// See [`Entry::get_mut`]; not for hashes, which have [`Self::into_hash`].
     pub fn get_mut<T: Boxed>(&mut self) -> Option<&mut T> {
+        const { assert!(!matches!(T::KIND, Kind::Hash), "a hash is changed through HashMut") };
         self.entry.get_mut()
     }
 
-    /// See [`Entry::get_mut`]; keeps the entry reachable for as long as the guard is borrowed.
+    /// See [`Entry::get_mut`]; keeps the entry reachable for as long as the guard is borrowed. Not for hashes, which have
+    /// [`Self::into_hash`].
     pub fn into_mut<T: Boxed>(self) -> Option<&'g mut T> {
+        const { assert!(!matches!(T::KIND, Kind::Hash), "a hash is changed through HashMut") };
         self.entry.get_mut()
+    }
+
+    /// The hash, if this is one.
+    pub fn into_hash(self) -> Option<HashMut<'g>> {
+        (self.kind() == Kind::Hash).then_some(HashMut(self))
     }
 
     /// See [`Entry::replace_with`].
@@ -240,19 +293,12 @@ impl<'g> EntryMut<'g> {
         old
     }
 
+    /// Books what has become of the entry, whose expiry was `before`.
+    #[inline]
     fn book(&mut self, before: Option<i64>) {
-        let after = self.entry.expiry();
-        if before == after {
-            return;
-        }
         // SAFETY: promised to `new`.
         let inner = unsafe { &mut *self.inner };
-        if before.is_some() {
-            self.database.expiry_left(self.stripe, inner);
-        }
-        if let Some(after) = after {
-            self.database.expiry_came(self.stripe, inner, after);
-        }
+        self.database.rebook(self.stripe, inner, before, self.entry);
     }
 }
 
@@ -261,5 +307,55 @@ impl Deref for EntryMut<'_> {
 
     fn deref(&self) -> &Entry {
         self.entry
+    }
+}
+
+/// A hash that may be changed. What happens to its fields' expiries is booked in its stripe when this goes.
+pub struct HashMut<'g>(EntryMut<'g>);
+
+impl HashMut<'_> {
+    /// See [`Entry::set_access`].
+    pub fn set_access(&self, clock: u32) {
+        self.0.set_access(clock);
+    }
+
+    /// Removes those of `due` that have expired and returns their names.
+    fn remove_due(&mut self, now_ms: i64, due: DueFields<'_>) -> Vec<Vec<u8>> {
+        let now_ms = now_ms.max(0) as u64;
+        if self.next_expiry().is_none_or(|next| next >= now_ms) {
+            return Vec::new();
+        }
+        match due {
+            DueFields::UpTo(max) => self.remove_expired(now_ms, max),
+            DueFields::Named(field) if self.has_expired(field, now_ms) => {
+                self.remove(field);
+                vec![field.to_vec()]
+            }
+            DueFields::Named(_) => Vec::new(),
+        }
+    }
+}
+
+impl Deref for HashMut<'_> {
+    type Target = Hash;
+
+    #[inline]
+    fn deref(&self) -> &Hash {
+        self.0.entry.get().expect("made of a hash")
+    }
+}
+
+impl DerefMut for HashMut<'_> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Hash {
+        self.0.entry.get_mut().expect("made of a hash")
+    }
+}
+
+impl Drop for HashMut<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        let expiry = self.0.entry.expiry();
+        self.0.book(expiry);
     }
 }

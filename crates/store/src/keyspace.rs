@@ -23,6 +23,7 @@ use crate::gate::{Gate, Section};
 use crate::guard::{Guard, Held, Plan};
 use crate::hash::hash_bytes;
 use crate::stripe::Mode;
+use crate::value::hash::Hash;
 
 /// Stripes of every database but the first.
 const STRIPES_OF_OTHERS: usize = 256;
@@ -35,6 +36,21 @@ pub struct Keyspace {
     databases: Box<[AtomicPtr<Database>]>,
     stripes: usize,
     epoch: AtomicU16,
+}
+
+/// Something that [`Keyspace::expire_stripe`] takes out.
+pub enum Expired<'a> {
+    /// A key.
+    Key(&'a Entry),
+    /// Fields of a hash.
+    Fields {
+        /// The hash's key.
+        key: &'a [u8],
+        /// The fields' names.
+        fields: &'a [Vec<u8>],
+        /// Whether they were the last, so that the key goes too.
+        emptied: bool,
+    },
 }
 
 impl Keyspace {
@@ -217,13 +233,14 @@ impl Keyspace {
         None
     }
 
-    /// The next stripe of a database, from `from` on, that may hold expired keys.
+    /// The next stripe of a database, from `from` on, that may hold expired keys or fields.
     pub fn next_due(&self, section: &Section<'_>, db: u32, from: usize, now_ms: i64) -> Option<usize> {
         self.database(section, db)?.next_due(from, now_ms)
     }
 
-    /// Removes a stripe's expired entries, at most `max` of them. Each goes to `removed` while the stripe is still held
-    /// (so that its effect is logged in order) and is dropped by the caller afterwards.
+    /// Removes what has expired in a stripe, entries and fields of hashes, at most `max` of them together. Each goes to
+    /// `removed` while the stripe is still held, so that its effect is logged in order. Returns how many there were, and
+    /// the entries, to be dropped by the caller.
     pub fn expire_stripe(
         &self,
         section: &Section<'_>,
@@ -231,30 +248,49 @@ impl Keyspace {
         stripe: usize,
         now_ms: i64,
         max: usize,
-        mut removed: impl FnMut(&Entry),
-    ) -> Vec<Entry> {
-        let Some(database) = self.database(section, db) else { return Vec::new() };
-        let mut gone = Vec::new();
+        mut removed: impl FnMut(Expired<'_>),
+    ) -> (usize, Vec<Entry>) {
+        let Some(database) = self.database(section, db) else { return (0, Vec::new()) };
+        let epoch = self.epoch.load(Ordering::Relaxed);
+        let (mut taken, mut gone) = (0, Vec::new());
         database.stripe(stripe).write(|inner| {
-            let (mut next, mut taken) = (None::<i64>, 0);
+            let (mut next, mut timed_no_more) = (None::<i64>, 0);
             let take = |entry: &mut Entry| {
-                let Some(expiry) = entry.expiry() else { return false };
-                let expired = expiry <= now_ms && taken < max;
-                if expired {
+                if taken < max && entry.is_expired(now_ms) {
                     taken += 1;
-                } else {
-                    next = Some(next.map_or(expiry, |next| next.min(expiry)));
+                    removed(Expired::Key(entry));
+                    return true;
                 }
-                expired
+                if taken < max && entry.is_timed() && entry.fields_due().is_some_and(|due| due <= now_ms) {
+                    entry.set_epoch(epoch);
+                    let hash = entry.get_mut::<Hash>().expect("only hashes are marked");
+                    let fields = hash.remove_expired(now_ms.max(0) as u64, max - taken);
+                    let emptied = hash.is_empty();
+                    taken += fields.len();
+                    if !fields.is_empty() {
+                        removed(Expired::Fields { key: entry.key(), fields: &fields, emptied });
+                    }
+                    if emptied {
+                        return true;
+                    }
+                    if entry.fields_due().is_none() {
+                        entry.set_timed(false);
+                        timed_no_more += 1;
+                    }
+                }
+                if let Some(due) = entry.due() {
+                    next = Some(next.map_or(due, |next| next.min(due)));
+                }
+                false
             };
             inner.table.extract_if(take, |entry| gone.push(entry));
             for entry in &gone {
                 database.entry_left(stripe, inner, entry);
-                removed(entry);
             }
+            (0..timed_no_more).for_each(|_| database.fields_left(inner));
             database.set_due(stripe, next);
         });
-        gone
+        (taken, gone)
     }
 
     /// Takes a whole database out, leaving none behind; the caller frees it when no guard is held.

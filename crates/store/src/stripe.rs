@@ -39,6 +39,8 @@ pub(crate) struct Inner {
     pub(crate) table: Table<Entry>,
     /// How many entries have an expiry.
     pub(crate) volatile: u32,
+    /// How many entries are hashes with fields that expire.
+    pub(crate) timed: u32,
 }
 
 // SAFETY: the lock orders all access to `inner`, and entries may be used and dropped by any thread.
@@ -46,7 +48,10 @@ unsafe impl Sync for Stripe {}
 
 impl Stripe {
     pub(crate) const fn new(shift: u8) -> Self {
-        Self { lock: RawRwLock::INIT, inner: UnsafeCell::new(Inner { table: Table::new(shift), volatile: 0 }) }
+        Self {
+            lock: RawRwLock::INIT,
+            inner: UnsafeCell::new(Inner { table: Table::new(shift), volatile: 0, timed: 0 }),
+        }
     }
 
     #[inline]

@@ -17,8 +17,22 @@ const DEPENDENCIES: &[(&str, &[&str], &[&str])] = &[
     (
         "server",
         &["commands", "persistence", "replication", "rdb", "store", "resp-parser"],
-        // glob: patterns in `include`.
-        &["mio", "crossbeam", "clap", "mimalloc", "bytes", "dashmap", "glob"],
+        // glob: patterns in `include`. chrono: dates in the log. quanta: a monotonic clock that is cheap to read.
+        // rustix: limits, sessions. sd-notify: `supervised systemd`. signal-hook: signals. slab: a worker's connections.
+        &[
+            "mio",
+            "crossbeam",
+            "mimalloc",
+            "bytes",
+            "dashmap",
+            "chrono",
+            "glob",
+            "quanta",
+            "rustix",
+            "sd-notify",
+            "signal-hook",
+            "slab",
+        ],
     ),
     // num-bigint: the exact decimal digits of a long double.
     ("commands", &["store", "resp-parser", "rdb"], &["bytes", "num-bigint"]),

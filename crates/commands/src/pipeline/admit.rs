@@ -23,23 +23,41 @@ pub(super) enum Admission {
     Refused(Error),
 }
 
+/// In [`crate::client::Client::last_command`]: none, or an unknown one.
+const NO_COMMAND: u16 = u16::MAX;
+
 /// Bytes of an unknown command's name, and of all its arguments together, that the error repeats.
 const ECHO_MAX: usize = 128;
 
 /// The command that the arguments name, with the right number of arguments.
-pub(super) fn find(env: &Env, named: Option<Command>, args: Args<'_>) -> Result<Command, Error> {
-    let command = named.ok_or_else(|| unknown(args))?;
-    let command = match args.opt(1) {
-        Some(name) if !command.spec.subcommands.is_empty() => {
-            table::subcommand(command, name).ok_or_else(|| unknown_subcommand(command, name))?
+pub(super) fn find(env: &Env, session: &mut Session, named: Option<Command>, args: Args<'_>) -> Result<Command, Error> {
+    let last_command = |index| session.client.last_command.store(index, Relaxed);
+    let Some(command) = named else {
+        last_command(NO_COMMAND);
+        if is_http(args.get(0)) {
+            env.host.suspect(&session.client);
+            env.host.kill(&session.client);
         }
+        return Err(unknown(args));
+    };
+    let command = match args.opt(1) {
+        Some(name) if !command.spec.subcommands.is_empty() => table::subcommand(command, name)
+            .ok_or_else(|| unknown_subcommand(command, name))
+            .inspect_err(|_| last_command(NO_COMMAND))?,
         _ => command,
     };
+    last_command(command.index);
     if !command.spec.arity_fits(args.len()) {
         env.stats.commands[command.index as usize].rejected.add(1);
         return Err(Error::arity(command.spec.full_name));
     }
     Ok(command)
+}
+
+/// Whether this is no command but the beginning of an HTTP request, which a browser can be made to send us. The lines
+/// behind it might be commands, so nothing of it is answered.
+fn is_http(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:")
 }
 
 /// Decides; a command that is to wait for EXEC is queued here.
@@ -48,15 +66,17 @@ pub(super) fn admit(env: &Env, session: &mut Session, command: Command, args: Ar
     if let Err(error) = permitted(env, session, flags) {
         return Admission::Refused(error);
     }
+    // A paused server does not even queue: a write that is queued now would run, and a client is told so by QUEUED.
+    match env.host.pause() {
+        Pause::All => return Admission::Postponed,
+        Pause::Writes if may_change(session, flags) => return Admission::Postponed,
+        Pause::No | Pause::Writes => {}
+    }
     if session.multi.is_some() && !flags.contains(Flags::SKIP_QUEUE) {
         session.queue(Queued { command, args: OwnedArgs::copy(args) });
         return Admission::Queued;
     }
-    match env.host.pause() {
-        Pause::All => Admission::Postponed,
-        Pause::Writes if may_change(session, flags) => Admission::Postponed,
-        Pause::No | Pause::Writes => Admission::Run,
-    }
+    Admission::Run
 }
 
 fn permitted(env: &Env, session: &Session, flags: Flags) -> Result<(), Error> {

@@ -5,13 +5,14 @@
 //! could both pass (write skew).
 
 use store::gate::Section;
-use store::guard::{Guard, Plan};
+use store::guard::Guard;
 use store::hash::hash_bytes;
 use store::keyspace::Keyspace;
-use store::stripe::Mode;
 
-use super::{call, plan, run, settle, tell};
+use super::waiters::{self, Outcome};
+use super::{call, plan, run, settle, silence, tell, touches};
 use crate::args::OwnedArgs;
+use crate::blocking::WaitQueues;
 use crate::call::Call;
 use crate::env::Env;
 use crate::error::{EXEC_ABORT, Result};
@@ -23,12 +24,14 @@ use crate::table::Command;
 pub(super) fn exec(env: &mut Env, section: &Section<'_>, session: &mut Session, command: Command, out: &mut Reply) {
     let Some(multi) = session.end() else { return };
     let started = env.host.ticks_ns();
+    let before = out.mark();
     let result = if multi.aborted { Err(EXEC_ABORT) } else { transact(env, section, session, &multi.queue, out) };
     let stats = &env.stats.commands[command.index as usize];
     if let Err(error) = result {
         stats.failed.add(1);
         env.count_error(error.code());
         out.error(&error);
+        silence(session, out, before);
     }
     crate::transactions::unwatch_all(&*env.host, session);
     stats.calls.add(1);
@@ -44,12 +47,14 @@ fn transact(
     out: &mut Reply,
 ) -> Result<()> {
     let keyspace = env.keyspace;
-    let guard = lock_all(keyspace, section, session, queue);
+    let guard = lock_all(env.host.waiters(), keyspace, section, session, queue);
     if session.is_dirty() || a_watched_key_expired(env, &guard, session) {
         out.null_array();
         return Ok(());
     }
+    let before = out.mark();
     out.array(queue.len());
+    silence(session, out, before);
     let Some(first) = queue.first() else { return Ok(()) };
     if section.is_exclusive() {
         drop(guard);
@@ -57,21 +62,41 @@ fn transact(
         return Ok(());
     }
     let mut call = call(env, section, guard, session, first.command, first.args.args(), out);
-    let (mut record, mut all) = (Vec::new(), Vec::with_capacity(queue.len()));
+    let mut all = Vec::with_capacity(queue.len());
     for queued in queue {
         call.spec = queued.command.spec;
         call.args = queued.args.args();
         call.keys.db = call.session.db;
-        let done = run(&mut call, queued.command);
-        done.record(call.keys.db, call.args, &mut record);
-        all.push(done);
+        call.keys.set_touches(touches(call.session));
+        let db = call.keys.db;
+        let done = run_at_once(&mut call, queued.command);
+        all.push((db, done));
     }
-    let Call { keys, env, .. } = call;
-    append(env, record);
-    all.iter().for_each(|done| tell(env, &done.notes));
+    let Call { mut keys, env, .. } = call;
+    let Outcome { answered, late } = waiters::serve_all(env, &mut keys, all.iter().map(|(_, done)| &done.notes));
+    if env.host.log_is_on() {
+        let mut record = Vec::new();
+        all.iter().zip(queue).for_each(|((db, done), queued)| done.record(*db, queued.args.args(), &mut record));
+        answered.iter().for_each(|answered| answered.record(&mut record));
+        append(env, record);
+    }
+    all.iter().for_each(|(_, done)| tell(env, &done.notes));
+    answered.iter().for_each(|answered| tell(env, &answered.done.notes));
     drop(keys);
-    all.into_iter().for_each(|done| settle(env, section, done.notes, None));
+    all.into_iter().for_each(|(_, done)| settle(env, section, done.notes, None));
+    answered.into_iter().for_each(|answered| settle(env, section, answered.done.notes, None));
+    waiters::serve_late(env, section, late);
     Ok(())
+}
+
+/// Runs a command that may not wait: inside a transaction, one that finds nothing says so at once.
+fn run_at_once(call: &mut Call<'_>, command: Command) -> super::Done {
+    let mut done = run(call, command);
+    if done.take_block().is_some() {
+        let blocking = command.spec.blocking.expect("only commands that may block ask for it");
+        blocking.nothing.write(call.out);
+    }
+    done
 }
 
 /// Under the exclusive gate nobody else is here; and commands that walk the keyspace lock stripes themselves. So each
@@ -81,16 +106,17 @@ fn one_by_one(env: &mut Env, section: &Section<'_>, session: &mut Session, queue
     let mut record = Vec::new();
     for queued in queue {
         let args = queued.args.args();
-        let guard = plan::lock(keyspace, section, queued.command, args, session.db);
+        let guard = plan::lock(env.host.waiters(), keyspace, section, queued.command, args, session.db);
         let mut call = call(env, section, guard, session, queued.command, args, out);
         let db = call.keys.db;
-        let done = run(&mut call, queued.command);
+        let done = run_at_once(&mut call, queued.command);
         done.record(db, args, &mut record);
         let Call { keys, env, .. } = call;
         tell(env, &done.notes);
         drop(keys);
         settle(env, section, done.notes, Some(&mut record));
     }
+    waiters::serve_everywhere(env, section, &mut record);
     append(env, record);
 }
 
@@ -106,18 +132,22 @@ pub(super) fn append(env: &Env, mut record: Vec<(u32, OwnedArgs)>) {
     }
 }
 
-fn lock_all<'s>(keyspace: &'s Keyspace, section: &'s Section<'_>, session: &Session, queue: &[Queued]) -> Guard<'s> {
-    let mut plan = Plan::default();
+fn lock_all<'s>(
+    queues: &WaitQueues,
+    keyspace: &'s Keyspace,
+    section: &'s Section<'_>,
+    session: &Session,
+    queue: &[Queued],
+) -> Guard<'s> {
     let mut db = session.db;
+    let mut commands = Vec::with_capacity(queue.len());
     for queued in queue {
         let args = queued.args.args();
-        plan::add(&mut plan, queued.command.spec, args, db);
+        commands.push((queued.command.spec, args, db));
         db = crate::connection::selects(queued.command, args, keyspace).unwrap_or(db);
     }
-    for watched in &session.watched {
-        plan.add(watched.db, hash_bytes(&watched.key), Mode::Shared);
-    }
-    keyspace.lock(section, &mut plan)
+    let watched: Vec<_> = session.watched.iter().map(|watched| (watched.db, hash_bytes(&watched.key))).collect();
+    plan::lock_all(queues, keyspace, section, &commands, &watched)
 }
 
 fn a_watched_key_expired(env: &Env, guard: &Guard<'_>, session: &Session) -> bool {

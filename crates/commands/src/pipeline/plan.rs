@@ -1,12 +1,16 @@
 //! Which stripes a command needs, and how it holds them.
 
+use std::collections::VecDeque;
+
 use store::gate::Section;
 use store::guard::{Guard, Plan};
 use store::hash::hash_bytes;
 use store::keyspace::Keyspace;
 use store::stripe::Mode;
 
+use super::waiters;
 use crate::args::Args;
+use crate::blocking::WaitQueues;
 use crate::number;
 use crate::session::Session;
 use crate::spec::{Begin, Find, Flags, KeySpec, Spec};
@@ -27,6 +31,7 @@ pub(super) fn wants_to_be_alone(command: Command, args: Args<'_>, session: &Sess
 /// Locks a command's keys: exclusively, sources too, if it is a write, so that expired ones can be removed.
 #[inline]
 pub(super) fn lock<'s>(
+    queues: &WaitQueues,
     keyspace: &'s Keyspace,
     section: &'s Section<'_>,
     command: Command,
@@ -34,6 +39,10 @@ pub(super) fn lock<'s>(
     db: u32,
 ) -> Guard<'s> {
     let spec = command.spec;
+    let waited = spec.flags.contains(Flags::WRITE) && !queues.is_empty();
+    if waited {
+        return lock_all(queues, keyspace, section, &[(spec, args, db)], &[]);
+    }
     if let ([one], None) = (spec.keys, spec.planner)
         && let (Begin::Index(index), Find::Range { last: 0, .. }) = (one.begin, one.find)
     {
@@ -45,6 +54,37 @@ pub(super) fn lock<'s>(
     let mut plan = Plan::default();
     add(&mut plan, spec, args, db);
     keyspace.lock(section, &mut plan)
+}
+
+/// Locks the keys of several commands, and what those need who wait for these keys; `also` are further wishes.
+///
+/// Each round but the last means that another client has begun to wait meanwhile for a key that was let go again.
+pub(super) fn lock_all<'s>(
+    queues: &WaitQueues,
+    keyspace: &'s Keyspace,
+    section: &'s Section<'_>,
+    commands: &[(&'static Spec, Args<'_>, u32)],
+    also: &[(u32, u64)],
+) -> Guard<'s> {
+    let mut further = Plan::default();
+    loop {
+        let mut plan = std::mem::take(&mut further);
+        commands.iter().for_each(|&(spec, args, db)| add(&mut plan, spec, args, db));
+        also.iter().for_each(|&(db, hash)| plan.add(db, hash, Mode::Shared));
+        let guard = keyspace.lock(section, &mut plan);
+        if queues.is_empty() {
+            return guard;
+        }
+        let mut missing = false;
+        for &(spec, args, db) in commands {
+            let mut keys = VecDeque::new();
+            keys_of(spec, args, |index, _| keys.push_back(args.get(index).into()));
+            missing |= waiters::extend(queues, &guard, db, keys, &mut further);
+        }
+        if !missing {
+            return guard;
+        }
+    }
 }
 
 /// Adds a command's keys to a plan.

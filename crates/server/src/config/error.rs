@@ -84,7 +84,7 @@ pub enum RewriteError {
 }
 
 /// What `strerror` would say: the standard library's text without the number it adds.
-pub(super) fn system_text(error: &io::Error) -> String {
+pub fn system_text(error: &io::Error) -> String {
     let text = error.to_string();
     match text.find(" (os error ") {
         Some(end) => text[..end].into(),

@@ -37,11 +37,6 @@ impl<T> Key<T> {
     pub const fn index(self) -> usize {
         self.at
     }
-
-    /// Whether `name`, a row's name, is this directive: for the hooks of CONFIG SET.
-    pub fn is(self, name: &str) -> bool {
-        ROWS[self.at].name == name
-    }
 }
 
 /// What a [`Value`] can be read as.
@@ -129,24 +124,24 @@ macro_rules! keys {
 }
 
 keys! {
-    bool: ALWAYS_SHOW_LOGO = "always-show-logo", APPENDONLY = "appendonly", DAEMONIZE = "daemonize",
-        DYNAMIC_HZ = "dynamic-hz", LATENCY_TRACKING = "latency-tracking", PROTECTED_MODE = "protected-mode",
+    bool: ALWAYS_SHOW_LOGO = "always-show-logo", CRASH_LOG_ENABLED = "crash-log-enabled",
+        DAEMONIZE = "daemonize", DYNAMIC_HZ = "dynamic-hz", HIDE_USER_DATA_FROM_LOG = "hide-user-data-from-log",
+        LATENCY_TRACKING = "latency-tracking", PROTECTED_MODE = "protected-mode",
         SYSLOG_ENABLED = "syslog-enabled";
     u16: PORT = "port";
     u32: MAX_NEW_CONNECTIONS_PER_CYCLE = "max-new-connections-per-cycle", UNIXSOCKETPERM = "unixsocketperm";
     usize: CLIENT_QUERY_BUFFER_LIMIT = "client-query-buffer-limit", DATABASES = "databases",
         HASH_MAX_LISTPACK_ENTRIES = "hash-max-listpack-entries", HASH_MAX_LISTPACK_VALUE = "hash-max-listpack-value",
-        HLL_SPARSE_MAX_BYTES = "hll-sparse-max-bytes", IO_THREADS = "io-threads",
-        KEYSPACE_STRIPES = "keyspace-stripes", LIST_COMPRESS_DEPTH = "list-compress-depth", MAXCLIENTS = "maxclients",
+        IO_THREADS = "io-threads",
+        KEYSPACE_STRIPES = "keyspace-stripes", MAXCLIENTS = "maxclients",
         PROTO_MAX_BULK_LEN = "proto-max-bulk-len", SET_MAX_INTSET_ENTRIES = "set-max-intset-entries",
         SET_MAX_LISTPACK_ENTRIES = "set-max-listpack-entries", SET_MAX_LISTPACK_VALUE = "set-max-listpack-value",
         STREAM_NODE_MAX_BYTES = "stream-node-max-bytes", STREAM_NODE_MAX_ENTRIES = "stream-node-max-entries",
         ZSET_MAX_LISTPACK_ENTRIES = "zset-max-listpack-entries", ZSET_MAX_LISTPACK_VALUE = "zset-max-listpack-value";
-    u64: ACTIVE_EXPIRE_EFFORT = "active-expire-effort", HZ = "hz", LFU_DECAY_TIME = "lfu-decay-time",
-        LFU_LOG_FACTOR = "lfu-log-factor", MAXMEMORY = "maxmemory",
-        MAXMEMORY_EVICTION_TENACITY = "maxmemory-eviction-tenacity", MAXMEMORY_SAMPLES = "maxmemory-samples",
+    u64: ACTIVE_EXPIRE_EFFORT = "active-expire-effort", HZ = "hz",
+        MAXMEMORY = "maxmemory",
         TCP_BACKLOG = "tcp-backlog", TCP_KEEPALIVE = "tcp-keepalive", TIMEOUT = "timeout";
-    i64: LIST_MAX_LISTPACK_SIZE = "list-max-listpack-size", MAXMEMORY_CLIENTS = "maxmemory-clients",
+    i64: LIST_MAX_LISTPACK_SIZE = "list-max-listpack-size",
         SLOWLOG_LOG_SLOWER_THAN = "slowlog-log-slower-than";
     Text: DIR = "dir", REQUIREPASS = "requirepass", SYSLOG_IDENT = "syslog-ident";
     Option<PathBuf>: LOGFILE = "logfile", PIDFILE = "pidfile", UNIXSOCKET = "unixsocket";
@@ -154,7 +149,6 @@ keys! {
         ENABLE_PROTECTED_CONFIGS = "enable-protected-configs", MAXMEMORY_POLICY = "maxmemory-policy",
         OOM_SCORE_ADJ = "oom-score-adj", SUPERVISED = "supervised", SYSLOG_FACILITY = "syslog-facility";
     Vec<Text>: BIND = "bind";
-    Vec<SavePoint>: SAVE = "save";
     [OutputLimit; 3]: CLIENT_OUTPUT_BUFFER_LIMIT = "client-output-buffer-limit";
     EventClasses: NOTIFY_KEYSPACE_EVENTS = "notify-keyspace-events";
     [i32; 3]: OOM_SCORE_ADJ_VALUES = "oom-score-adj-values";

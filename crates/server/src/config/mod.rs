@@ -15,11 +15,8 @@
 //! **What is not there yet is never swallowed.** A row whose effect is still to come says how a setting of it is
 //! met: refused, or accepted with a warning that the caller logs. See [`row::Effect`].
 
-#![allow(unreachable_pub, reason = "the module's interface is `pub`, whether the crate around it is a library or not")]
-
 mod arguments;
 pub mod error;
-mod glob;
 pub mod keys;
 mod load;
 mod number;
@@ -140,7 +137,9 @@ impl Config {
             }
             for (at, row) in ROWS.iter().enumerate().filter(|(_, row)| !row.hidden) {
                 let names = [Some(row.name), row.alias].into_iter().flatten();
-                names.filter(|name| glob::matches(pattern, name.as_bytes())).for_each(|name| add(name.as_bytes(), at));
+                names
+                    .filter(|name| commands::glob::matches(pattern, name.as_bytes(), true))
+                    .for_each(|name| add(name.as_bytes(), at));
             }
         }
         found

@@ -17,8 +17,6 @@ pub struct Row {
     pub kind: Kind,
     /// Fixed at the start: CONFIG SET refuses it.
     pub immutable: bool,
-    /// Holds a secret: its value is kept out of logs, SLOWLOG and MONITOR.
-    pub sensitive: bool,
     /// CONFIG SET needs `enable-protected-configs`.
     pub protected: bool,
     /// CONFIG GET shows it only when asked for by its exact name.
@@ -85,7 +83,6 @@ impl Row {
             alias: None,
             kind,
             immutable: false,
-            sensitive: false,
             protected: false,
             hidden: false,
             denied_while_loading: false,
@@ -100,10 +97,6 @@ impl Row {
 
     pub(super) const fn immutable(self) -> Self {
         Self { immutable: true, ..self }
-    }
-
-    pub(super) const fn sensitive(self) -> Self {
-        Self { sensitive: true, ..self }
     }
 
     pub(super) const fn protected(self) -> Self {

@@ -25,6 +25,7 @@ const MIB: i64 = 1 << 20;
 const ACL: &str = "access control lists are still to come";
 const AFFINITY: &str = "pinning threads to cores is still to come";
 const CLIENT_EVICTION: &str = "evicting clients is still to come";
+const EVICTION: &str = "eviction is still to come";
 const CLUSTER: &str = "cluster mode is still to come";
 const LATENCY: &str = "the latency monitor is still to come";
 const LOCALE: &str = "sorting by locale is still to come";
@@ -39,7 +40,7 @@ const TLS: &str = "TLS is still to come";
 const TRACKING: &str = "client-side caching is still to come";
 
 const ALLOCATOR: &str = "the allocator is mimalloc, which has no such thread";
-const CRASH_REPORT: &str = "a crash prints Rust's own report, which contains no user data";
+const CRASH_REPORT: &str = "a crash report contains no user data, and no test of the memory";
 const DEFRAG: &str = "the allocator is mimalloc, which cannot be defragmented from outside";
 const LAZY: &str = "large values are always freed by a background thread";
 const NO_CHILD: &str = "there is no child process";
@@ -103,10 +104,10 @@ pub const ROWS: &[Row] = &[
     integer("tls-port", 0, 65535, 0).refused(TLS),
     optional("tls-cert-file").warned(TLS),
     optional("tls-key-file").warned(TLS),
-    optional("tls-key-file-pass").sensitive().warned(TLS),
+    optional("tls-key-file-pass").warned(TLS),
     optional("tls-client-cert-file").warned(TLS),
     optional("tls-client-key-file").warned(TLS),
-    optional("tls-client-key-file-pass").sensitive().warned(TLS),
+    optional("tls-client-key-file-pass").warned(TLS),
     optional("tls-dh-params-file").warned(TLS),
     optional("tls-ca-cert-file").warned(TLS),
     optional("tls-ca-cert-dir").warned(TLS),
@@ -129,9 +130,9 @@ pub const ROWS: &[Row] = &[
     yes_no("syslog-enabled", false).immutable(),
     text("syslog-ident", "redis").immutable(),
     choice("syslog-facility", SYSLOG_FACILITIES, "local0").immutable(),
-    yes_no("crash-log-enabled", true).no_effect(CRASH_REPORT),
+    yes_no("crash-log-enabled", true),
     yes_no("crash-memcheck-enabled", true).no_effect(CRASH_REPORT),
-    yes_no("hide-user-data-from-log", false).no_effect(CRASH_REPORT),
+    yes_no("hide-user-data-from-log", false),
     integer("databases", 1, INT, 16).immutable(),
     yes_no("always-show-logo", false).immutable(),
     yes_no("set-proc-title", true).immutable().no_effect(TITLE),
@@ -177,8 +178,8 @@ pub const ROWS: &[Row] = &[
     special("shutdown-on-sigterm", Kind::Flags(SHUTDOWN)).check(save_or_not),
     // Replication.
     special("replicaof", Kind::ReplicaOf).alias("slaveof").immutable().refused(REPLICATION),
-    optional("masterauth").sensitive().warned(REPLICATION),
-    optional("masteruser").sensitive().warned(REPLICATION),
+    optional("masterauth").warned(REPLICATION),
+    optional("masteruser").warned(REPLICATION),
     yes_no("replica-serve-stale-data", true).alias("slave-serve-stale-data").warned(REPLICATION),
     yes_no("replica-read-only", true).alias("slave-read-only").warned(REPLICATION),
     yes_no("repl-diskless-sync", true).warned(REPLICATION),
@@ -200,7 +201,7 @@ pub const ROWS: &[Row] = &[
     optional("replica-announce-ip").alias("slave-announce-ip").warned(REPLICATION),
     integer("replica-announce-port", 0, 65535, 0).alias("slave-announce-port").warned(REPLICATION),
     // Security.
-    optional("requirepass").sensitive(),
+    optional("requirepass"),
     integer("tracking-table-max-keys", 0, LONG, 1_000_000).unsigned().warned(TRACKING),
     text("aclfile", "").immutable().refused(ACL),
     integer("acllog-max-len", 0, LONG, 128).warned(ACL),
@@ -212,13 +213,13 @@ pub const ROWS: &[Row] = &[
     memory("client-query-buffer-limit", MIB, LONG, 1024 * MIB).unsigned(),
     memory("proto-max-bulk-len", MIB, LONG, 512 * MIB),
     // Memory.
-    memory("maxmemory", 0, ULONG, 0).unsigned(),
-    choice("maxmemory-policy", EVICTION_POLICIES, "noeviction"),
-    integer("maxmemory-samples", 1, 64, 5),
-    integer("maxmemory-eviction-tenacity", 0, 100, 10),
+    memory("maxmemory", 0, ULONG, 0).unsigned().warned(EVICTION),
+    choice("maxmemory-policy", EVICTION_POLICIES, "noeviction").warned(EVICTION),
+    integer("maxmemory-samples", 1, 64, 5).warned(EVICTION),
+    integer("maxmemory-eviction-tenacity", 0, 100, 10).warned(EVICTION),
     yes_no("replica-ignore-maxmemory", true).alias("slave-ignore-maxmemory").warned(REPLICATION),
-    integer("lfu-log-factor", 0, INT, 10),
-    integer("lfu-decay-time", 0, INT, 1),
+    integer("lfu-log-factor", 0, INT, 10).warned(EVICTION),
+    integer("lfu-decay-time", 0, INT, 1).warned(EVICTION),
     yes_no("lazyfree-lazy-eviction", false).no_effect(LAZY),
     yes_no("lazyfree-lazy-expire", false).no_effect(LAZY),
     yes_no("lazyfree-lazy-server-del", false).no_effect(LAZY),
@@ -285,7 +286,7 @@ pub const ROWS: &[Row] = &[
     integer("loading-process-events-interval-bytes", KIB, INT, 512 * KIB).hidden().warned(PERSISTENCE),
     yes_no("aof-disable-auto-gc", false).hidden().warned(PERSISTENCE),
     yes_no("repl-rdb-channel", true).hidden().warned(REPLICATION),
-    yes_no("use-exit-on-panic", false).hidden().no_effect(CRASH_REPORT),
+    yes_no("use-exit-on-panic", false).hidden().no_effect("a broken invariant always ends the process"),
     integer("watchdog-period", 0, INT, 0).hidden().no_effect("no signal interrupts a command, so none is reported"),
     integer("cluster-ping-interval", 0, LONG, 0).hidden().warned(CLUSTER),
 ];

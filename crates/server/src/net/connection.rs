@@ -1,6 +1,7 @@
 //! One client's connection: its socket, its session, and the bytes on their way in and out.
 
 use std::io::{self, IoSlice, Read, Write};
+use std::sync::atomic::Ordering::Relaxed;
 
 use commands::reply::Reply;
 use commands::session::Session;
@@ -9,33 +10,44 @@ use mio::{Interest, Registry, Token};
 use resp_parser::RequestParser;
 
 use super::inbox::Socket;
+use super::query::Query;
+use super::room::ReplyRoom;
 
+/// CLIENT LIST counts what waits beyond the room in pieces of this size.
+const LIST_NODE_BYTES: usize = 16 * 1024;
 /// Parts that one writev takes at most.
 const SLICES_MAX: usize = 64;
-/// A sent reply's buffer keeps at most this much.
-const OUT_KEPT_BYTES: usize = 16 * 1024;
 
 /// See the file's head.
 pub(super) struct Connection {
     pub(super) socket: Socket,
     pub(super) session: Session,
     pub(super) parser: RequestParser,
-    /// Bytes that have come and are not executed yet. Empty for most connections most of the time: then the worker's
-    /// own buffer serves.
-    pub(super) query: Vec<u8>,
+    pub(super) query: Query,
     pub(super) out: Reply,
+    pub(super) room: ReplyRoom,
     /// The socket may have more to read.
     pub(super) readable: bool,
     /// The peer has closed its side.
     pub(super) read_closed: bool,
-    /// Close once the output is sent.
-    pub(super) closing: bool,
+    pub(super) closing: Closing,
     /// A command waits to be tried again; nothing is read meanwhile.
     pub(super) postponed: bool,
     /// Is in the worker's list of connections to serve.
     pub(super) queued: bool,
     /// Since when the output has been above the soft limit.
     pub(super) soft_since_ms: Option<i64>,
+}
+
+/// Whether a connection goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Closing {
+    /// It does.
+    No,
+    /// It is closed once the output is sent, and nothing more is read.
+    AfterReply,
+    /// It is closed, and no more output is sent.
+    Now,
 }
 
 /// How a flush ended.
@@ -50,20 +62,58 @@ pub(super) enum Flushed {
 }
 
 impl Connection {
-    pub(super) fn new(socket: Socket, session: Session) -> Self {
+    pub(super) fn new(socket: Socket, session: Session, now_ms: i64) -> Self {
         Self {
             socket,
             session,
             parser: RequestParser::default(),
-            query: Vec::new(),
+            query: Query::default(),
             out: Reply::default(),
+            room: ReplyRoom::new(now_ms),
             readable: true,
             read_closed: false,
-            closing: false,
+            closing: Closing::No,
             postponed: false,
             queued: false,
             soft_since_ms: None,
         }
+    }
+
+    /// Whether no further command runs for now.
+    pub(super) fn waits(&self) -> bool {
+        self.postponed || self.session.blocked.is_some()
+    }
+
+    /// Whether nothing more is executed.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing != Closing::No
+    }
+
+    /// Closes soon, or sooner.
+    pub(super) fn close(&mut self, how: Closing) {
+        self.closing = self.closing.max(how);
+    }
+
+    /// Output that waits beyond the room, in bytes.
+    pub(super) fn output_list_bytes(&self) -> usize {
+        self.out.pending_bytes().saturating_sub(self.room.bytes)
+    }
+
+    /// Writes into the shared record what CLIENT LIST shows of the output.
+    pub(super) fn note_output(&self) {
+        let (client, beyond) = (&self.session.client, self.output_list_bytes());
+        client.reply_pending.store(self.out.pending_bytes() - beyond, Relaxed);
+        client.reply_list_bytes.store(beyond, Relaxed);
+        client.reply_list_len.store(beyond.div_ceil(LIST_NODE_BYTES), Relaxed);
+        client.reply_buffer.store(self.room.bytes, Relaxed);
+        client.reply_buffer_peak.store(self.room.peak, Relaxed);
+    }
+
+    /// Writes into the shared record what CLIENT LIST shows of the input.
+    pub(super) fn note_query(&self) {
+        let client = &self.session.client;
+        client.query_buffer.store(self.query.len(), Relaxed);
+        client.query_buffer_free.store(self.query.free(), Relaxed);
     }
 
     /// Sends as much as the socket takes, and says how many bytes that were.
@@ -88,7 +138,7 @@ impl Connection {
                 Err(_) => return (Flushed::Broken, sent),
             }
         }
-        self.out.shrink(OUT_KEPT_BYTES);
+        self.out.shrink(self.room.bytes);
         (Flushed::All, sent)
     }
 }

@@ -8,20 +8,43 @@ use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use commands::reply::Reply;
 use mio::Waker;
 use mio::net::{TcpStream, UnixStream};
 use parking_lot::Mutex;
 
+use super::listener::Listener;
 use crate::config::{Config, keys};
 
 /// What a worker can be told.
 pub enum Message {
     /// Serve this new connection.
     Adopt(Socket),
-    /// Close this client, if it is still there.
-    Close(u64),
+    /// Close the connection in this slot, if this client still has it.
+    Close {
+        /// [`commands::client::Client::slot`].
+        slot: usize,
+        /// The client's id.
+        id: u64,
+    },
+    /// What a blocked client waited for.
+    Answer {
+        /// [`commands::client::Client::slot`].
+        slot: usize,
+        /// The client's id.
+        id: u64,
+        /// The answer.
+        reply: Box<Reply>,
+    },
     /// Whatever made commands wait is over, or has changed: try the postponed connections again.
     Retry,
+    /// Accept at these listeners, and no longer at those.
+    Listen {
+        /// New ones.
+        open: Vec<Listener>,
+        /// Numbers of old ones.
+        close: Vec<u64>,
+    },
     /// End the loop.
     Stop,
 }
@@ -65,6 +88,14 @@ impl Inbox {
 }
 
 impl Socket {
+    /// Whether the other end is on this machine. A connection that is gone already counts as one that is not.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Tcp(stream) => stream.peer_addr().is_ok_and(|peer| peer.ip().to_canonical().is_loopback()),
+            Self::Unix(_) => true,
+        }
+    }
+
     /// The addresses of both ends as CLIENT LIST prints them, the descriptor, and whether it is a Unix socket.
     pub fn names(&self, config: &Config) -> (String, String, i32, bool) {
         match self {

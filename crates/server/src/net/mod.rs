@@ -3,4 +3,6 @@
 mod connection;
 pub mod inbox;
 pub mod listener;
+mod query;
+mod room;
 pub mod worker;

@@ -2,25 +2,29 @@
 //! connection. Commands run in sections of the gate that end after [`SECTION_COMMANDS_MAX`] commands or
 //! [`SECTION_NS_MAX`], between two commands. No worker waits for another.
 
+use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use commands::args::Args;
+use commands::blocking::{End, Waiter};
+use commands::client::ClientFlags;
 use commands::env::Env;
 use commands::pipeline::{self, Flow, GROUP, GateHold, Prepared};
+use commands::reply::Reply;
 use commands::session::Session;
 use mio::event::Event;
-use mio::net::{TcpListener, UnixListener};
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Poll, Token, Waker};
 use resp_parser::{Batch, Limits};
 use slab::Slab;
 use smallvec::SmallVec;
 use store::keyspace::Keyspace;
 
-use super::connection::{Connection, Flushed};
+use super::connection::{Closing, Connection, Flushed};
 use super::inbox::{Inbox, Message, Socket};
+use super::listener::Listener;
 use crate::clock;
 use crate::server::Server;
 
@@ -31,11 +35,9 @@ const SECTION_NS_MAX: u64 = 1_000_000;
 /// Commands that are parsed before the first of them runs.
 const BATCH_COMMANDS_MAX: usize = 128;
 /// Bytes read from a socket at once.
-const READ_BYTES: usize = 32 * 1024;
-/// A read into a large argument asks for at most this much at once: memory follows what has come, not what is claimed.
-const READ_BYTES_MAX: usize = 1024 * 1024;
-/// A connection's own buffer is given back when it is empty and larger than this.
-const QUERY_KEPT_BYTES: usize = 4 * 1024;
+pub(super) const READ_BYTES: usize = 32 * 1024;
+/// Connections that are looked after in one round at least; in a second all are.
+const TENDED_MIN: usize = 5;
 /// Events taken from the poll at once.
 const EVENTS_MAX: usize = 1024;
 
@@ -43,13 +45,8 @@ const WAKER: Token = Token(usize::MAX);
 /// Listeners have the tokens from here on upwards.
 const LISTENERS: usize = usize::MAX / 2;
 
-/// A listening socket of either kind.
-pub enum Listener {
-    /// Over TCP.
-    Tcp(TcpListener),
-    /// Over a Unix socket.
-    Unix(UnixListener),
-}
+/// What a worker needs to be reached before it runs.
+pub struct Seat(Poll);
 
 /// See the file's head.
 pub struct Worker {
@@ -58,8 +55,18 @@ pub struct Worker {
     keyspace: &'static Keyspace,
     poll: Poll,
     inbox: Arc<Inbox>,
-    listeners: Vec<Listener>,
+    listeners: Slab<Listener>,
+    /// Listeners, by token, at which more connections may wait.
+    accepting: Vec<usize>,
     connections: Slab<Connection>,
+    /// How many of them are postponed.
+    postponed: usize,
+    /// When clients of this worker have waited long enough: the time, the waiter's ticket, the slot.
+    deadlines: BTreeSet<(i64, u64, usize)>,
+    /// The slot from which on connections are looked after next.
+    tended: usize,
+    /// Listeners with connections that could not be accepted for want of descriptors or memory.
+    stalled_listeners: Vec<usize>,
     /// Connections with something to read or to execute.
     ready: Vec<usize>,
     /// Connections with output to send, or to be closed.
@@ -76,60 +83,76 @@ struct Core {
     batch: Batch,
     section_commands: usize,
     section_began_ns: u64,
+    /// The time at which this tick's events came.
+    tick_ms: i64,
+    /// There is one worker only, whose buffer is then shown as that of the client it executes for.
+    is_only: bool,
 }
 
 impl Worker {
-    /// A worker and the inbox by which others reach it.
-    pub fn new(index: usize) -> io::Result<(Poll, Arc<Inbox>)> {
-        let _ = index;
+    /// A seat for a worker, and the inbox by which others reach it.
+    pub fn seat() -> io::Result<(Seat, Arc<Inbox>)> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKER)?;
-        Ok((poll, Arc::new(Inbox::new(waker))))
+        Ok((Seat(poll), Arc::new(Inbox::new(waker))))
     }
 
     /// Puts a worker together; the first one gets the listeners.
     pub fn with(
         index: usize,
         server: Arc<Server>,
-        poll: Poll,
+        Seat(poll): Seat,
         env: Env,
-        mut listeners: Vec<Listener>,
+        listeners: Vec<Listener>,
     ) -> io::Result<Self> {
-        for (at, listener) in listeners.iter_mut().enumerate() {
-            let token = Token(LISTENERS + at);
-            match listener {
-                Listener::Tcp(listener) => poll.registry().register(listener, token, Interest::READABLE)?,
-                Listener::Unix(listener) => poll.registry().register(listener, token, Interest::READABLE)?,
-            }
-        }
-        Ok(Self {
+        let is_only = server.workers.len() == 1;
+        let mut worker = Self {
             index,
             keyspace: server.keyspace,
             inbox: server.workers[index].inbox.clone(),
             server,
             poll,
-            listeners,
+            listeners: Slab::new(),
+            accepting: Vec::new(),
             connections: Slab::new(),
+            postponed: 0,
+            deadlines: BTreeSet::new(),
+            tended: 0,
+            stalled_listeners: Vec::new(),
             ready: Vec::new(),
             dirty: Vec::new(),
-            core: Core { env, batch: Batch::new(), section_commands: 0, section_began_ns: 0 },
+            core: Core {
+                env,
+                batch: Batch::new(),
+                section_commands: 0,
+                section_began_ns: 0,
+                tick_ms: clock::now_ms(),
+                is_only,
+            },
             buffer: vec![0; READ_BYTES],
             last_cron_ms: clock::now_ms(),
             running: true,
-        })
+        };
+        listeners.into_iter().try_for_each(|listener| worker.listen(listener))?;
+        Ok(worker)
     }
 
     /// Runs until told to stop.
     pub fn run(mut self) {
         let mut events = Events::with_capacity(EVENTS_MAX);
         while self.running {
-            let timeout = if self.ready.is_empty() { self.until_cron() } else { Duration::ZERO };
+            let timeout =
+                if self.ready.is_empty() && self.accepting.is_empty() { self.until_due() } else { Duration::ZERO };
             match self.poll.poll(&mut events, Some(timeout)) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => panic!("the poll of worker {} failed: {error}", self.index),
             }
+            self.core.tick_ms = clock::now_ms();
+            self.server.end_pause_if_over(self.core.tick_ms);
             events.iter().for_each(|event| self.take(event));
+            self.accept_more();
+            self.end_waits();
             self.serve_ready();
             self.flush_dirty();
             self.cron();
@@ -143,7 +166,7 @@ impl Worker {
     fn take(&mut self, event: &Event) {
         match event.token() {
             WAKER => self.read_inbox(),
-            Token(token) if token >= LISTENERS => self.accept(token - LISTENERS),
+            Token(token) if token >= LISTENERS => self.accepting.push(token - LISTENERS),
             Token(index) => {
                 let Some(connection) = self.connections.get_mut(index) else { return };
                 if event.is_readable() || event.is_read_closed() || event.is_error() {
@@ -151,7 +174,8 @@ impl Worker {
                     connection.read_closed |= event.is_read_closed();
                     self.make_ready(index);
                 }
-                if event.is_writable() {
+                // A client that has gone does not wait for anything.
+                if event.is_writable() || (event.is_read_closed() && self.connections[index].waits()) {
                     self.make_dirty(index);
                 }
             }
@@ -162,51 +186,139 @@ impl Worker {
         for message in self.inbox.drain() {
             match message {
                 Message::Adopt(socket) => self.adopt(socket),
-                Message::Close(id) => {
-                    let found = self.connections.iter().find(|(_, connection)| connection.session.client.id == id);
-                    if let Some((index, _)) = found {
-                        self.close(index);
+                Message::Answer { slot, id, reply } => self.answer(slot, id, &reply),
+                Message::Close { slot, id } => {
+                    let is_there = |connection: &Connection| connection.session.client.id == id;
+                    if self.connections.get(slot).is_some_and(is_there) {
+                        self.close(slot);
                     }
                 }
-                Message::Retry => {
-                    let postponed: Vec<usize> =
-                        self.connections.iter().filter(|(_, c)| c.postponed).map(|(index, _)| index).collect();
-                    for index in postponed {
-                        self.connections[index].postponed = false;
-                        self.make_ready(index);
-                    }
-                }
+                Message::Listen { open, close } => self.change_listeners(open, &close),
+                Message::Retry => self.retry(),
                 Message::Stop => self.running = false,
             }
         }
     }
 
-    fn accept(&mut self, listener: usize) {
-        // Edge by edge: take all that wait.
-        loop {
-            let accepted = match &self.listeners[listener] {
-                Listener::Tcp(listener) => listener.accept().map(|(stream, _)| Socket::Tcp(stream)),
-                Listener::Unix(listener) => listener.accept().map(|(stream, _)| Socket::Unix(stream)),
-            };
-            match accepted {
-                Ok(socket) => {
-                    if let Some(socket) = self.server.welcome(socket) {
-                        let target = self.server.least_busy_worker();
-                        self.server.workers[target].connections.fetch_add(1, Relaxed);
-                        if target == self.index {
-                            self.adopt(socket);
-                        } else {
-                            self.server.workers[target].inbox.post(Message::Adopt(socket));
-                        }
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+    fn retry(&mut self) {
+        if self.postponed == 0 {
+            return;
+        }
+        let postponed: Vec<usize> =
+            self.connections.iter().filter(|(_, c)| c.postponed).map(|(index, _)| index).collect();
+        for index in postponed {
+            self.set_postponed(index, false);
+            self.make_ready(index);
+        }
+    }
+
+    /// Gives a blocked client the answer that somebody has for it.
+    fn answer(&mut self, slot: usize, id: u64, reply: &Reply) {
+        let is_there = |connection: &Connection| connection.session.client.id == id;
+        if self.connections.get(slot).is_some_and(is_there) && self.end_wait(slot).is_some() {
+            self.connections[slot].out.append(reply);
+            self.make_ready(slot);
+            self.make_dirty(slot);
+        }
+    }
+
+    /// Answers those who have waited long enough.
+    fn end_waits(&mut self) {
+        while let Some(&(at, _, slot)) = self.deadlines.first()
+            && at <= self.core.tick_ms
+        {
+            self.deadlines.pop_first();
+            let Some(waiter) = self.connections.get(slot).and_then(|c| c.session.blocked.clone()) else { continue };
+            // If somebody else has claimed it, the answer is on its way.
+            if self.server.waiters.end(&waiter, End::TimedOut) {
+                self.answer(slot, waiter.client.id, &waiter.nothing());
+            }
+        }
+    }
+
+    /// Lets a client go on that has waited.
+    fn end_wait(&mut self, slot: usize) -> Option<Arc<Waiter>> {
+        let waiter = self.connections[slot].session.blocked.take()?;
+        waiter.deadline_ms.map(|at| self.deadlines.remove(&(at, waiter.ticket, slot)));
+        waiter.client.set_flags(ClientFlags::BLOCKED, false);
+        *waiter.client.waiter.lock().expect("never poisoned") = None;
+        Some(waiter)
+    }
+
+    /// Keeps count of postponed connections, and marks them for CLIENT LIST and INFO.
+    fn set_postponed(&mut self, index: usize, postponed: bool) {
+        let connection = &mut self.connections[index];
+        connection.postponed = postponed;
+        connection.session.client.set_flags(ClientFlags::BLOCKED, postponed);
+        if postponed {
+            self.postponed += 1;
+        } else {
+            connection.session.client.argv_bytes.store(0, Relaxed);
+            self.postponed -= 1;
+        }
+    }
+
+    fn listen(&mut self, mut listener: Listener) -> io::Result<()> {
+        let slot = self.listeners.vacant_entry();
+        listener.register(self.poll.registry(), Token(LISTENERS + slot.key()))?;
+        slot.insert(listener);
+        Ok(())
+    }
+
+    fn change_listeners(&mut self, open: Vec<Listener>, close: &[u64]) {
+        let going: Vec<usize> =
+            self.listeners.iter().filter(|(_, listener)| close.contains(&listener.id)).map(|(key, _)| key).collect();
+        for key in going {
+            // A socket that cannot be taken from the poll leaves it when it is dropped.
+            let _ = self.listeners.remove(key).deregister(self.poll.registry());
+        }
+        for listener in open {
+            if let Err(error) = self.listen(listener) {
+                self.server.log.warning(&format!("Registering a listener: {error}"));
+            }
+        }
+    }
+
+    /// Accepts at each listener that may have connections waiting.
+    fn accept_more(&mut self) {
+        for key in std::mem::take(&mut self.accepting) {
+            if self.accept(key) && !self.accepting.contains(&key) {
+                self.accepting.push(key);
+            }
+        }
+    }
+
+    /// Accepts what one round may; says whether more may wait. The poll reports new connections only once.
+    fn accept(&mut self, key: usize) -> bool {
+        for _ in 0..self.server.live.max_new_connections_per_cycle.load(Relaxed) {
+            let Some(listener) = self.listeners.get(key) else { return false };
+            match listener.accept() {
+                Ok(socket) => self.place(socket),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // One that no longer listens is about to be taken away.
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::InvalidInput) => {
+                    return false;
+                }
                 Err(error) => {
                     self.server.log.warning(&format!("Accepting client connection: {error}"));
-                    return;
+                    // The poll reports each connection once only, so this one is asked for again later.
+                    self.stalled_listeners.push(key);
+                    return false;
                 }
             }
+        }
+        true
+    }
+
+    /// Gives a new connection to the worker that has the fewest.
+    fn place(&mut self, socket: Socket) {
+        let Some(socket) = self.server.welcome(socket) else { return };
+        let target = self.server.least_busy_worker();
+        self.server.workers[target].connections.fetch_add(1, Relaxed);
+        if target == self.index {
+            self.adopt(socket);
+        } else {
+            self.server.workers[target].inbox.post(Message::Adopt(socket));
         }
     }
 
@@ -218,14 +330,16 @@ impl Worker {
             self.server.log.warning(&format!("Registering client connection: {error}"));
             return;
         }
-        let session: Session = self.server.new_session(&socket, self.index);
-        slot.insert(Connection::new(socket, session));
+        let session: Session = self.server.new_session(&socket, self.index, index);
+        let connection = Connection::new(socket, session, self.core.tick_ms);
+        connection.note_output();
+        slot.insert(connection);
         self.make_ready(index);
     }
 
     fn make_ready(&mut self, index: usize) {
         let connection = &mut self.connections[index];
-        if !connection.queued && !connection.postponed {
+        if !connection.queued && !connection.waits() {
             connection.queued = true;
             self.ready.push(index);
         }
@@ -244,7 +358,11 @@ impl Worker {
             connection.queued = false;
             serve(&mut self.core, &mut gate, &self.server, connection, &mut self.buffer);
             self.dirty.push(index);
-            if connection.readable && !connection.closing {
+            if connection.postponed {
+                self.set_postponed(index, true);
+            } else if let Some(waiter) = &connection.session.blocked {
+                self.deadlines.extend(waiter.deadline_ms.map(|at| (at, waiter.ticket, index)));
+            } else if connection.readable && !connection.is_closing() {
                 self.make_ready(index);
             }
         }
@@ -253,107 +371,187 @@ impl Worker {
     fn flush_dirty(&mut self) {
         for index in std::mem::take(&mut self.dirty) {
             let Some(connection) = self.connections.get_mut(index) else { continue };
-            let (flushed, sent) = connection.flush();
-            let client = &connection.session.client;
-            client.net_out.add(sent as u64);
-            self.core.env.stats.net_out.add(sent as u64);
-            let over = self.server.is_over_output_limit(connection.out.pending_bytes(), &mut connection.soft_since_ms);
-            if over {
-                self.server.note_output_limit(&connection.session);
+            let gone = connection.waits() && connection.read_closed;
+            if connection.closing == Closing::Now || gone {
+                self.close(index);
+                continue;
             }
-            client.reply_pending.store(connection.out.pending_bytes(), Relaxed);
-            if over || flushed == Flushed::Broken || (connection.closing && flushed == Flushed::All) {
+            let waited = connection.session.client.reply_pending.load(Relaxed) != 0;
+            connection.room.note(connection.out.pending_bytes());
+            let (flushed, sent) = connection.flush();
+            if sent > 0 {
+                let client = &connection.session.client;
+                client.net_out.add(sent as u64);
+                client.last_ms.store(self.core.tick_ms, Relaxed);
+                self.core.env.stats.net_out.add(sent as u64);
+            }
+            let over = flushed == Flushed::Blocked && is_over_output_limit(&self.server, connection, self.core.tick_ms);
+            if waited || flushed == Flushed::Blocked {
+                connection.note_output();
+            }
+            let closing = connection.is_closing() && flushed == Flushed::All;
+            if over || flushed == Flushed::Broken || closing {
                 self.close(index);
             }
         }
     }
 
     fn close(&mut self, index: usize) {
+        if self.connections[index].postponed {
+            self.set_postponed(index, false);
+        }
+        if let Some(waiter) = self.end_wait(index) {
+            self.server.waiters.end(&waiter, End::Gone);
+        }
         let mut connection = self.connections.remove(index);
         // A socket that cannot be taken from the poll leaves it when it is dropped.
         let _ = connection.socket.deregister(self.poll.registry());
         self.server.client_gone(&connection.session, self.index);
     }
 
-    fn until_cron(&self) -> Duration {
-        let due = self.last_cron_ms + self.server.cron_period_ms();
+    /// How long the poll may sleep: until the next round of [`Self::cron`], the end of a pause that is waited for, or of a
+    /// client's patience.
+    fn until_due(&self) -> Duration {
+        let cron = self.last_cron_ms + self.server.live.period_ms();
+        let pause = if self.postponed > 0 { self.server.pausing.ends_ms() } else { None };
+        let wait = self.deadlines.first().map(|&(at, ..)| at);
+        let due = [pause, wait].into_iter().flatten().fold(cron, i64::min);
         Duration::from_millis((due - clock::now_ms()).max(0) as u64)
     }
 
     /// What this worker does several times a second for its own connections.
     fn cron(&mut self) {
-        let now_ms = clock::now_ms();
-        if now_ms < self.last_cron_ms + self.server.cron_period_ms() {
+        let now_ms = self.core.tick_ms;
+        if now_ms < self.last_cron_ms + self.server.live.period_ms() {
             return;
         }
         self.last_cron_ms = now_ms;
-        let timeout_ms = self.server.settings.timeout.load(Relaxed) as i64 * 1000;
-        let late = |connection: &Connection| {
-            let client = &connection.session.client;
-            client.killed.load(Relaxed)
-                || (timeout_ms > 0 && !connection.postponed && now_ms - client.last_ms.load(Relaxed) > timeout_ms)
-        };
-        let late: Vec<usize> = self.connections.iter().filter(|(_, c)| late(c)).map(|(index, _)| index).collect();
-        late.into_iter().for_each(|index| self.close(index));
+        self.accepting.append(&mut self.stalled_listeners);
+        if !self.server.settings.cron_is_paused.load(Relaxed) {
+            self.tend(now_ms);
+        }
     }
+
+    /// Looks after some of the connections, so that all have been seen within a second.
+    fn tend(&mut self, now_ms: i64) {
+        let slots = self.connections.capacity();
+        if slots == 0 {
+            return;
+        }
+        let share = (slots * self.server.live.period_ms() as usize).div_ceil(1000);
+        let count = share.max(TENDED_MIN).min(slots);
+        for at in 0..count {
+            let index = (self.tended + at) % slots;
+            if let Some(connection) = self.connections.get_mut(index)
+                && tend(&self.server, connection, now_ms)
+            {
+                self.close(index);
+            }
+        }
+        self.tended = (self.tended + count) % slots;
+    }
+}
+
+/// Looks after one connection; true if it is to be closed.
+fn tend(server: &Server, connection: &mut Connection, now_ms: i64) -> bool {
+    let client = &connection.session.client;
+    let idle_ms = now_ms - client.last_ms.load(Relaxed);
+    if server.is_idle_for_too_long(client, idle_ms) {
+        server.log.verbose("Closing idle client");
+        return true;
+    }
+    connection.query.tend(idle_ms / 1000, connection.parser.wanted());
+    connection.room.tend(connection.out.pending_bytes(), now_ms, &server.settings);
+    connection.out.shrink(connection.room.bytes);
+    connection.note_query();
+    connection.note_output();
+    is_over_output_limit(server, connection, now_ms)
+}
+
+/// Whether too much waits, at once or for too long; then it is counted and logged.
+fn is_over_output_limit(server: &Server, connection: &mut Connection, now_ms: i64) -> bool {
+    let bytes = connection.output_list_bytes();
+    let over = server.is_over_output_limit(&connection.session, bytes, &mut connection.soft_since_ms, now_ms);
+    if over {
+        connection.note_output();
+        server.note_output_limit(&connection.session);
+    }
+    over
 }
 
 /// Reads a connection once and executes what is complete.
 fn serve(core: &mut Core, gate: &mut GateHold<'_>, server: &Server, connection: &mut Connection, buffer: &mut [u8]) {
-    if connection.closing || connection.postponed {
+    if connection.is_closing() || connection.waits() {
         return;
     }
     // What was postponed comes first; only when nothing waits is the socket read again.
-    if !connection.query.is_empty() {
+    if connection.query.len() > 0 {
         execute_own(core, gate, server, connection);
-        if connection.closing || connection.postponed {
+        if connection.is_closing() || connection.waits() {
             return;
         }
     }
     if !connection.readable {
         return;
     }
-    let outcome = if connection.query.is_empty() {
+    let outcome = if connection.query.is_own() {
+        let room = connection.query.room(connection.parser.wanted());
+        let asked = room.len();
+        let outcome = read(&mut connection.socket, room);
+        if let Ok(n @ 1..) = outcome {
+            connection.query.fill(n);
+            note_read(core, connection, n);
+            if is_within_query_limit(server, connection, connection.query.filled()) {
+                execute_own(core, gate, server, connection);
+            } else {
+                connection.close(Closing::Now);
+            }
+        }
+        outcome.map(|n| (n, n == asked))
+    } else {
         let outcome = read(&mut connection.socket, buffer);
         if let Ok(n @ 1..) = outcome {
             let bytes = &buffer[..n];
             note_read(core, connection, n);
-            let used = execute(core, gate, server, connection, bytes);
-            connection.query.extend_from_slice(&bytes[used..]);
+            if core.is_only {
+                let client = &connection.session.client;
+                client.query_buffer.store(n, Relaxed);
+                client.query_buffer_free.store(buffer.len() - n, Relaxed);
+            }
+            if is_within_query_limit(server, connection, bytes) {
+                let used = execute(core, gate, server, connection, bytes);
+                connection.query.keep(&bytes[used..], connection.parser.wanted());
+            } else {
+                connection.close(Closing::Now);
+            }
         }
         outcome.map(|n| (n, n == buffer.len()))
-    } else {
-        let have = connection.query.len();
-        let room = connection.parser.wanted().clamp(READ_BYTES, READ_BYTES_MAX);
-        connection.query.resize(have + room, 0);
-        let outcome = read(&mut connection.socket, &mut connection.query[have..]);
-        connection.query.truncate(have + *outcome.as_ref().unwrap_or(&0));
-        if let Ok(n @ 1..) = outcome {
-            note_read(core, connection, n);
-            execute_own(core, gate, server, connection);
-        }
-        outcome.map(|n| (n, n == room))
     };
     match outcome {
         Ok((0, _)) => {
-            connection.closing = true;
+            connection.close(Closing::AfterReply);
             connection.readable = false;
         }
         // A short read means that the socket is drained; but a FIN may have come with the same edge.
         Ok((_, full)) => connection.readable = full || connection.read_closed,
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => connection.readable = false,
         Err(_) => {
-            connection.closing = true;
+            connection.close(Closing::AfterReply);
             connection.readable = false;
         }
     }
-    if connection.query.len() > server.query_buffer_limit() {
-        server.note_query_limit(&connection.session, connection.query.len());
-        connection.closing = true;
+    connection.note_query();
+}
+
+/// Whether the bytes that wait, and those of queued commands, are few enough; if not, it is counted and logged.
+fn is_within_query_limit(server: &Server, connection: &Connection, bytes: &[u8]) -> bool {
+    let queued = connection.session.multi.as_ref().map_or(0, |multi| multi.bytes);
+    let within = bytes.len() + queued <= server.settings.client_query_buffer_limit.load(Relaxed);
+    if !within {
+        connection.note_query();
+        server.note_query_limit(&connection.session, bytes);
     }
-    let client = &connection.session.client;
-    client.query_buffer.store(connection.query.len(), Relaxed);
-    client.query_buffer_free.store(connection.query.capacity() - connection.query.len(), Relaxed);
+    within
 }
 
 fn read(socket: &mut Socket, buffer: &mut [u8]) -> io::Result<usize> {
@@ -367,17 +565,17 @@ fn read(socket: &mut Socket, buffer: &mut [u8]) -> io::Result<usize> {
 
 fn note_read(core: &Core, connection: &Connection, n: usize) {
     core.env.stats.net_in.add(n as u64);
-    connection.session.client.net_in.add(n as u64);
+    let client = &connection.session.client;
+    client.net_in.add(n as u64);
+    client.last_ms.store(core.tick_ms, Relaxed);
 }
 
 /// Executes from the connection's own buffer.
 fn execute_own(core: &mut Core, gate: &mut GateHold<'_>, server: &Server, connection: &mut Connection) {
+    connection.note_query();
     let mut query = std::mem::take(&mut connection.query);
-    let used = execute(core, gate, server, connection, &query);
-    query.drain(..used);
-    if query.is_empty() && query.capacity() > QUERY_KEPT_BYTES {
-        query = Vec::new();
-    }
+    let used = execute(core, gate, server, connection, query.filled());
+    query.consume(used);
     connection.query = query;
 }
 
@@ -390,9 +588,10 @@ fn execute(
     connection: &mut Connection,
     bytes: &[u8],
 ) -> usize {
-    let Connection { session, parser, out, closing, postponed, .. } = connection;
+    let Connection { session, parser, out, closing, postponed, room, .. } = connection;
     core.env.start_lap();
     loop {
+        out.set_limit(server.output_bytes_max(session).map_or(0, |max| max + room.bytes));
         let authenticated = server.is_authenticated(session);
         let limits = Limits::new(server.settings.proto_max_bulk_len.load(Relaxed), authenticated);
         // A password lifts limits for what follows it, so nothing is parsed ahead of it.
@@ -417,7 +616,15 @@ fn execute(
                 }
                 let flow = pipeline::execute(&mut core.env, gate, &clock::now_ms, session, prepared, out);
                 if flow == Flow::Postponed {
+                    session.client.argv_bytes.store(Args::new(command.base(bytes), command.args).byte_len(), Relaxed);
                     stopped_at = Some(command.start);
+                    break 'batch;
+                }
+                if session.blocked.is_some() {
+                    stopped_at = Some(command.end);
+                    break 'batch;
+                }
+                if out.is_over_limit() {
                     break 'batch;
                 }
                 core.section_commands += 1;
@@ -429,26 +636,35 @@ fn execute(
                 }
             }
         }
-        session.client.last_ms.store(core.env.now_ms, Relaxed);
         let complete = batch.len();
         drop(commands);
         core.batch = batch;
         if let Some(start) = stopped_at {
-            *postponed = true;
+            // What follows the command on which the client waits is parsed again when it goes on.
+            *postponed = session.blocked.is_none();
             *parser = resp_parser::RequestParser::default();
             gate.end();
             return start;
         }
-        if session.close || session.client.killed.load(Relaxed) {
-            *closing = true;
+        if out.is_over_limit() && !session.client.killed.load(Relaxed) {
+            connection.note_output();
+            server.note_output_limit(&connection.session);
+            connection.close(Closing::Now);
+            return bytes.len();
         }
-        if *closing {
+        if session.client.killed.load(Relaxed) {
+            *closing = Closing::Now;
+        } else if session.close {
+            *closing = Closing::AfterReply;
+        }
+        if *closing != Closing::No {
             return bytes.len();
         }
         if let Err(error) = parsed {
-            server.note_protocol_error(session, &error);
+            server.note_protocol_error(session, &error, &bytes[parser.consumed()..]);
             out.error(&commands::error::Error::new(String::from_utf8_lossy(&error.wire())));
-            *closing = true;
+            *closing = Closing::AfterReply;
+            session.close_after_reply();
             return bytes.len();
         }
         if complete < max {

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
 use super::*;
+use crate::guard::{DueFields, LiveHash};
 use crate::guard::{Key, Plan};
+use crate::value::hash::{ExpiryCondition, OldExpiry};
 
 fn set(keyspace: &Keyspace, db: u32, key: &[u8], value: &[u8], expiry: Option<i64>) {
     let section = keyspace.gate().enter();
@@ -37,7 +39,7 @@ fn counts_follow_what_happens() {
     assert_eq!((database.len(), database.volatile_len()), (1000, 500));
     let (mut expired, mut from) = (0, 0);
     while let Some(stripe) = keyspace.next_due(&section, 0, from, 499) {
-        expired += keyspace.expire_stripe(&section, 0, stripe, 499, usize::MAX, |_| {}).len();
+        expired += keyspace.expire_stripe(&section, 0, stripe, 499, usize::MAX, |_| {}).1.len();
         from = stripe + 1;
     }
     assert_eq!((expired, database.len(), database.volatile_len()), (250, 750, 250));
@@ -146,4 +148,83 @@ fn guards_of_many_stripes_keep_a_sum() {
             }
         });
     });
+}
+
+/// Counts and bounds of the stripes against what lies in them, after every step of a random walk over keys and fields
+/// that expire.
+#[test]
+fn what_expires_is_booked() {
+    let keyspace = Keyspace::new(1, 4);
+    let section = keyspace.gate().enter();
+    let database = keyspace.database(&section, 0).unwrap();
+    let mut rng = Rng::with_seed(11);
+    let limits = crate::value::Limits { hash_max_listpack_entries: 3, ..Default::default() };
+    for now in 1..6000i64 {
+        let (name, field) = (format!("k{}", rng.u8(..12)), [b'a' + rng.u8(..6)]);
+        let key = Key::new(name.as_bytes());
+        let mut guard = keyspace.lock_one(&section, 0, key.hash, Mode::Exclusive);
+        let at = now + rng.i64(..40);
+        match rng.u8(..12) {
+            0 => drop(guard.remove(0, key)),
+            deed @ 1..4 => {
+                if let Some(mut entry) = guard.get_mut(0, key) {
+                    let expiry = rng.bool().then_some(at);
+                    match deed {
+                        1 => entry.set_expiry(expiry),
+                        2 => drop(entry.replace_with(Entry::string(key.bytes, b"v", expiry))),
+                        _ => {
+                            let copy = entry.duplicate(key.bytes, expiry);
+                            entry.replace_with(copy);
+                        }
+                    }
+                }
+            }
+            deed => {
+                let create = match guard.live_hash(0, key, now, DueFields::UpTo(1)) {
+                    LiveHash::Present(mut hash, _) => {
+                        match deed {
+                            4 => _ = hash.persist(&field, 0),
+                            5 => _ = hash.remove(&field),
+                            _ => {
+                                hash.set(&field, b"v", OldExpiry::Keep, &limits);
+                                hash.set_expiry(&field, at as u64 + 1, ExpiryCondition::Always, now as u64);
+                            }
+                        }
+                        false
+                    }
+                    LiveHash::OtherType => false,
+                    LiveHash::Missing | LiveHash::Expired(_) | LiveHash::Emptied(..) => true,
+                };
+                if create {
+                    let mut hash = Box::<Hash>::default();
+                    hash.set(&field, b"v", OldExpiry::Clear, &limits);
+                    hash.set_expiry(&field, at as u64 + 1, ExpiryCondition::Always, 0);
+                    guard.insert(0, key.hash, Entry::boxed(key.bytes, hash, None));
+                }
+            }
+        }
+        drop(guard);
+        if rng.u8(..8) == 0
+            && let Some(stripe) = keyspace.next_due(&section, 0, 0, now)
+        {
+            let max = rng.usize(..3);
+            let (removed, _) = keyspace.expire_stripe(&section, 0, stripe, now, max, |_| {});
+            assert!(removed <= max);
+        }
+        let (mut volatile, mut timed) = (0, 0);
+        keyspace.walk(&section, 0, |entry| {
+            volatile += usize::from(entry.expiry().is_some());
+            timed += usize::from(entry.fields_due().is_some());
+            assert_eq!(entry.is_timed(), entry.fields_due().is_some());
+            if let Some(due) = entry.due() {
+                let stripe = database.stripe_of(entry_hash(entry));
+                assert_eq!(database.next_due(stripe, due), Some(stripe), "a bound above what is due");
+            }
+            true
+        });
+        assert_eq!((database.volatile_len(), database.timed_len()), (volatile, timed));
+        if volatile + timed == 0 {
+            assert_eq!(keyspace.next_due(&section, 0, 0, i64::MAX - 1), None);
+        }
+    }
 }

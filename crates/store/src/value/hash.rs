@@ -181,6 +181,13 @@ impl Hash {
         self.find(field, now_ms).map(|entry| entry.value)
     }
 
+    /// Whether there is this field, but expired, so that reads hide it.
+    pub fn has_expired(&self, field: &[u8], now_ms: u64) -> bool {
+        // The first look costs nothing where nothing has expired.
+        self.next_expiry().is_some_and(|next| next < now_ms)
+            && self.find(field, 0).is_some_and(|entry| entry.is_expired(now_ms))
+    }
+
     /// Whether there is this field.
     pub fn contains(&self, field: &[u8], now_ms: u64) -> bool {
         self.find(field, now_ms).is_some()
@@ -315,9 +322,7 @@ impl Hash {
     /// Gives a field an expiry, at most [`EXPIRY_MAX`], if `condition` holds; one that is not after `now_ms` removes the field.
     /// A small form gets room for expiries even if the field is missing or the condition fails, as in Redis.
     pub fn set_expiry(&mut self, field: &[u8], at_ms: u64, condition: ExpiryCondition, now_ms: u64) -> ExpirySet {
-        if let Form::Packed(packed) = &mut self.0 {
-            packed.make_timed();
-        }
+        self.make_room_for_expiries();
         let Some(entry) = self.find(field, now_ms) else { return ExpirySet::NoField };
         let allowed = match (condition, entry.expiry) {
             (ExpiryCondition::Always, _)
@@ -337,6 +342,13 @@ impl Hash {
         // 0 means "none" in the small form; as a time it is past for everyone but a loader.
         self.change_expiry(field, Some(at_ms.clamp(1, EXPIRY_MAX)));
         ExpirySet::Set
+    }
+
+    /// Gives a small form room for expiries, which [`Hash::set_expiry`] does too.
+    pub fn make_room_for_expiries(&mut self) {
+        if let Form::Packed(packed) = &mut self.0 {
+            packed.make_timed();
+        }
     }
 
     /// Takes a field's expiry away; the result is what it was.

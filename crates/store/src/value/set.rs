@@ -56,12 +56,12 @@ impl Set {
         })
     }
 
-    /// An empty set in the form of `other`: that of an intersection whose smallest input is `other`.
+    /// An empty set in the form of `other`, or packed if that is a hash table: the first form of an intersection whose
+    /// smallest input is `other`.
     pub fn in_form_of(other: &Self) -> Self {
         Self(match &other.0 {
             Form::Ints(_) => Form::Ints(Intset::new()),
-            Form::Packed(_) => Form::Packed(Listpack::new()),
-            Form::Table(_) => Form::Table(Box::default()),
+            Form::Packed(_) | Form::Table(_) => Form::Packed(Listpack::new()),
         })
     }
 

@@ -1,0 +1,81 @@
+//! Expired fields of hashes: how their removal is logged and announced, and the removal of those that reads have met.
+
+use store::gate::Section;
+use store::guard::{DueFields, Key, LiveHash};
+use store::stripe::Mode;
+
+use crate::args::OwnedArgs;
+use crate::env::Env;
+use crate::keys::{HiddenField, field_expiry_events};
+
+/// Fields that are removed at once because a read has met them; the rest is left to active expiry.
+const REAPED_AT_ONCE_MAX: usize = 256;
+
+/// How the removal of fields stands in the log: one command a field, as Redis has it. The last one removes the key too.
+pub(super) fn removals(db: u32, key: &[u8], fields: &[Vec<u8>]) -> impl Iterator<Item = (u32, OwnedArgs)> {
+    fields.iter().map(move |field| (db, [&b"HDEL"[..], key, field].into_iter().collect()))
+}
+
+/// Logs (in `record` if there is one, else one by one), counts and announces removed fields; called under the guard of
+/// their key.
+pub(super) fn gone(
+    env: &Env,
+    db: u32,
+    key: &[u8],
+    fields: &[Vec<u8>],
+    emptied: bool,
+    record: Option<&mut Vec<(u32, OwnedArgs)>>,
+) {
+    let commands = removals(db, key, fields);
+    match record {
+        Some(record) => record.extend(commands),
+        None if env.host.log_is_on() => env.host.append(&commands.collect::<Vec<_>>()),
+        None => {}
+    }
+    env.stats.expired_fields.add(fields.len() as u64);
+    if env.host.observes_keys() {
+        field_expiry_events(db, key, emptied).for_each(|change| env.host.key_changed(&change));
+    }
+}
+
+/// Removes a field that a read has found expired, if it still is; without a name all such fields of the hash.
+pub(super) fn reap(
+    env: &mut Env,
+    section: &Section<'_>,
+    hidden: &HiddenField,
+    record: Option<&mut Vec<(u32, OwnedArgs)>>,
+) {
+    if env.host.expiry_is_paused() {
+        return;
+    }
+    let (keyspace, now_ms) = (env.keyspace, env.now_ms);
+    let HiddenField { db, key, field } = hidden;
+    let looked_up = Key::new(key);
+    let mut guard = keyspace.lock_one(section, *db, looked_up.hash, Mode::Exclusive);
+    let due = field.as_deref().map_or(DueFields::UpTo(REAPED_AT_ONCE_MAX), DueFields::Named);
+    let (fields, entry) = match guard.live_hash(*db, looked_up, now_ms, due) {
+        LiveHash::Emptied(entry, fields) => (fields, Some(entry)),
+        LiveHash::Present(_, fields) => (fields, None),
+        LiveHash::Expired(entry) => (Vec::new(), Some(entry)),
+        LiveHash::Missing | LiveHash::OtherType => return,
+    };
+    // What goes with one look goes together, as in Redis.
+    let mut own = Vec::new();
+    let (to_log, into_own) = match record {
+        Some(record) => (record, false),
+        None => (&mut own, true),
+    };
+    if !fields.is_empty() {
+        gone(env, *db, key, &fields, entry.is_some(), Some(to_log));
+    } else if entry.is_some() {
+        // The key itself had expired, and this look has taken it out.
+        super::key_gone(env, *db, key, Some(to_log));
+    }
+    if into_own {
+        super::exec::append(env, own);
+    }
+    drop(guard);
+    if let Some(entry) = entry {
+        env.host.free(vec![entry]);
+    }
+}

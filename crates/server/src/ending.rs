@@ -1,0 +1,96 @@
+//! The end of the process: asked for by SHUTDOWN at once, or by a signal, which the periodic work honours a moment
+//! later, so that SHUTDOWN ABORT can take it back.
+
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering::SeqCst};
+use std::time::Duration;
+
+use commands::host::Shutdown;
+use parking_lot::{Condvar, Mutex};
+use signal_hook::consts::SIGINT;
+
+use crate::config::keys::{self, ShutdownOptions};
+use crate::net::inbox::Message;
+use crate::server::Server;
+
+/// No signal.
+const NONE: i32 = 0;
+
+/// How far the end has come.
+#[derive(Default)]
+pub struct Ending {
+    /// The signal that has asked for the end.
+    requested: AtomicI32,
+    /// It has begun and cannot be taken back.
+    begun: AtomicBool,
+    over: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Ending {
+    /// A signal asks for the end. Who sends SIGINT a second time does not want to wait.
+    pub fn request(&self, server: &Server, signal: i32) {
+        let asked_before = self.requested.swap(signal, SeqCst) != NONE;
+        if signal == SIGINT && (asked_before || self.begun.load(SeqCst)) {
+            server.log.warning("You insist... exiting now.");
+            std::process::exit(1);
+        }
+        let name = if signal == SIGINT { "SIGINT" } else { "SIGTERM" };
+        server.log.warning(&format!("Received {name} scheduling shutdown..."));
+    }
+
+    /// Honours a signal's request, if there is one.
+    pub fn honour(&self, server: &Server) {
+        let key = match self.requested.load(SeqCst) {
+            NONE => return,
+            SIGINT => keys::SHUTDOWN_ON_SIGINT,
+            _ => keys::SHUTDOWN_ON_SIGTERM,
+        };
+        let ShutdownOptions { save, nosave, now, force } = server.config.get(key);
+        if self.begin(server, Shutdown { save, nosave, now, force }).is_err() {
+            server.log.warning("Errors trying to shut down the server. Check the logs for more information.");
+            self.requested.store(NONE, SeqCst);
+        }
+    }
+
+    /// Begins the end.
+    ///
+    /// # Errors
+    /// What is to be done before cannot be done; the log says why.
+    pub fn begin(&self, server: &Server, how: Shutdown) -> Result<(), ()> {
+        let log = &server.log;
+        log.notice("User requested shutdown...");
+        if how.save {
+            log.warning("There is nothing to save to: persistence is still to come, nothing is written to disk yet.");
+            if !how.force {
+                log.warning("Error trying to save the DB, can't exit.");
+                return Err(());
+            }
+            log.warning("Ending all the same, as FORCE asks; the data is lost.");
+        }
+        if !self.begun.swap(true, SeqCst) {
+            server.supervisor.stopping(log);
+            server.workers.iter().for_each(|worker| worker.inbox.post(Message::Stop));
+            *self.over.lock() = true;
+            self.changed.notify_all();
+        }
+        Ok(())
+    }
+
+    /// Takes a signal's request back; says whether there was one.
+    pub fn abort(&self, server: &Server) -> bool {
+        let requested = !self.begun.load(SeqCst) && self.requested.swap(NONE, SeqCst) != NONE;
+        if requested {
+            server.log.notice("Shutdown manually aborted.");
+        }
+        requested
+    }
+
+    /// Waits for the end for at most so long, and says whether it has begun.
+    pub fn within(&self, millis: u64) -> bool {
+        let mut over = self.over.lock();
+        if !*over {
+            self.changed.wait_for(&mut over, Duration::from_millis(millis));
+        }
+        *over
+    }
+}

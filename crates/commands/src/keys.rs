@@ -162,6 +162,11 @@ impl<'g> Keys<'g> {
         live(&self.guard, db, Key::new(key), self.now_ms, &mut self.notes)
     }
 
+    /// Whatever the key holds, even if it has expired: for DEBUG and MEMORY, which look at what is in memory.
+    pub fn raw(&self, key: &[u8]) -> Option<&Entry> {
+        self.guard.get(self.db, Key::new(key))
+    }
+
     /// Whether there is no such key that has not expired; false for one that is not held.
     pub(crate) fn is_missing(&self, key: &[u8]) -> bool {
         let found = self.guard.get(self.db, Key::new(key));
@@ -171,6 +176,26 @@ impl<'g> Keys<'g> {
     /// Whether a key of the selected database is held.
     pub(crate) fn holds(&self, key: &[u8]) -> bool {
         self.guard.holds(self.db, Key::new(key).hash)
+    }
+
+    /// Entries for reading, all at hand together; `None` where a key is missing. `fits` judges their types, one key after the
+    /// other. A command that is a write takes expired ones out; another one hides them.
+    pub fn entries<'k>(
+        &mut self,
+        keys: impl Iterator<Item = &'k [u8]> + Clone,
+        write: bool,
+        fits: impl Fn(&Entry) -> bool,
+    ) -> Result<Vec<Option<&Entry>>> {
+        for key in keys.clone() {
+            if write {
+                self.write(key);
+            }
+            if !self.read(key).is_none_or(&fits) {
+                return Err(WRONG_TYPE);
+            }
+        }
+        let (guard, db, now_ms) = (&self.guard, self.db, self.now_ms);
+        Ok(keys.map(|key| guard.get(db, Key::new(key)).filter(|entry| !entry.is_expired(now_ms))).collect())
     }
 
     /// Whether a key is there but has expired.

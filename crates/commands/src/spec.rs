@@ -16,6 +16,8 @@ use crate::error::Result;
 /// Runs a command: parse the options into a type, apply one typed operation, answer.
 pub type Handler = fn(&mut Call<'_>) -> Result<Effect>;
 
+/// Finds a command's keys where the key specifications cannot: see [`Spec::finder`].
+pub type Finder = fn(Args<'_>) -> Vec<FoundKey>;
 /// Tells from its arguments whether a command wants the exclusive gate: because its keys depend on data.
 pub type AloneIf = fn(Args<'_>) -> bool;
 
@@ -76,12 +78,15 @@ bitflags! {
         const SELECTS = 1 << 24;
         /// Cluster: honours ASKING by itself.
         const ASKING = 1 << 22;
+        /// Only runs where the configuration allows it (`enable-debug-command`).
+        const PROTECTED = 1 << 25;
     }
 }
 
 impl Flags {
-    /// Names for COMMAND INFO, in the order Redis prints them. Flags of our own have none.
-    pub const NAMES: [(Self, &'static str); 20] = [
+    /// Names for COMMAND INFO, in the order Redis prints them. Flags of our own have none, and Redis does not tell of
+    /// `MAY_REPLICATE`.
+    pub const NAMES: [(Self, &'static str); 19] = [
         (Self::WRITE, "write"),
         (Self::READONLY, "readonly"),
         (Self::DENYOOM, "denyoom"),
@@ -96,7 +101,6 @@ impl Flags {
         (Self::ASKING, "asking"),
         (Self::FAST, "fast"),
         (Self::NO_AUTH, "no_auth"),
-        (Self::MAY_REPLICATE, "may_replicate"),
         (Self::NO_MANDATORY_KEYS, "no_mandatory_keys"),
         (Self::NO_ASYNC_LOADING, "no_async_loading"),
         (Self::NO_MULTI, "no_multi"),
@@ -136,6 +140,7 @@ pub mod flag {
     pub const EXEC: u32 = Flags::EXEC.bits();
     pub const SELECTS: u32 = Flags::SELECTS.bits();
     pub const ASKING: u32 = Flags::ASKING.bits();
+    pub const PROTECTED: u32 = Flags::PROTECTED.bits();
 }
 
 /// COMMAND DOCS' groups; most are access-control categories as well.
@@ -197,6 +202,15 @@ pub struct KeySpec {
     pub flags: &'static [&'static str],
     /// A remark for COMMAND INFO, or nothing.
     pub notes: &'static str,
+}
+
+/// A key among a command's arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FoundKey {
+    /// Which argument it is.
+    pub at: usize,
+    /// What happens to it, as in [`KeySpec::flags`].
+    pub flags: &'static [&'static str],
 }
 
 /// How the search for keys begins.
@@ -271,6 +285,23 @@ pub enum ArgKind {
     PureToken,
     OneOf,
     Block,
+}
+
+impl ArgKind {
+    /// The name in COMMAND DOCS.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::String => "string",
+            Self::Integer => "integer",
+            Self::Double => "double",
+            Self::Key => "key",
+            Self::Pattern => "pattern",
+            Self::UnixTime => "unix-time",
+            Self::PureToken => "pure-token",
+            Self::OneOf => "oneof",
+            Self::Block => "block",
+        }
+    }
 }
 
 /// One argument of COMMAND DOCS.
@@ -425,6 +456,9 @@ pub struct Spec {
     pub keys: &'static [KeySpec],
     /// See [`Planner`].
     pub planner: Option<Planner>,
+    /// Finds the keys for COMMAND GETKEYS when the key specifications are incomplete, when they do not fit the
+    /// arguments, or when what happens to a key depends on other arguments (`variable_flags`).
+    pub finder: Option<Finder>,
     /// See [`AloneIf`].
     pub alone_if: Option<AloneIf>,
     /// How it waits, if it may block.
@@ -441,6 +475,8 @@ pub struct Spec {
     pub complexity: &'static str,
     /// Since when it is deprecated and by what it is replaced.
     pub deprecated: Option<(&'static str, &'static str)>,
+    /// Whether it is for servers among themselves or for debugging; COMMAND DOCS says so.
+    pub system: bool,
     /// Its arguments.
     pub args: &'static [Arg],
     /// The subcommands of a container.
@@ -459,6 +495,7 @@ impl Spec {
             categories: &[],
             keys: &[],
             planner: None,
+            finder: None,
             blocking: None,
             alone_if: None,
             tips: &[],
@@ -467,6 +504,7 @@ impl Spec {
             since: "1.0.0",
             complexity: "O(1)",
             deprecated: None,
+            system: false,
             args: &[],
             subcommands: &[],
         }
@@ -501,6 +539,18 @@ impl Spec {
     /// See [`Planner`].
     pub const fn planner(mut self, planner: Planner) -> Self {
         self.planner = Some(planner);
+        self
+    }
+
+    /// See [`Spec::finder`].
+    pub const fn finder(mut self, finder: Finder) -> Self {
+        self.finder = Some(finder);
+        self
+    }
+
+    /// See [`Spec::system`].
+    pub const fn system(mut self) -> Self {
+        self.system = true;
         self
     }
 

@@ -12,6 +12,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use fastrand::Rng;
 use store::database::Database;
@@ -25,6 +26,8 @@ use crate::effect::{Change, Class};
 use crate::env::Env;
 use crate::error::Result;
 use crate::host::{Host, Pause, Shutdown};
+use crate::info::Section;
+use crate::memory::Memory;
 use crate::pipeline::{self, Flow, GateHold, Prepared};
 use crate::reply::Reply;
 use crate::session::Session;
@@ -114,8 +117,7 @@ impl TestClient {
     /// # Panics
     /// If the command has to wait.
     pub fn run(&mut self, line: &str) -> String {
-        assert_eq!(self.execute(&words(line)), Flow::Next, "{line} was postponed");
-        self.take_reply()
+        self.run_args(words(line))
     }
 
     /// Runs a command of any words.
@@ -123,13 +125,14 @@ impl TestClient {
     /// # Panics
     /// If the command has to wait.
     pub fn run_args<A: AsRef<[u8]>>(&mut self, words: impl IntoIterator<Item = A>) -> String {
-        assert_eq!(self.execute(&words.into_iter().collect()), Flow::Next, "the command was postponed");
+        let args: OwnedArgs = words.into_iter().collect();
+        assert_eq!(self.execute(&args), Flow::Next, "{args:?} was postponed");
         self.take_reply()
     }
 
     /// Whether a command has to wait, and has no reply yet.
     pub fn is_postponed(&mut self, line: &str) -> bool {
-        self.execute(&words(line)) == Flow::Postponed && self.take_reply().is_empty()
+        self.execute(&words(line).collect()) == Flow::Postponed && self.take_reply().is_empty()
     }
 
     fn execute(&mut self, args: &OwnedArgs) -> Flow {
@@ -169,9 +172,9 @@ impl TestClient {
     }
 }
 
-/// The words between blanks.
-fn words(line: &str) -> OwnedArgs {
-    line.split(' ').map(|word| if word == r#""""# { "" } else { word }).collect()
+/// The words of a line; `""` is the empty one.
+fn words(line: &str) -> impl Iterator<Item = &str> {
+    line.split(' ').map(|word| if word == r#""""# { "" } else { word })
 }
 
 /// Keeps what it is told. It logs, and it observes all keys.
@@ -293,6 +296,20 @@ impl Host for FakeHost {
         self.watches.lock().unwrap().retain(|watch| !is_it(watch));
     }
 
+    fn unix_us(&self) -> i64 {
+        (self.ticks.fetch_add(1, Relaxed) / 1000) as i64
+    }
+
+    fn info(&self, _: Section, _: &mut String) {}
+
+    fn stats(&self) -> Vec<Arc<Stats>> {
+        Vec::new()
+    }
+
+    fn error_counts(&self) -> Vec<(String, u64)> {
+        Vec::new()
+    }
+
     fn config_get(&self, _: &[&[u8]]) -> Vec<(Vec<u8>, Vec<u8>)> {
         Vec::new()
     }
@@ -306,6 +323,32 @@ impl Host for FakeHost {
     }
 
     fn reset_stats(&self) {}
+
+    fn memory(&self) -> Memory {
+        Memory::default()
+    }
+
+    fn purge_memory(&self) {}
+
+    fn allocator_report(&self) -> String {
+        String::new()
+    }
+
+    fn last_save_s(&self) -> i64 {
+        0
+    }
+
+    fn may_debug(&self, _: &Client) -> bool {
+        true
+    }
+
+    fn set_active_expiry(&self, _: bool) {}
+
+    fn sleep(&self, _: Duration) {}
+
+    fn log_warning(&self, _: &str) {}
+
+    fn change_replication_id(&self) {}
 
     fn shut_down(&self, _: Shutdown) -> Result<()> {
         Ok(())

@@ -18,7 +18,7 @@ const DEPENDENCIES: &[(&str, &[&str], &[&str])] = &[
         "server",
         &["commands", "persistence", "replication", "rdb", "store", "resp-parser"],
         // glob: patterns in `include`. chrono: dates in the log. quanta: a monotonic clock that is cheap to read.
-        // rustix: limits, sessions. sd-notify: `supervised systemd`. signal-hook: signals. slab: a worker's connections.
+        // libmimalloc-sys: giving memory back. nix: times used, page sizes. rustix: limits, sessions. sd-notify: `supervised systemd`. signal-hook: signals. slab: a worker's connections.
         &[
             "mio",
             "crossbeam",
@@ -27,6 +27,8 @@ const DEPENDENCIES: &[(&str, &[&str], &[&str])] = &[
             "dashmap",
             "chrono",
             "glob",
+            "libmimalloc-sys",
+            "nix",
             "quanta",
             "rustix",
             "sd-notify",

@@ -1,5 +1,5 @@
 //! A payload's value, without the version and checksum that would stop the fuzzer at the door: it is refused, or it makes
-//! a value that dumps and restores to the same bytes. What reads to the end, skips to the end.
+//! a value that dumps and restores. What reads to the end, skips to the end.
 //!
 //! The first byte chooses the limits; the rest is the value's type and the value.
 
@@ -9,6 +9,7 @@ use libfuzzer_sys::fuzz_target;
 use rdb::payload;
 use rdb::read::Reader;
 use rdb::value::{self, Type};
+use store::entry::Entry;
 use store::value::Limits;
 
 fn limits(choice: u8) -> Limits {
@@ -34,9 +35,14 @@ fuzz_target!(|input: &[u8]| {
     let Ok(entry) = value::read(value_type, &mut reader, b"key", None, &limits) else { return };
     value::skip(value_type, &mut skipped).expect("what reads, skips");
     assert_eq!(skipped.offset(), reader.offset());
-    let once = payload::dump(&entry);
-    let verified = payload::verify(&once).expect("its checksum is right");
-    let again = payload::restore(verified, b"key", None, &limits).expect("what we dump, restores");
-    let twice = payload::dump(&again);
-    assert_eq!(once.len(), twice.len());
+    let again = restored(&entry, &limits);
+    // Once through the codec a value may change its form: a listpack of integers comes back as a set of integers. After
+    // that it stays.
+    assert_eq!(payload::dump(&again).len(), payload::dump(&restored(&again, &limits)).len());
 });
+
+fn restored(entry: &Entry, limits: &Limits) -> Entry {
+    let payload = payload::dump(entry);
+    let verified = payload::verify(&payload).expect("its checksum is right");
+    payload::restore(verified, b"key", None, limits).expect("what we dump, restores")
+}

@@ -40,7 +40,8 @@ const DEPENDENCIES: &[(&str, &[&str], &[&str])] = &[
     ("commands", &["store", "resp-parser", "rdb"], &["bytes", "num-bigint"]),
     ("persistence", &["store", "resp-parser", "rdb"], &["bytes"]),
     ("replication", &["resp-parser"], &["crossbeam", "bytes"]),
-    ("rdb", &["store"], &["bytes"]),
+    // crc-fast: the checksum of files and payloads, with the processor's own instructions.
+    ("rdb", &["store"], &["bytes", "crc-fast"]),
     ("store", &[], &["dashmap", "bytes", "crossbeam"]),
     ("resp-parser", &[], &["memchr", "bytes"]),
     // It drives processes and judges them, and is never shipped, so outside crates are free to it.

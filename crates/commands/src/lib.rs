@@ -22,6 +22,7 @@ mod expire;
 mod expiry;
 pub mod finders;
 mod generic;
+mod geo;
 pub mod glob;
 mod hash;
 mod help;

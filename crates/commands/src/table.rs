@@ -20,6 +20,7 @@ static FAMILIES: &[&[Spec]] = &[
     crate::dump::COMMANDS,
     crate::expire::COMMANDS,
     crate::generic::COMMANDS,
+    crate::geo::COMMANDS,
     crate::hash::COMMANDS,
     crate::hyperloglog::COMMANDS,
     crate::info::COMMANDS,

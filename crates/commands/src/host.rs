@@ -11,6 +11,7 @@ use crate::blocking::{WaitQueues, Waiter};
 use crate::client::Client;
 use crate::effect::Change;
 use crate::error::Result;
+use crate::pubsub::channels::Channels;
 use crate::reply::Reply;
 
 /// Which commands CLIENT PAUSE holds back.
@@ -116,6 +117,14 @@ pub trait Host: Send + Sync {
     /// # Errors
     /// There is none.
     fn abort_shutdown(&self) -> Result<()>;
+
+    // --- publish and subscribe
+
+    /// Who listens to which channel.
+    fn channels(&self) -> &Channels;
+
+    /// Wakes a worker for what was left in its mailbox.
+    fn ring(&self, worker: usize);
 
     // --- clients
 

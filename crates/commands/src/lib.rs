@@ -28,6 +28,7 @@ pub mod longdouble;
 pub mod number;
 mod object;
 pub mod pipeline;
+pub mod pubsub;
 pub mod reply;
 mod scan_options;
 pub mod session;

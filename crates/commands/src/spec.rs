@@ -76,6 +76,10 @@ bitflags! {
         const SELECTS = 1 << 24;
         /// Cluster: honours ASKING by itself.
         const ASKING = 1 << 22;
+        /// Allowed to a subscriber whatever protocol it speaks.
+        const LISTENING = 1 << 25;
+        /// Its reply is a push message, which CLIENT REPLY does not hold back.
+        const PUSHES = 1 << 26;
     }
 }
 
@@ -136,6 +140,8 @@ pub mod flag {
     pub const EXEC: u32 = Flags::EXEC.bits();
     pub const SELECTS: u32 = Flags::SELECTS.bits();
     pub const ASKING: u32 = Flags::ASKING.bits();
+    pub const LISTENING: u32 = Flags::LISTENING.bits();
+    pub const PUSHES: u32 = Flags::PUSHES.bits();
 }
 
 /// COMMAND DOCS' groups; most are access-control categories as well.

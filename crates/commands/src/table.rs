@@ -23,6 +23,7 @@ static FAMILIES: &[&[Spec]] = &[
     crate::list::COMMANDS,
     crate::list::blocking::COMMANDS,
     crate::object::COMMANDS,
+    crate::pubsub::COMMANDS,
     crate::set::COMMANDS,
     crate::shutdown::COMMANDS,
     crate::sort::COMMANDS,

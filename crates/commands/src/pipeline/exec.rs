@@ -25,7 +25,9 @@ pub(super) fn exec(env: &mut Env, section: &Section<'_>, session: &mut Session, 
     let Some(multi) = session.end() else { return };
     let started = env.host.ticks_ns();
     let before = out.mark();
+    session.in_exec = true;
     let result = if multi.aborted { Err(EXEC_ABORT) } else { transact(env, section, session, &multi.queue, out) };
+    session.in_exec = false;
     let stats = &env.stats.commands[command.index as usize];
     if let Err(error) = result {
         stats.failed.add(1);
@@ -49,7 +51,9 @@ fn transact(
     let keyspace = env.keyspace;
     let guard = lock_all(env.host.waiters(), keyspace, section, session, queue);
     if session.is_dirty() || a_watched_key_expired(env, &guard, session) {
+        let before = out.mark();
         out.null_array();
+        silence(session, out, before);
         return Ok(());
     }
     let before = out.mark();

@@ -73,6 +73,11 @@ impl Inbox {
     /// Leaves a message and wakes the worker unless somebody has done so already.
     pub fn post(&self, message: Message) {
         self.messages.lock().push(message);
+        self.ring();
+    }
+
+    /// Wakes the worker unless somebody has done so already: for what it looks at in every tick.
+    pub fn ring(&self) {
         // Release and acquire with the swap in `drain`: whoever finds `rung` set was before the drain's lock.
         if !self.rung.swap(true, Ordering::AcqRel) {
             // Waking fails only when the kernel is out of memory for a counter that exists already.

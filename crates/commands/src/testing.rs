@@ -164,7 +164,7 @@ impl TestClient {
 
     /// What was published for it and not shown yet.
     pub fn heard(&mut self) -> String {
-        pubsub::catch_up(&self.env.host.clone().channels(), &mut self.session, &mut self.out);
+        pubsub::catch_up(self.env.host.clone().channels(), &mut self.session, &mut self.out);
         self.take_reply()
     }
 

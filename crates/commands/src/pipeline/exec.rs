@@ -74,6 +74,8 @@ fn transact(
         call.keys.set_touches(touches(call.session));
         let db = call.keys.db;
         let done = run_at_once(&mut call, queued.command);
+        // Told at once, so that events and what the transaction publishes itself come in the order of its commands.
+        tell(call.env, &done.notes);
         all.push((db, done));
     }
     let Call { mut keys, env, .. } = call;
@@ -84,7 +86,6 @@ fn transact(
         answered.iter().for_each(|answered| answered.record(&mut record));
         append(env, record);
     }
-    all.iter().for_each(|(_, done)| tell(env, &done.notes));
     answered.iter().for_each(|answered| tell(env, &answered.done.notes));
     drop(keys);
     all.into_iter().for_each(|(_, done)| settle(env, section, done.notes, None));

@@ -185,21 +185,21 @@ impl Channels {
         let word: &[u8] = if kind == Kind::Shard { b"smessage" } else { b"message" };
         let part = self.directory(kind).part(channel);
         if let Some(subscribers) = part.get(channel) {
-            self.send(subscribers, encode(&[word, channel], payload), &mut sent);
+            self.send(subscribers, &encode(&[word, channel], payload), &mut sent);
         }
         if kind == Kind::Channel && self.pattern_count.load(Ordering::Acquire) != 0 {
             let patterns = self.patterns.read().expect("never poisoned");
             let concerned = patterns.iter().filter(|(pattern, _)| glob::matches(pattern, channel, false));
             for (pattern, subscribers) in concerned {
-                self.send(subscribers, encode(&[b"pmessage", pattern, channel], payload), &mut sent);
+                self.send(subscribers, &encode(&[b"pmessage", pattern, channel], payload), &mut sent);
             }
         }
         sent
     }
 
-    fn send(&self, subscribers: &Subscribers, message: Arc<Reply>, sent: &mut Sent) {
+    fn send(&self, subscribers: &Subscribers, message: &Arc<Reply>, sent: &mut Sent) {
         for (worker, members) in &subscribers.0 {
-            self.mailboxes[*worker].post(&message, members);
+            self.mailboxes[*worker].post(message, members);
             sent.receivers += members.len();
             if !sent.workers.contains(worker) {
                 sent.workers.push(*worker);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::time::Duration;
 
 use commands::args::{Args, OwnedArgs};
 use commands::blocking::{WaitQueues, Waiter};
@@ -10,6 +11,8 @@ use commands::effect::Change;
 use commands::env::Env;
 use commands::error::Result;
 use commands::host::{Host, Pause, Shutdown};
+use commands::info::Section;
+use commands::memory::Memory;
 use commands::pipeline::{self, GROUP, GateHold, Prepared};
 use commands::reply::Reply;
 use commands::session::Session;
@@ -77,6 +80,33 @@ impl Host for NoHost {
     fn abort_shutdown(&self) -> Result<()> {
         Ok(())
     }
+    fn unix_us(&self) -> i64 {
+        0
+    }
+    fn info(&self, _: Section, _: &mut String) {}
+    fn stats(&self) -> Vec<Arc<Stats>> {
+        Vec::new()
+    }
+    fn error_counts(&self) -> Vec<(String, u64)> {
+        Vec::new()
+    }
+    fn memory(&self) -> Memory {
+        Memory::default()
+    }
+    fn purge_memory(&self) {}
+    fn allocator_report(&self) -> String {
+        String::new()
+    }
+    fn last_save_s(&self) -> i64 {
+        0
+    }
+    fn may_debug(&self, _: &Client) -> bool {
+        false
+    }
+    fn set_active_expiry(&self, _: bool) {}
+    fn sleep(&self, _: Duration) {}
+    fn log_warning(&self, _: &str) {}
+    fn change_replication_id(&self) {}
     fn unwatch(&self, _: u32, _: &[u8], _: &Arc<Client>) {}
 
     fn clients(&self) -> Vec<Arc<Client>> {

@@ -50,6 +50,11 @@ impl<'a> Args<'a> {
         spans[index.min(spans.len())..].iter().map(move |span| &bytes[span.start as usize..][..span.len as usize])
     }
 
+    /// The arguments from an index on, as a command of their own.
+    pub fn tail(&self, index: usize) -> Self {
+        Self { bytes: self.bytes, spans: &self.spans[index.min(self.spans.len())..] }
+    }
+
     /// Whether an argument is this word, in any case.
     pub fn is(&self, index: usize, word: &str) -> bool {
         self.get(index).eq_ignore_ascii_case(word.as_bytes())

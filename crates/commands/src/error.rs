@@ -36,6 +36,7 @@ texts! {
     WRONG_PASS = "WRONGPASS invalid username-password pair or user is disabled.";
     OUT_OF_MEMORY = "OOM command not allowed when used memory > 'maxmemory'.";
     EXEC_ABORT = "EXECABORT Transaction discarded because of previous errors.";
+    DEBUG_NOT_ALLOWED = "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.";
     LOADING = "LOADING Redis is loading the dataset in memory";
 }
 
@@ -65,8 +66,13 @@ impl Error {
         Self::new(format!("ERR value is out of range, value must between {min} and {max}"))
     }
 
-    /// The first word, by which INFO's `errorstats` counts.
+    /// The first word, by which INFO's `errorstats` counts; `ERR` if the first word is the only one or too long.
     pub fn code(&self) -> &str {
-        self.0.split(' ').next().unwrap_or("ERR")
+        /// Longest word that is counted by itself.
+        const CODE_MAX: usize = 30;
+        match self.0.split_once(' ') {
+            Some((code, _)) if code.len() <= CODE_MAX => code,
+            _ => "ERR",
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! or bring about. The server implements it; tests fake it. No method waits for another worker.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use store::database::Database;
 use store::entry::Entry;
@@ -11,8 +12,11 @@ use crate::blocking::{WaitQueues, Waiter};
 use crate::client::Client;
 use crate::effect::Change;
 use crate::error::Result;
+use crate::info::Section;
+use crate::memory::Memory;
 use crate::pubsub::channels::Channels;
 use crate::reply::Reply;
+use crate::stats::Stats;
 
 /// Which commands CLIENT PAUSE holds back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +91,45 @@ pub trait Host: Send + Sync {
 
     /// Ends a watch.
     fn unwatch(&self, db: u32, key: &[u8], client: &Arc<Client>);
+
+    /// Microseconds since 1970, as the machine tells them.
+    fn unix_us(&self) -> i64;
+
+    /// Appends a section of INFO, its head included: each line ends in CRLF. Only asked for the sections about the process.
+    fn info(&self, section: Section, out: &mut String);
+
+    /// The counters of all workers and of the background threads.
+    fn stats(&self) -> Vec<Arc<Stats>>;
+
+    /// Error replies by their code, in its order.
+    fn error_counts(&self) -> Vec<(String, u64)>;
+
+    /// What is known of the memory.
+    fn memory(&self) -> Memory;
+
+    /// Gives memory that is free back to the machine, as far as the allocator can.
+    fn purge_memory(&self);
+
+    /// The allocator's own report.
+    fn allocator_report(&self) -> String;
+
+    /// When the data was last saved, in seconds since 1970; when the process started if never.
+    fn last_save_s(&self) -> i64;
+
+    /// Whether a client may use DEBUG (`enable-debug-command`).
+    fn may_debug(&self, client: &Client) -> bool;
+
+    /// Whether expired keys are removed before anybody asks for them (DEBUG SET-ACTIVE-EXPIRE).
+    fn set_active_expiry(&self, on: bool);
+
+    /// Sleeps. Only DEBUG asks for it, with the gate to itself, so that the whole server stands still.
+    fn sleep(&self, duration: Duration);
+
+    /// Writes a line to the server's log, as a warning.
+    fn log_warning(&self, message: &str);
+
+    /// Takes a new replication id and forgets the second one.
+    fn change_replication_id(&self);
 
     /// CONFIG GET: the names and values of the directives that match one of the patterns.
     fn config_get(&self, patterns: &[&[u8]]) -> Vec<(Vec<u8>, Vec<u8>)>;

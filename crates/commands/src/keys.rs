@@ -162,6 +162,11 @@ impl<'g> Keys<'g> {
         live(&self.guard, db, Key::new(key), self.now_ms, &mut self.notes)
     }
 
+    /// Whatever the key holds, even if it has expired: for DEBUG and MEMORY, which look at what is in memory.
+    pub fn raw(&self, key: &[u8]) -> Option<&Entry> {
+        self.guard.get(self.db, Key::new(key))
+    }
+
     /// Whether there is no such key that has not expired; false for one that is not held.
     pub(crate) fn is_missing(&self, key: &[u8]) -> bool {
         let found = self.guard.get(self.db, Key::new(key));

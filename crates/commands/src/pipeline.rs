@@ -11,6 +11,8 @@ mod plan;
 mod prepare;
 mod waiters;
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use store::gate::Section;
 use store::guard::{Guard, Key, Live};
 use store::keyspace::{Expired, Keyspace};
@@ -238,13 +240,13 @@ fn run(call: &mut Call<'_>, command: Command) -> Done {
     if !pushed {
         silence(call.session, call.out, before);
     }
-    stats.calls.add(1);
+    stats.ran(lap_ns, env.settings.latency_tracking.load(Relaxed));
+    env.stats.command_nanos.add(lap_ns);
     env.stats.processed.add(1);
     env.stats.hits.add(notes.hits);
     env.stats.misses.add(notes.misses);
     env.stats.dirty.add(notes.dirty);
     call.session.client.commands.add(1);
-    stats.nanos.add(lap_ns);
     Done { effect, notes }
 }
 

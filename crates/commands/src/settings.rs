@@ -27,6 +27,9 @@ pub struct Settings {
     pub slowlog_log_slower_than: AtomicI64,
     /// Whether arguments of unknown commands and the like are kept out of logs.
     pub hide_user_data_from_log: AtomicBool,
+    /// Whether each command's durations are counted.
+    pub latency_tracking: AtomicBool,
+    percentiles: RwLock<Vec<f64>>,
     /// Most bytes that wait to be executed, of one client.
     pub client_query_buffer_limit: AtomicUsize,
     /// Most bytes that wait to be sent, by [`crate::client::ClientType`]: normal, replica, pubsub.
@@ -70,6 +73,8 @@ impl Default for Settings {
             timeout: AtomicU64::new(0),
             slowlog_log_slower_than: AtomicI64::new(10_000),
             hide_user_data_from_log: AtomicBool::new(false),
+            latency_tracking: AtomicBool::new(true),
+            percentiles: RwLock::new(vec![50.0, 99.0, 99.9]),
             client_query_buffer_limit: AtomicUsize::new(1 << 30),
             output_limits: Default::default(),
             reply_buffer_peak_reset_ms: AtomicI64::new(REPLY_BUFFER_PEAK_RESET_MS),
@@ -94,6 +99,16 @@ impl Settings {
         let password = self.password.read().expect("never poisoned");
         let differ = password.iter().zip(given).fold(0, |differ, (a, b)| differ | (a ^ b));
         differ == 0 && password.len() == given.len()
+    }
+
+    /// Sets `latency-tracking-info-percentiles`.
+    pub fn set_percentiles(&self, percentiles: Vec<f64>) {
+        *self.percentiles.write().expect("never poisoned") = percentiles;
+    }
+
+    /// `latency-tracking-info-percentiles`.
+    pub fn percentiles(&self) -> Vec<f64> {
+        self.percentiles.read().expect("never poisoned").clone()
     }
 
     /// Changes the conversion limits of the value types.

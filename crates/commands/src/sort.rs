@@ -352,15 +352,16 @@ pub(crate) static COMMANDS: &[Spec] = &[
         .categories(&["@set", "@sortedset", "@list", "@dangerous"])
         .keys(&[KeySpec::one(1, &["RO", "access"]), KeySpec { begin: Begin::Unknown, find: Find::Unknown, flags: &["RO", "access"], notes: "For the optional BY/GET keyword. It is marked 'unknown' because the key names derive from the content of the key we sort" }, KeySpec { begin: Begin::Unknown, find: Find::Unknown, flags: &["OW", "update"], notes: "For the optional STORE keyword. It is marked 'unknown' because the keyword can appear anywhere in the argument array" }])
         .planner(plan_destination)
+        .finder(crate::finders::sort)
         .alone_if(alone_if)
         .args(&[
             Arg::key("key"),
-            Arg::new("by-pattern", ArgKind::Pattern).token("BY").display("pattern").optional(),
+            Arg::new("by-pattern", ArgKind::Pattern).key_spec(1).token("BY").display("pattern").optional(),
             Arg::block("limit", &[
                 Arg::integer("offset"),
                 Arg::integer("count"),
             ]).token("LIMIT").optional(),
-            Arg::new("get-pattern", ArgKind::Pattern).token("GET").display("pattern").multiple_token().optional(),
+            Arg::new("get-pattern", ArgKind::Pattern).key_spec(1).token("GET").display("pattern").multiple_token().optional(),
             Arg::one_of("order", &[
                 Arg::word("asc", "ASC"),
                 Arg::word("desc", "DESC"),
@@ -372,15 +373,16 @@ pub(crate) static COMMANDS: &[Spec] = &[
         .docs("Sorts the elements of a list, a set or a sorted set without storing anything.", "7.0.0", "O(N+M*log(M)) where N is the number of elements in the list or set to sort, and M the number of returned elements. When the elements are not sorted, complexity is O(N).")
         .categories(&["@set", "@sortedset", "@list", "@dangerous"])
         .keys(&[KeySpec::one(1, &["RO", "access"]), KeySpec { begin: Begin::Unknown, find: Find::Unknown, flags: &["RO", "access"], notes: "For the optional BY/GET keyword. It is marked 'unknown' because the key names derive from the content of the key we sort" }])
+        .finder(crate::finders::sort_ro)
         .alone_if(alone_if)
         .args(&[
             Arg::key("key"),
-            Arg::new("by-pattern", ArgKind::Pattern).token("BY").display("pattern").optional(),
+            Arg::new("by-pattern", ArgKind::Pattern).key_spec(1).token("BY").display("pattern").optional(),
             Arg::block("limit", &[
                 Arg::integer("offset"),
                 Arg::integer("count"),
             ]).token("LIMIT").optional(),
-            Arg::new("get-pattern", ArgKind::Pattern).token("GET").display("pattern").multiple_token().optional(),
+            Arg::new("get-pattern", ArgKind::Pattern).key_spec(1).token("GET").display("pattern").multiple_token().optional(),
             Arg::one_of("order", &[
                 Arg::word("asc", "ASC"),
                 Arg::word("desc", "DESC"),

@@ -16,6 +16,8 @@ use crate::error::Result;
 /// Runs a command: parse the options into a type, apply one typed operation, answer.
 pub type Handler = fn(&mut Call<'_>) -> Result<Effect>;
 
+/// Finds a command's keys where the key specifications cannot: see [`Spec::finder`].
+pub type Finder = fn(Args<'_>) -> Vec<FoundKey>;
 /// Tells from its arguments whether a command wants the exclusive gate: because its keys depend on data.
 pub type AloneIf = fn(Args<'_>) -> bool;
 
@@ -76,16 +78,19 @@ bitflags! {
         const SELECTS = 1 << 24;
         /// Cluster: honours ASKING by itself.
         const ASKING = 1 << 22;
+        /// Only runs where the configuration allows it (`enable-debug-command`).
+        const PROTECTED = 1 << 25;
         /// Allowed to a subscriber whatever protocol it speaks.
-        const LISTENING = 1 << 25;
+        const LISTENING = 1 << 26;
         /// Its reply is a push message, which CLIENT REPLY does not hold back.
-        const PUSHES = 1 << 26;
+        const PUSHES = 1 << 27;
     }
 }
 
 impl Flags {
-    /// Names for COMMAND INFO, in the order Redis prints them. Flags of our own have none.
-    pub const NAMES: [(Self, &'static str); 20] = [
+    /// Names for COMMAND INFO, in the order Redis prints them. Flags of our own have none, and Redis does not tell of
+    /// `MAY_REPLICATE`.
+    pub const NAMES: [(Self, &'static str); 19] = [
         (Self::WRITE, "write"),
         (Self::READONLY, "readonly"),
         (Self::DENYOOM, "denyoom"),
@@ -100,7 +105,6 @@ impl Flags {
         (Self::ASKING, "asking"),
         (Self::FAST, "fast"),
         (Self::NO_AUTH, "no_auth"),
-        (Self::MAY_REPLICATE, "may_replicate"),
         (Self::NO_MANDATORY_KEYS, "no_mandatory_keys"),
         (Self::NO_ASYNC_LOADING, "no_async_loading"),
         (Self::NO_MULTI, "no_multi"),
@@ -140,6 +144,7 @@ pub mod flag {
     pub const EXEC: u32 = Flags::EXEC.bits();
     pub const SELECTS: u32 = Flags::SELECTS.bits();
     pub const ASKING: u32 = Flags::ASKING.bits();
+    pub const PROTECTED: u32 = Flags::PROTECTED.bits();
     pub const LISTENING: u32 = Flags::LISTENING.bits();
     pub const PUSHES: u32 = Flags::PUSHES.bits();
 }
@@ -203,6 +208,15 @@ pub struct KeySpec {
     pub flags: &'static [&'static str],
     /// A remark for COMMAND INFO, or nothing.
     pub notes: &'static str,
+}
+
+/// A key among a command's arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FoundKey {
+    /// Which argument it is.
+    pub at: usize,
+    /// What happens to it, as in [`KeySpec::flags`].
+    pub flags: &'static [&'static str],
 }
 
 /// How the search for keys begins.
@@ -277,6 +291,23 @@ pub enum ArgKind {
     PureToken,
     OneOf,
     Block,
+}
+
+impl ArgKind {
+    /// The name in COMMAND DOCS.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::String => "string",
+            Self::Integer => "integer",
+            Self::Double => "double",
+            Self::Key => "key",
+            Self::Pattern => "pattern",
+            Self::UnixTime => "unix-time",
+            Self::PureToken => "pure-token",
+            Self::OneOf => "oneof",
+            Self::Block => "block",
+        }
+    }
 }
 
 /// One argument of COMMAND DOCS.
@@ -431,6 +462,9 @@ pub struct Spec {
     pub keys: &'static [KeySpec],
     /// See [`Planner`].
     pub planner: Option<Planner>,
+    /// Finds the keys for COMMAND GETKEYS when the key specifications are incomplete, when they do not fit the
+    /// arguments, or when what happens to a key depends on other arguments (`variable_flags`).
+    pub finder: Option<Finder>,
     /// See [`AloneIf`].
     pub alone_if: Option<AloneIf>,
     /// How it waits, if it may block.
@@ -447,6 +481,8 @@ pub struct Spec {
     pub complexity: &'static str,
     /// Since when it is deprecated and by what it is replaced.
     pub deprecated: Option<(&'static str, &'static str)>,
+    /// Whether it is for servers among themselves or for debugging; COMMAND DOCS says so.
+    pub system: bool,
     /// Its arguments.
     pub args: &'static [Arg],
     /// The subcommands of a container.
@@ -465,6 +501,7 @@ impl Spec {
             categories: &[],
             keys: &[],
             planner: None,
+            finder: None,
             blocking: None,
             alone_if: None,
             tips: &[],
@@ -473,6 +510,7 @@ impl Spec {
             since: "1.0.0",
             complexity: "O(1)",
             deprecated: None,
+            system: false,
             args: &[],
             subcommands: &[],
         }
@@ -507,6 +545,18 @@ impl Spec {
     /// See [`Planner`].
     pub const fn planner(mut self, planner: Planner) -> Self {
         self.planner = Some(planner);
+        self
+    }
+
+    /// See [`Spec::finder`].
+    pub const fn finder(mut self, finder: Finder) -> Self {
+        self.finder = Some(finder);
+        self
+    }
+
+    /// See [`Spec::system`].
+    pub const fn system(mut self) -> Self {
+        self.system = true;
         self
     }
 

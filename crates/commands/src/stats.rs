@@ -1,7 +1,9 @@
 //! Counters of one worker. Only that worker adds, with plain loads and stores; anybody may read or reset.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+pub use crate::histogram::Histogram;
 use crate::table;
 
 /// A number that one thread adds to.
@@ -13,6 +15,14 @@ impl Tally {
     #[inline]
     pub fn add(&self, n: u64) {
         self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
+    }
+
+    /// Raises it to `n` if it is below; only the owning thread may.
+    #[inline]
+    pub fn raise(&self, n: u64) {
+        if n > self.0.load(Relaxed) {
+            self.0.store(n, Relaxed);
+        }
     }
 
     /// The number.
@@ -34,68 +44,81 @@ pub struct CommandStats {
     pub nanos: Tally,
     pub rejected: Tally,
     pub failed: Tally,
+    /// How long calls took, if `latency-tracking` is on. It has no memory before the first call.
+    pub latency: OnceLock<Box<Histogram>>,
 }
 
-/// See the file's head.
-#[allow(missing_docs)]
-pub struct Stats {
-    /// By position in the command table.
-    pub commands: Box<[CommandStats]>,
-    pub processed: Tally,
-    pub hits: Tally,
-    pub misses: Tally,
-    pub expired: Tally,
+impl CommandStats {
+    /// Counts a call; only the owning thread may.
+    #[inline]
+    pub fn ran(&self, nanos: u64, tracked: bool) {
+        self.calls.add(1);
+        self.nanos.add(nanos);
+        if tracked {
+            self.latency.get_or_init(Box::default).record(nanos);
+        }
+    }
+
+    fn reset(&self) {
+        [&self.calls, &self.nanos, &self.rejected, &self.failed].into_iter().for_each(|tally| tally.set(0));
+        if let Some(latency) = self.latency.get() {
+            latency.reset();
+        }
+    }
+}
+
+macro_rules! stats {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// See the file's head.
+        #[allow(missing_docs)]
+        pub struct Stats {
+            /// By position in the command table.
+            pub commands: Box<[CommandStats]>,
+            /// Changes to keys; no statistics, so it is not reset.
+            pub dirty: Tally,
+            $($(#[$doc])* pub $name: Tally,)*
+        }
+
+        impl Default for Stats {
+            fn default() -> Self {
+                Self {
+                    commands: (0..table::len()).map(|_| CommandStats::default()).collect(),
+                    dirty: Tally::default(),
+                    $($name: Tally::default(),)*
+                }
+            }
+        }
+
+        impl Stats {
+            /// Sets everything back to 0 (CONFIG RESETSTAT). What the owner adds at the same moment may be lost.
+            pub fn reset(&self) {
+                self.commands.iter().for_each(CommandStats::reset);
+                $(self.$name.set(0);)*
+            }
+        }
+    };
+}
+
+stats! {
+    processed,
+    /// Nanoseconds in commands.
+    command_nanos,
+    hits,
+    misses,
+    expired,
     /// Fields of hashes: INFO's `expired_subkeys`.
-    pub expired_fields: Tally,
-    pub dirty: Tally,
-    pub error_replies: Tally,
-    pub net_in: Tally,
-    pub net_out: Tally,
-    pub reads: Tally,
-    pub writes: Tally,
-}
-
-impl Default for Stats {
-    fn default() -> Self {
-        Self {
-            commands: (0..table::len()).map(|_| CommandStats::default()).collect(),
-            processed: Tally::default(),
-            hits: Tally::default(),
-            misses: Tally::default(),
-            expired: Tally::default(),
-            expired_fields: Tally::default(),
-            dirty: Tally::default(),
-            error_replies: Tally::default(),
-            net_in: Tally::default(),
-            net_out: Tally::default(),
-            reads: Tally::default(),
-            writes: Tally::default(),
-        }
-    }
-}
-
-impl Stats {
-    /// CONFIG RESETSTAT: starts all counts anew, except the changes since the last save, which are no statistic.
-    pub fn reset(&self) {
-        let Self {
-            commands,
-            processed,
-            hits,
-            misses,
-            expired,
-            expired_fields,
-            dirty: _,
-            error_replies,
-            net_in,
-            net_out,
-            reads,
-            writes,
-        } = self;
-        for command in commands {
-            let CommandStats { calls, nanos, rejected, failed } = command;
-            [calls, nanos, rejected, failed].into_iter().for_each(|tally| tally.set(0));
-        }
-        let tallies = [processed, hits, misses, expired, expired_fields, error_replies, net_in, net_out, reads, writes];
-        tallies.into_iter().for_each(|tally| tally.set(0));
-    }
+    expired_fields,
+    error_replies,
+    net_in,
+    net_out,
+    reads,
+    writes,
+    /// Turns of the event loop, and what they took without the waiting.
+    loop_cycles,
+    loop_nanos,
+    loop_nanos_max,
+    /// Most commands in one turn.
+    loop_commands_max,
+    /// Nanoseconds in what is done several times a second.
+    cron_nanos,
 }

@@ -574,6 +574,7 @@ pub(crate) static COMMANDS: &[Spec] = &[
     Spec::new("set", -3, WRITE | DENYOOM, Group::String, set)
         .docs("Sets a string, whatever the key held before.", "1.0.0", "O(1)")
         .keys(&[KeySpec::one(1, &["RW", "access", "update", "variable_flags"]).notes("RW and ACCESS due to the optional `GET` argument")])
+        .finder(crate::finders::set)
         .args(&[
             Arg::key("key"),
             Arg::string("value"),

@@ -12,18 +12,24 @@ use crate::spec::Spec;
 static FAMILIES: &[&[Spec]] = &[
     crate::bitmap::COMMANDS,
     crate::client_commands::COMMANDS,
+    crate::command_command::COMMANDS,
     crate::config_command::COMMANDS,
     crate::connection::COMMANDS,
     crate::databases::COMMANDS,
+    crate::debug::COMMANDS,
     crate::dump::COMMANDS,
     crate::expire::COMMANDS,
     crate::generic::COMMANDS,
+    crate::geo::COMMANDS,
     crate::hash::COMMANDS,
     crate::hyperloglog::COMMANDS,
+    crate::info::COMMANDS,
     crate::list::COMMANDS,
     crate::list::blocking::COMMANDS,
+    crate::memory::COMMANDS,
     crate::object::COMMANDS,
     crate::pubsub::COMMANDS,
+    crate::server_commands::COMMANDS,
     crate::set::COMMANDS,
     crate::shutdown::COMMANDS,
     crate::sort::COMMANDS,
@@ -32,6 +38,7 @@ static FAMILIES: &[&[Spec]] = &[
     crate::transactions::COMMANDS,
     crate::walk::COMMANDS,
     crate::zset::COMMANDS,
+    crate::zset::blocking::COMMANDS,
 ];
 
 /// A command of the table, or a subcommand: its row and its position, by which statistics are kept.

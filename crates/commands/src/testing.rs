@@ -12,6 +12,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use fastrand::Rng;
 use store::database::Database;
@@ -25,6 +26,8 @@ use crate::effect::{Change, Class};
 use crate::env::Env;
 use crate::error::Result;
 use crate::host::{Host, Pause, Shutdown};
+use crate::info::Section;
+use crate::memory::Memory;
 use crate::pipeline::{self, Flow, GateHold, Prepared};
 use crate::pubsub;
 use crate::pubsub::channels::Channels;
@@ -316,6 +319,20 @@ impl Host for FakeHost {
         self.watches.lock().unwrap().retain(|watch| !is_it(watch));
     }
 
+    fn unix_us(&self) -> i64 {
+        (self.ticks.fetch_add(1, Relaxed) / 1000) as i64
+    }
+
+    fn info(&self, _: Section, _: &mut String) {}
+
+    fn stats(&self) -> Vec<Arc<Stats>> {
+        Vec::new()
+    }
+
+    fn error_counts(&self) -> Vec<(String, u64)> {
+        Vec::new()
+    }
+
     fn config_get(&self, _: &[&[u8]]) -> Vec<(Vec<u8>, Vec<u8>)> {
         Vec::new()
     }
@@ -329,6 +346,32 @@ impl Host for FakeHost {
     }
 
     fn reset_stats(&self) {}
+
+    fn memory(&self) -> Memory {
+        Memory::default()
+    }
+
+    fn purge_memory(&self) {}
+
+    fn allocator_report(&self) -> String {
+        String::new()
+    }
+
+    fn last_save_s(&self) -> i64 {
+        0
+    }
+
+    fn may_debug(&self, _: &Client) -> bool {
+        true
+    }
+
+    fn set_active_expiry(&self, _: bool) {}
+
+    fn sleep(&self, _: Duration) {}
+
+    fn log_warning(&self, _: &str) {}
+
+    fn change_replication_id(&self) {}
 
     fn shut_down(&self, _: Shutdown) -> Result<()> {
         Ok(())

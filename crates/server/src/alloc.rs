@@ -31,6 +31,18 @@ pub fn used_memory() -> u64 {
     USED.iter().map(|slot| slot.load(Relaxed)).sum::<i64>().max(0) as u64
 }
 
+/// The allocator's counters, in its own words (JSON).
+pub fn report() -> String {
+    MiMalloc::stats_json().map_or_else(str::to_string, |report| report.to_string_lossy().into_owned())
+}
+
+/// Gives the calling thread's free memory back to the machine, and that of threads that have ended. The heaps of other
+/// threads are not touched: only they may.
+pub fn purge() {
+    // SAFETY: may be called from any thread at any time; it frees nothing that is in use.
+    unsafe { libmimalloc_sys::mi_collect(true) };
+}
+
 #[inline]
 fn count(bytes: i64) {
     // A thread that is ending has no thread-local any more; its last frees go to slot 0.

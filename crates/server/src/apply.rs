@@ -57,6 +57,7 @@ static HOOKS: &[(&[usize], Hook)] = &[
     (rows![NOTIFY_KEYSPACE_EVENTS], events),
     // Not in effect yet, but what is still to come reads it from here.
     (rows![MAXMEMORY, MAXMEMORY_POLICY], memory),
+    (rows![LATENCY_TRACKING, LATENCY_TRACKING_INFO_PERCENTILES], latency_tracking),
     (rows![SLOWLOG_LOG_SLOWER_THAN], slowlog),
 ];
 
@@ -106,6 +107,12 @@ fn buffer_limits(server: &Server) -> Result<(), String> {
         setting.soft_bytes.store(limit.soft_bytes, Relaxed);
         setting.soft_secs.store(u64::from(limit.soft_seconds.unsigned_abs()), Relaxed);
     }
+    Ok(())
+}
+
+fn latency_tracking(server: &Server) -> Result<(), String> {
+    server.settings.latency_tracking.store(server.config.get(keys::LATENCY_TRACKING), Relaxed);
+    server.settings.set_percentiles(server.config.get(keys::LATENCY_TRACKING_INFO_PERCENTILES));
     Ok(())
 }
 

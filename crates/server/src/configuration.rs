@@ -42,7 +42,9 @@ pub fn rewrite(server: &Server) -> Result<()> {
 
 /// CONFIG RESETSTAT.
 pub fn reset_stats(server: &Server) {
-    server.workers.iter().map(|worker| &worker.stats).chain([&server.background_stats]).for_each(|stats| stats.reset());
+    server.all_stats().for_each(|stats| stats.reset());
+    server.vitals.errors.reset();
+    server.vitals.sampler.reset();
     server.lazy_free.reset();
     let counters = [
         &server.connections_received,
@@ -54,7 +56,7 @@ pub fn reset_stats(server: &Server) {
 }
 
 /// Whether a client is connected from this machine.
-fn is_local(client: &Client) -> bool {
+pub fn is_local(client: &Client) -> bool {
     let loopback = || client.addr.parse::<SocketAddr>().is_ok_and(|addr| addr.ip().is_loopback());
     client.flags().contains(ClientFlags::UNIX_SOCKET) || loopback()
 }

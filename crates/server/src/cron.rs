@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use commands::env::Env;
 
+use crate::clock;
 use crate::expiry::Expiry;
 use crate::server::Server;
 
@@ -15,8 +16,11 @@ pub fn run(server: &Arc<Server>, env: &mut Env) {
         if server.settings.cron_is_paused.load(Relaxed) {
             continue;
         }
+        let began_ns = clock::ticks_ns();
         server.ending.honour(server);
         server.live.fit_period(server.registry.len());
+        server.take_samples(began_ns);
         expiry.round(server, env);
+        env.stats.cron_nanos.add(clock::ticks_ns() - began_ns);
     }
 }

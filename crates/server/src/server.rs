@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
 
 use commands::args::OwnedArgs;
 use commands::blocking::{WaitQueues, Waiter};
@@ -9,6 +10,8 @@ use commands::client::{Client, ClientFlags};
 use commands::effect::{Change, Class};
 use commands::error::{Error, Result};
 use commands::host::{Host, Pause, Shutdown};
+use commands::info::Section;
+use commands::memory::Memory;
 use commands::pubsub::{self, channels::Channels};
 use commands::reply::Reply;
 use commands::session::Session;
@@ -18,7 +21,6 @@ use store::database::Database;
 use store::entry::Entry;
 use store::keyspace::Keyspace;
 
-use crate::clock;
 use crate::config::{Config, keys};
 use crate::configuration;
 use crate::ending::Ending;
@@ -29,8 +31,11 @@ use crate::log::Log;
 use crate::net::inbox::{Inbox, Message, Socket};
 use crate::oom_score::OomScore;
 use crate::pause::Pausing;
+use crate::rates::Counters;
 use crate::registry::Registry;
 use crate::supervise::Supervisor;
+use crate::vitals::Vitals;
+use crate::{alloc, clock, info, memory, vitals};
 
 /// How others reach a worker, and what they may know of it.
 pub struct WorkerHandle {
@@ -90,6 +95,8 @@ pub struct Server {
     pub(crate) suspected_ms: AtomicI64,
     /// Frees what takes long.
     pub lazy_free: LazyFree,
+    /// What it knows of itself.
+    pub vitals: Vitals,
     next_client: AtomicU64,
 }
 
@@ -128,9 +135,31 @@ impl Server {
             pausing: Pausing::default(),
             suspected_ms: AtomicI64::new(0),
             lazy_free,
+            vitals: Vitals::default(),
             next_client: AtomicU64::new(1),
             config,
         }
+    }
+
+    /// The counters of all threads.
+    pub fn all_stats(&self) -> impl Iterator<Item = &Arc<Stats>> {
+        self.workers.iter().map(|worker| &worker.stats).chain([&self.background_stats])
+    }
+
+    /// Notes how far the counters are, for rates, and how much memory is used, for its peak.
+    pub fn take_samples(&self, now_ns: u64) {
+        self.vitals.memory_peak();
+        self.vitals.sampler.sample(now_ns, || {
+            let mut counters = Counters::default();
+            for stats in self.all_stats() {
+                counters.commands += stats.processed.get();
+                counters.net_in += stats.net_in.get();
+                counters.net_out += stats.net_out.get();
+                counters.cycles += stats.loop_cycles.get();
+                counters.cycle_nanos += stats.loop_nanos.get();
+            }
+            counters
+        });
     }
 
     /// The worker with the fewest connections.
@@ -186,7 +215,9 @@ impl Host for Server {
         clock::ticks_ns()
     }
 
-    fn count_error(&self, _code: &str) {}
+    fn count_error(&self, code: &str) {
+        self.vitals.errors.add(code, |line| self.log.warning(line));
+    }
 
     fn pause(&self) -> Pause {
         self.paused()
@@ -244,6 +275,62 @@ impl Host for Server {
 
     fn unwatch(&self, db: u32, key: &[u8], client: &Arc<Client>) {
         self.registry.unwatch(db, key, client);
+    }
+
+    fn unix_us(&self) -> i64 {
+        clock::unix_us()
+    }
+
+    fn info(&self, section: Section, out: &mut String) {
+        info::write(self, section, out);
+    }
+
+    fn stats(&self) -> Vec<Arc<Stats>> {
+        self.all_stats().cloned().collect()
+    }
+
+    fn error_counts(&self) -> Vec<(String, u64)> {
+        self.vitals.errors.all()
+    }
+
+    fn memory(&self) -> Memory {
+        memory::memory(self)
+    }
+
+    fn purge_memory(&self) {
+        alloc::purge();
+    }
+
+    fn allocator_report(&self) -> String {
+        alloc::report()
+    }
+
+    fn last_save_s(&self) -> i64 {
+        self.started_ms / 1000
+    }
+
+    fn may_debug(&self, client: &Client) -> bool {
+        match self.config.get(keys::ENABLE_DEBUG_COMMAND) {
+            "yes" => true,
+            "local" => configuration::is_local(client),
+            _ => false,
+        }
+    }
+
+    fn set_active_expiry(&self, on: bool) {
+        self.active_expiry.store(on, Relaxed);
+    }
+
+    fn sleep(&self, duration: Duration) {
+        std::thread::sleep(duration);
+    }
+
+    fn log_warning(&self, message: &str) {
+        self.log.warning(message);
+    }
+
+    fn change_replication_id(&self) {
+        *self.vitals.replication_id.lock() = vitals::random_id();
     }
 
     fn config_get(&self, patterns: &[&[u8]]) -> Vec<(Vec<u8>, Vec<u8>)> {

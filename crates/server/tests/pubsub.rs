@@ -129,7 +129,7 @@ fn all_who_hear_a_channel_hear_one_order_and_miss_nothing() {
     });
     let mut asker = client(&server, Protocol::Resp2);
     let left = || words(&call(&mut asker, "PUBSUB CHANNELS"));
-    until("those who have gone are forgotten", left, |channels| channels.is_empty());
+    until("those who have gone are forgotten", left, Vec::is_empty);
 }
 
 /// Each message once, and those of each publisher in the order it sent them.
@@ -274,4 +274,22 @@ fn events_of_keys_are_published_where_and_when_they_were_asked_for() {
     call(&mut writer, "CONFIG SET notify-keyspace-events Kl");
     call(&mut writer, "RPUSH list x");
     assert_eq!(hear(), "__keyspace@0__:list rpush");
+}
+
+#[test]
+fn info_counts_channels_patterns_and_clients() {
+    let server = start();
+    let mut listener = client(&server, Protocol::Resp3);
+    let mut asker = client(&server, Protocol::Resp2);
+    call(&mut listener, "SUBSCRIBE a");
+    call(&mut listener, "PSUBSCRIBE b*");
+    call(&mut listener, "SSUBSCRIBE c");
+    let counts = |asker: &mut Client| -> Vec<String> {
+        let info = reply::name(&call(asker, "INFO everything"));
+        info.lines().filter(|line| line.starts_with("pubsub")).map(str::to_owned).collect()
+    };
+    let expected = ["pubsub_clients:1", "pubsub_channels:1", "pubsub_patterns:1", "pubsubshard_channels:1"];
+    assert_eq!(counts(&mut asker), expected);
+    drop(listener);
+    until("the listener is forgotten", || counts(&mut asker), |counts| counts.iter().all(|line| line.ends_with(":0")));
 }

@@ -202,6 +202,22 @@ impl Keyspace {
         }
     }
 
+    /// Bytes of a database's tables, and entries they have room for, without what overflowed. Looks at every occupied
+    /// stripe, but walks none.
+    pub fn table_size(&self, section: &Section<'_>, db: u32) -> (usize, usize) {
+        let Some(database) = self.database(section, db) else { return (0, 0) };
+        let (mut bytes, mut slots) = (0, 0);
+        let mut next = database.next_occupied(0);
+        while let Some(stripe) = next {
+            database.stripe(stripe).read(|inner| {
+                bytes += inner.table.home_bytes();
+                slots += inner.table.home_slots();
+            });
+            next = database.next_occupied(stripe + 1);
+        }
+        (bytes, slots)
+    }
+
     /// Calls `use_it` with an entry chosen with about equal chances, and passes on what it returns.
     pub fn random<R>(
         &self,

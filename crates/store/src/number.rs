@@ -10,14 +10,21 @@ pub fn write_f64(value: f64, out: &mut Vec<u8>) {
     /// Beyond this, Redis does not ask whether the value is an integer.
     const INTEGER_MAX: f64 = (1u64 << 62) as f64;
 
+    if value != 0.0 && value.abs() <= INTEGER_MAX && value == (value as i64) as f64 {
+        write_int(value as i64, out);
+    } else {
+        write_shortest(value, out);
+    }
+}
+
+/// Appends `value` in the few digits that read back as the same double, integers not excepted (`1e+17`).
+pub fn write_shortest(value: f64, out: &mut Vec<u8>) {
     if value.is_nan() {
         out.extend_from_slice(b"nan");
     } else if value.is_infinite() {
         out.extend_from_slice(if value < 0.0 { b"-inf" } else { b"inf" });
     } else if value == 0.0 {
         out.extend_from_slice(if value.is_sign_negative() { b"-0" } else { b"0" });
-    } else if value.abs() <= INTEGER_MAX && value == (value as i64) as f64 {
-        write_int(value as i64, out);
     } else {
         if value < 0.0 {
             out.push(b'-');

@@ -250,6 +250,16 @@ impl<T: Word> Table<T> {
         }
     }
 
+    /// Bytes of the table's own array, without overflowing buckets and without the items: known without a walk.
+    pub const fn home_bytes(&self) -> usize {
+        self.count as usize * size_of::<Bucket>()
+    }
+
+    /// Items that the table's own array has room for.
+    pub const fn home_slots(&self) -> usize {
+        self.count as usize * SLOTS
+    }
+
     /// Bytes of the table itself, without the items.
     pub fn memory_bytes(&self) -> usize {
         let chained: usize = (0..self.count as usize).map(|home| self.chain_len(home) - 1).sum();

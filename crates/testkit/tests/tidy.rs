@@ -18,7 +18,7 @@ const DEPENDENCIES: &[(&str, &[&str], &[&str])] = &[
         "server",
         &["commands", "persistence", "replication", "rdb", "store", "resp-parser"],
         // glob: patterns in `include`. chrono: dates in the log. quanta: a monotonic clock that is cheap to read.
-        // rustix: limits, sessions. sd-notify: `supervised systemd`. signal-hook: signals. slab: a worker's connections.
+        // libmimalloc-sys: giving memory back. nix: times used, page sizes. rustix: limits, sessions. sd-notify: `supervised systemd`. signal-hook: signals. slab: a worker's connections.
         &[
             "mio",
             "crossbeam",
@@ -27,6 +27,8 @@ const DEPENDENCIES: &[(&str, &[&str], &[&str])] = &[
             "dashmap",
             "chrono",
             "glob",
+            "libmimalloc-sys",
+            "nix",
             "quanta",
             "rustix",
             "sd-notify",
@@ -38,7 +40,8 @@ const DEPENDENCIES: &[(&str, &[&str], &[&str])] = &[
     ("commands", &["store", "resp-parser", "rdb"], &["bytes", "num-bigint"]),
     ("persistence", &["store", "resp-parser", "rdb"], &["bytes"]),
     ("replication", &["resp-parser"], &["crossbeam", "bytes"]),
-    ("rdb", &["store"], &["bytes"]),
+    // crc-fast: the checksum of a payload.
+    ("rdb", &["store"], &["bytes", "crc-fast"]),
     ("store", &[], &["dashmap", "bytes", "crossbeam"]),
     ("resp-parser", &[], &["memchr", "bytes"]),
     // It drives processes and judges them, and is never shipped, so outside crates are free to it.
@@ -74,7 +77,7 @@ const UTILITY_CRATES: &[&str] = &[
 ];
 
 /// What tests may use besides.
-const TEST_CRATES: &[&str] = &["testkit", "proptest", "loom", "shuttle", "criterion"];
+const TEST_CRATES: &[&str] = &["testkit", "proptest", "loom", "shuttle", "criterion", "num-bigint"];
 
 /// The only files in which `unsafe` may stand.
 const UNSAFE_FILES: &[&str] = &[

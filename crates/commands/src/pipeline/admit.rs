@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use crate::args::{Args, OwnedArgs};
 use crate::env::Env;
-use crate::error::{Error, NO_AUTH};
+use crate::error::{DEBUG_NOT_ALLOWED, Error, NO_AUTH};
 use crate::host::Pause;
 use crate::pubsub;
 use crate::session::{Queued, Session};
@@ -85,6 +85,9 @@ fn permitted(env: &Env, session: &Session, spec: &Spec) -> Result<(), Error> {
     let needs_password = env.settings.password_needed.load(Relaxed) && !session.authenticated;
     if needs_password && !flags.contains(Flags::NO_AUTH) {
         return Err(NO_AUTH);
+    }
+    if flags.contains(Flags::PROTECTED) && !env.host.may_debug(&session.client) {
+        return Err(DEBUG_NOT_ALLOWED);
     }
     if session.multi.is_some() && flags.contains(Flags::NO_MULTI) {
         return Err(Error::new("ERR Command not allowed inside a transaction"));

@@ -4,6 +4,8 @@
 //! changed or expired is judged with those guards held; otherwise two transactions that each watch what the other writes
 //! could both pass (write skew).
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use store::gate::Section;
 use store::guard::Guard;
 use store::hash::hash_bytes;
@@ -36,8 +38,7 @@ pub(super) fn exec(env: &mut Env, section: &Section<'_>, session: &mut Session, 
         silence(session, out, before);
     }
     crate::transactions::unwatch_all(&*env.host, session);
-    stats.calls.add(1);
-    stats.nanos.add(env.host.ticks_ns() - started);
+    stats.ran(env.host.ticks_ns() - started, env.settings.latency_tracking.load(Relaxed));
     env.stats.processed.add(1);
 }
 

@@ -63,7 +63,6 @@ pub struct Channels {
     pattern_count: AtomicUsize,
     /// Subscriptions that may hear keyspace events.
     event_listeners: AtomicUsize,
-    clients: AtomicUsize,
 }
 
 /// Channels by name, in parts with a lock each.
@@ -83,7 +82,6 @@ impl Channels {
             mailboxes: (0..workers).map(|_| Mailbox::default()).collect(),
             pattern_count: AtomicUsize::new(0),
             event_listeners: AtomicUsize::new(0),
-            clients: AtomicUsize::new(0),
         }
     }
 
@@ -114,11 +112,6 @@ impl Channels {
         self.pattern_count.load(Ordering::Relaxed)
     }
 
-    /// Number of clients that listen to anything.
-    pub fn client_count(&self) -> usize {
-        self.clients.load(Ordering::Relaxed)
-    }
-
     /// The channels (or shard channels) that somebody listens to, as far as they match.
     ///
     /// # Panics
@@ -135,15 +128,6 @@ impl Channels {
     /// How many clients listen to a channel (or shard channel) by its name.
     pub fn subscribers(&self, kind: Kind, name: &[u8]) -> usize {
         self.directory(kind).part(name).get(name).map_or(0, Subscribers::len)
-    }
-
-    /// Notes that a client has begun to listen to anything at all, or has ceased to.
-    pub(super) fn count_client(&self, listens: bool) {
-        if listens {
-            self.clients.fetch_add(1, Ordering::Relaxed);
-        } else {
-            self.clients.fetch_sub(1, Ordering::Relaxed);
-        }
     }
 
     /// Adds a subscription that the client does not have yet.

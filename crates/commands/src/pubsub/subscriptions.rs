@@ -76,10 +76,9 @@ impl Subscriptions {
 
     /// Begins to listen, unless the client does already.
     pub(super) fn add(&mut self, channels: &Channels, client: &Client, kind: Kind, name: &[u8]) {
-        let was_active = self.is_active();
         if self.names_mut(kind).insert(name.into()) {
             channels.subscribe(kind, name, client);
-            self.note(channels, client, kind, was_active);
+            self.note(client, kind);
         }
     }
 
@@ -87,7 +86,7 @@ impl Subscriptions {
     pub(super) fn remove(&mut self, channels: &Channels, client: &Client, kind: Kind, name: &[u8]) {
         if self.names_mut(kind).remove(name) {
             channels.unsubscribe(kind, name, client);
-            self.note(channels, client, kind, true);
+            self.note(client, kind);
         }
     }
 
@@ -107,17 +106,13 @@ impl Subscriptions {
     }
 
     /// Writes a change into the shared record.
-    fn note(&mut self, channels: &Channels, client: &Client, kind: Kind, was_active: bool) {
+    fn note(&mut self, client: &Client, kind: Kind) {
         let shown: &AtomicU32 = match kind {
             Kind::Channel => &client.subscriptions,
             Kind::Pattern => &client.patterns,
             Kind::Shard => &client.shard_subscriptions,
         };
         shown.store(self.names_mut(kind).len() as u32, Relaxed);
-        let is_active = self.is_active();
-        if is_active != was_active {
-            client.set_flags(ClientFlags::PUBSUB, is_active);
-            channels.count_client(is_active);
-        }
+        client.set_flags(ClientFlags::PUBSUB, self.is_active());
     }
 }

@@ -139,7 +139,7 @@ keys! {
         STREAM_NODE_MAX_BYTES = "stream-node-max-bytes", STREAM_NODE_MAX_ENTRIES = "stream-node-max-entries",
         ZSET_MAX_LISTPACK_ENTRIES = "zset-max-listpack-entries", ZSET_MAX_LISTPACK_VALUE = "zset-max-listpack-value";
     u64: ACTIVE_EXPIRE_EFFORT = "active-expire-effort", HZ = "hz",
-        MAXMEMORY = "maxmemory",
+        MAXMEMORY = "maxmemory", REPL_BACKLOG_SIZE = "repl-backlog-size",
         TCP_BACKLOG = "tcp-backlog", TCP_KEEPALIVE = "tcp-keepalive", TIMEOUT = "timeout";
     i64: LIST_MAX_LISTPACK_SIZE = "list-max-listpack-size",
         SLOWLOG_LOG_SLOWER_THAN = "slowlog-log-slower-than";

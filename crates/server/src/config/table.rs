@@ -141,7 +141,8 @@ pub const ROWS: &[Row] = &[
     special("dir", Kind::Dir).protected().denied_while_loading(),
     // Threads and the keyspace.
     integer("io-threads", 1, 128, 1).immutable().default_cores(),
-    integer("keyspace-stripes", 1, MIB, 16384).immutable().check(power_of_two),
+    // Hidden, so that whoever sets again what CONFIG GET * lists meets only what Redis has.
+    integer("keyspace-stripes", 1, MIB, 16384).immutable().hidden().check(power_of_two),
     optional("server-cpulist").alias("server_cpulist").immutable().warned(AFFINITY),
     optional("bio-cpulist").alias("bio_cpulist").immutable().warned(AFFINITY),
     optional("aof-rewrite-cpulist").alias("aof_rewrite_cpulist").immutable().no_effect(NO_CHILD),
@@ -263,8 +264,8 @@ pub const ROWS: &[Row] = &[
     integer("slowlog-log-slower-than", -1, LONG, 10000).warned(SLOWLOG),
     integer("slowlog-max-len", 0, LONG, 128).warned(SLOWLOG),
     integer("latency-monitor-threshold", 0, LONG, 0).warned(LATENCY),
-    yes_no("latency-tracking", true).warned(LATENCY),
-    special("latency-tracking-info-percentiles", Kind::Percentiles).warned(LATENCY),
+    yes_no("latency-tracking", true),
+    special("latency-tracking-info-percentiles", Kind::Percentiles),
     special("notify-keyspace-events", Kind::Events),
     // The forms of values.
     integer("hash-max-listpack-entries", 0, LONG, 512).alias("hash-max-ziplist-entries").unsigned(),

@@ -152,6 +152,8 @@ impl Worker {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => panic!("the poll of worker {} failed: {error}", self.index),
             }
+            let began_ns = clock::ticks_ns();
+            let commands_before = self.core.env.stats.processed.get();
             self.core.tick_ms = clock::now_ms();
             self.server.end_pause_if_over(self.core.tick_ms);
             events.iter().for_each(|event| self.take(event));
@@ -161,11 +163,22 @@ impl Worker {
             self.deliver_published();
             self.flush_dirty();
             self.cron();
+            self.note_turn(began_ns, commands_before);
         }
         for (_, mut connection) in std::mem::take(&mut self.connections) {
             connection.flush();
             self.server.client_gone(&mut connection.session, self.index);
         }
+    }
+
+    /// Counts one turn of the loop, without the time it waited.
+    fn note_turn(&self, began_ns: u64, commands_before: u64) {
+        let stats = &self.core.env.stats;
+        let nanos = clock::ticks_ns() - began_ns;
+        stats.loop_cycles.add(1);
+        stats.loop_nanos.add(nanos);
+        stats.loop_nanos_max.raise(nanos);
+        stats.loop_commands_max.raise(stats.processed.get().saturating_sub(commands_before));
     }
 
     fn take(&mut self, event: &Event) {
@@ -423,6 +436,7 @@ impl Worker {
                 client.net_out.add(sent as u64);
                 client.last_ms.store(self.core.tick_ms, Relaxed);
                 self.core.env.stats.net_out.add(sent as u64);
+                self.core.env.stats.writes.add(1);
             }
             let over = flushed == Flushed::Blocked && is_over_output_limit(&self.server, connection, self.core.tick_ms);
             if waited || flushed == Flushed::Blocked {
@@ -619,6 +633,7 @@ fn read(socket: &mut Socket, buffer: &mut [u8]) -> io::Result<usize> {
 
 fn note_read(core: &Core, connection: &Connection, n: usize) {
     core.env.stats.net_in.add(n as u64);
+    core.env.stats.reads.add(1);
     let client = &connection.session.client;
     client.net_in.add(n as u64);
     client.last_ms.store(core.tick_ms, Relaxed);

@@ -11,6 +11,8 @@ pub struct Limits {
     pub list_max_listpack_size: i64,
     /// `list-compress-depth`: accepted, and without effect.
     pub list_compress_depth: u32,
+    /// DEBUG QUICKLIST-PACKED-THRESHOLD, in bytes of one element; 0 leaves it to `list-max-listpack-size`.
+    pub list_packed_threshold: usize,
     /// `set-max-intset-entries`, in members.
     pub set_max_intset_entries: usize,
     /// `set-max-listpack-entries`, in members.
@@ -34,6 +36,7 @@ impl Default for Limits {
             hash_max_listpack_value: 64,
             list_max_listpack_size: -2,
             list_compress_depth: 0,
+            list_packed_threshold: 0,
             set_max_intset_entries: 512,
             set_max_listpack_entries: 128,
             set_max_listpack_value: 64,

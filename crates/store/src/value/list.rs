@@ -449,7 +449,7 @@ impl fmt::Debug for Elements<'_> {
 }
 
 fn node_limit(limits: &Limits) -> NodeLimit {
-    NodeLimit::new(limits.list_max_listpack_size)
+    NodeLimit::new(limits.list_max_listpack_size, limits.list_packed_threshold)
 }
 
 /// The bytes that an element counts before it is encoded.

@@ -145,7 +145,7 @@ fn hidden_directives_are_those_of_redis() {
     let scratch = Scratch::new();
     let mut running = Running::start(&server, &scratch, &[]);
     let ours = scratch.load(&[]).unwrap().config;
-    for row in ROWS.iter().filter(|row| row.hidden) {
+    for row in ROWS.iter().filter(|row| row.hidden && !OURS.contains(&row.name)) {
         assert_eq!(running.ask(&["CONFIG", "GET", row.name]), [row.name, &super::value(&ours, row.name)]);
     }
 }

@@ -4,9 +4,17 @@ use std::mem::size_of;
 
 use crate::value::listpack::{self, Item, Listpack};
 
-/// What `list-max-listpack-size` allows one node, or a whole list in its small form.
+/// What one node, or a whole list in its small form, may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NodeLimit {
+pub(super) struct NodeLimit {
+    size: NodeSize,
+    /// Bytes from which an element gets a node of its own, whatever the size allows; 0 leaves it to the size.
+    packed_threshold: usize,
+}
+
+/// What `list-max-listpack-size` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum NodeSize {
     /// So many elements, within [`BYTES_WHEN_COUNTING`].
     Elements(usize),
     /// So many bytes of listpack.
@@ -15,49 +23,55 @@ pub(super) enum NodeLimit {
 
 /// What keeps nodes counted in elements from growing without bound.
 const BYTES_WHEN_COUNTING: usize = 8192;
+/// An element of so many bytes goes into no listpack, whatever the threshold says: a listpack may have 1 GiB.
+const ELEMENT_BYTES_MAX: usize = 1 << 29;
 /// What Redis allows for the head and backlen of an element not yet encoded.
 const ENTRY_OVERHEAD: usize = 8;
 /// Header and end mark, which two listpacks have twice and their union once.
 const LISTPACK_OVERHEAD: usize = 7;
 
 impl NodeLimit {
-    pub(super) fn new(list_max_listpack_size: i64) -> Self {
-        match usize::try_from(list_max_listpack_size) {
-            Ok(elements) => Self::Elements(elements.max(1)),
-            Err(_) => Self::Bytes(4096 << (list_max_listpack_size.max(-5).unsigned_abs() - 1)),
-        }
+    pub(super) fn new(list_max_listpack_size: i64, packed_threshold: usize) -> Self {
+        let size = match usize::try_from(list_max_listpack_size) {
+            Ok(elements) => NodeSize::Elements(elements.max(1)),
+            Err(_) => NodeSize::Bytes(4096 << (list_max_listpack_size.max(-5).unsigned_abs() - 1)),
+        };
+        Self { size, packed_threshold }
     }
 
     /// Whether a listpack of this size is too large.
     pub(super) fn exceeded(self, bytes: usize, elements: usize) -> bool {
-        match self {
-            Self::Elements(max) => bytes > BYTES_WHEN_COUNTING || elements > max,
-            Self::Bytes(max) => bytes > max,
+        match self.size {
+            NodeSize::Elements(max) => bytes > BYTES_WHEN_COUNTING || elements > max,
+            NodeSize::Bytes(max) => bytes > max,
         }
     }
 
     /// Whether a listpack of this size is so far below the limit that a shrinking list may become small again.
     pub(super) fn half_kept(self, bytes: usize, elements: usize) -> bool {
-        match self {
-            Self::Elements(max) => elements <= max / 2,
-            Self::Bytes(max) => bytes <= max / 2,
+        match self.size {
+            NodeSize::Elements(max) => elements <= max / 2,
+            NodeSize::Bytes(max) => bytes <= max / 2,
         }
     }
 
     /// Whether a listpack of this size may be a whole list in its small form. Unlike [`NodeLimit::exceeded`] Redis does
     /// not look at the bytes here when elements are counted.
     pub(super) fn kept(self, bytes: usize, elements: usize) -> bool {
-        match self {
-            Self::Elements(max) => elements <= max,
-            Self::Bytes(max) => bytes <= max,
+        match self.size {
+            NodeSize::Elements(max) => elements <= max,
+            NodeSize::Bytes(max) => bytes <= max,
         }
     }
 
     /// Whether an element of `len` bytes gets a node of its own, outside any listpack.
     pub(super) fn is_large(self, len: usize) -> bool {
-        match self {
-            Self::Elements(_) => len > BYTES_WHEN_COUNTING,
-            Self::Bytes(max) => len > max,
+        if self.packed_threshold != 0 {
+            return len >= self.packed_threshold.min(ELEMENT_BYTES_MAX);
+        }
+        match self.size {
+            NodeSize::Elements(_) => len > BYTES_WHEN_COUNTING,
+            NodeSize::Bytes(max) => len > max,
         }
     }
 }

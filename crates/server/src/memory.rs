@@ -1,0 +1,43 @@
+//! What is known of the memory: from the allocator's counters, from the machine, and from the clients' records.
+
+use std::sync::LazyLock;
+
+use commands::client::Client;
+use commands::memory::Memory;
+use nix::unistd::{SysconfVar, sysconf};
+
+use crate::config::keys;
+use crate::server::Server;
+use crate::{alloc, info};
+
+/// Asks everybody.
+pub fn memory(server: &Server) -> Memory {
+    let clients = server.registry.clients();
+    let of_client = |client: &Client| size_of::<Client>() + info::input_bytes(client) + info::output_bytes(client);
+    Memory {
+        used: alloc::used_memory(),
+        peak: server.vitals.memory_peak(),
+        startup: server.vitals.memory_startup(),
+        rss: resident(),
+        system: *PAGE_BYTES * pages(SysconfVar::_PHYS_PAGES),
+        clients: clients.iter().map(|client| of_client(client) as u64).sum(),
+        client_count: clients.len() as u64,
+        lazyfree_pending: server.lazy_free.pending(),
+        lazyfreed: server.lazy_free.freed(),
+        policy: server.config.get(keys::MAXMEMORY_POLICY),
+        allocator: alloc::name(),
+    }
+}
+
+/// Resident bytes; 0 where the machine does not tell.
+fn resident() -> u64 {
+    // The second number is the resident pages.
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * *PAGE_BYTES
+}
+
+static PAGE_BYTES: LazyLock<u64> = LazyLock::new(|| pages(SysconfVar::PAGE_SIZE));
+
+fn pages(of: SysconfVar) -> u64 {
+    sysconf(of).ok().flatten().and_then(|value| u64::try_from(value).ok()).unwrap_or(0)
+}

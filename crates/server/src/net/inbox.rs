@@ -67,10 +67,17 @@ impl Inbox {
 
     /// Leaves a message and wakes the worker unless somebody has done so already.
     pub fn post(&self, message: Message) {
-        self.mailbox.post(message, || {
-            // Waking fails only when the kernel is out of memory for a counter that exists already.
-            let _ = self.waker.wake();
-        });
+        self.mailbox.post(message, || self.wake());
+    }
+
+    /// Wakes the worker unless somebody has done so already: for what it looks at in every tick.
+    pub fn ring(&self) {
+        self.mailbox.ring(|| self.wake());
+    }
+
+    fn wake(&self) {
+        // Waking fails only when the kernel is out of memory for a counter that exists already.
+        let _ = self.waker.wake();
     }
 
     /// Takes all messages.

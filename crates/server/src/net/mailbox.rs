@@ -33,7 +33,12 @@ impl<T> Mailbox<T> {
     /// Leaves a message; `ring` is called unless somebody has rung already.
     pub(super) fn post(&self, message: T, ring: impl FnOnce()) {
         self.messages.lock().expect("never poisoned").push(message);
-        // Release: the push comes before. Acquire pairs with the release in `drain`.
+        self.ring(ring);
+    }
+
+    /// Calls `ring` unless somebody has rung already.
+    pub(super) fn ring(&self, ring: impl FnOnce()) {
+        // Release: what the ring is for, a push say, comes before. Acquire pairs with the release in `drain`.
         if !self.rung.swap(true, Ordering::AcqRel) {
             ring();
         }

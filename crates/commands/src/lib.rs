@@ -37,6 +37,7 @@ pub mod memory;
 pub mod number;
 mod object;
 pub mod pipeline;
+pub mod pubsub;
 pub mod reply;
 mod scan_options;
 mod server_commands;

@@ -28,6 +28,7 @@ static FAMILIES: &[&[Spec]] = &[
     crate::list::blocking::COMMANDS,
     crate::memory::COMMANDS,
     crate::object::COMMANDS,
+    crate::pubsub::COMMANDS,
     crate::server_commands::COMMANDS,
     crate::set::COMMANDS,
     crate::shutdown::COMMANDS,

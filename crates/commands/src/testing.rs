@@ -25,7 +25,7 @@ use crate::client::{Client, ClientFlags};
 use crate::effect::{Change, Class};
 use crate::env::Env;
 use crate::error::Result;
-use crate::host::{Host, Pause, Shutdown};
+use crate::host::{Crash, Host, Pause, Shutdown};
 use crate::info::Section;
 use crate::memory::Memory;
 use crate::pipeline::{self, Flow, GateHold, Prepared};
@@ -318,7 +318,7 @@ impl Host for FakeHost {
         Ok(())
     }
 
-    fn config_rewrite(&self) -> Result<()> {
+    fn config_rewrite(&self, _everything: bool) -> Result<()> {
         Ok(())
     }
 
@@ -326,6 +326,10 @@ impl Host for FakeHost {
 
     fn memory(&self) -> Memory {
         Memory::default()
+    }
+
+    fn used_memory(&self) -> u64 {
+        self.memory().used
     }
 
     fn purge_memory(&self) {}
@@ -343,6 +347,10 @@ impl Host for FakeHost {
     }
 
     fn set_active_expiry(&self, _: bool) {}
+
+    fn crash(&self, how: Crash) {
+        panic!("asked for: {how:?}");
+    }
 
     fn sleep(&self, _: Duration) {}
 

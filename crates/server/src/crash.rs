@@ -9,6 +9,9 @@ use std::panic;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
+use commands::host::Crash;
+use signal_hook::consts::SIGSEGV;
+
 use crate::log::Log;
 use crate::{signals, version};
 
@@ -36,6 +39,16 @@ pub fn install(log: &Log) {
 /// `crash-log-enabled`.
 pub fn enable(on: bool) {
     ENABLED.store(on, SeqCst);
+}
+
+/// Crashes: DEBUG has asked for it.
+pub fn on_purpose(how: Crash) {
+    match how {
+        Crash::Assertion => panic!("ASSERTION FAILED: DEBUG ASSERT called"),
+        Crash::Panic => panic!("DEBUG PANIC called"),
+        // The handler reports, and lets the signal take its effect.
+        Crash::Segfault => _ = signal_hook::low_level::raise(SIGSEGV),
+    }
 }
 
 fn report(what: &str) {

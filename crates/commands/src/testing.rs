@@ -180,6 +180,8 @@ fn words(line: &str) -> impl Iterator<Item = &str> {
 /// Keeps what it is told. It logs, and it observes all keys.
 pub struct FakeHost {
     pub expiry_is_paused: AtomicBool,
+    /// What `maxmemory` is compared with.
+    pub used_memory: AtomicU64,
     /// Whether each database that was freed was to be freed at once.
     pub freed: Mutex<Vec<bool>>,
     log: Mutex<Vec<String>>,
@@ -205,6 +207,7 @@ impl Default for FakeHost {
     fn default() -> Self {
         Self {
             expiry_is_paused: AtomicBool::new(false),
+            used_memory: AtomicU64::new(0),
             freed: Mutex::default(),
             log: Mutex::default(),
             events: Mutex::default(),
@@ -329,7 +332,7 @@ impl Host for FakeHost {
     }
 
     fn used_memory(&self) -> u64 {
-        self.memory().used
+        self.used_memory.load(Relaxed)
     }
 
     fn purge_memory(&self) {}

@@ -102,7 +102,8 @@ fn is_out_of_memory(env: &Env, session: &Session, flags: Flags) -> bool {
     if max_bytes == 0 {
         return false;
     }
-    let queued = |flag| session.multi.iter().flat_map(|multi| &multi.queue).any(|q| q.command.spec.flags.contains(flag));
+    let queued =
+        |flag| session.multi.iter().flat_map(|multi| &multi.queue).any(|q| q.command.spec.flags.contains(flag));
     let wants = match &session.multi {
         Some(_) if flags.contains(Flags::EXEC) => queued(Flags::DENYOOM),
         Some(_) => !flags.contains(Flags::SKIP_QUEUE) || flags.contains(Flags::DENYOOM),

@@ -211,9 +211,9 @@ fn stats(server: &Server, out: &mut String) {
         "current_eviction_exceeded_time:0";
         "keyspace_hits:{}", sum(server, |stats| &stats.hits);
         "keyspace_misses:{}", sum(server, |stats| &stats.misses);
-        "pubsub_channels:0";
-        "pubsub_patterns:0";
-        "pubsubshard_channels:0";
+        "pubsub_channels:{}", server.channels.channel_count();
+        "pubsub_patterns:{}", server.channels.pattern_count();
+        "pubsubshard_channels:{}", server.channels.shard_channel_count();
         "latest_fork_usec:0";
         "total_forks:0";
         "migrate_cached_sockets:0";

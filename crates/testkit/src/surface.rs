@@ -135,9 +135,13 @@ fn flat(reply: &Reply) -> String {
     }
 }
 
+/// From this version on arguments are newer than the reference, 8.0.2; those that say so are not compared.
+const NEWER: &str = "8.2.0";
+
 /// An argument list on one line: `[NX:pure-token]` and so on, every field that is not prose.
 fn arguments(reply: &Reply) -> String {
-    items(reply).iter().map(argument).collect::<Vec<_>>().join(" ")
+    let is_newer = |argument: &&Reply| field(argument, "since").map(name).is_some_and(|since| *since >= *NEWER);
+    items(reply).iter().filter(|argument| !is_newer(argument)).map(argument).collect::<Vec<_>>().join(" ")
 }
 
 fn argument(reply: &Reply) -> String {

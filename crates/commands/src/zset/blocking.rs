@@ -78,8 +78,8 @@ fn serve_pop(serving: &mut Serving<'_, '_>, key: &[u8], end: End) -> Result<Serv
 }
 
 fn bzmpop(call: &mut Call<'_>) -> Result<Effect> {
-    let deadline_ms = deadline(call, call.arg(1))?;
     let MultiPop { keys, pop } = MultiPop::parse(call.args, 2)?;
+    let deadline_ms = deadline(call, call.arg(1))?;
     let candidates = call.args.from(keys.start).take(keys.len());
     match pop.take_first(&mut call.keys, candidates, call.out)? {
         Some((key, taken)) => Ok(pop.took(key, taken)),

@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 
+use store::value::Encoding;
 use store::value::zset::{AddFlags, SortedSet};
 
 use super::bounds::{Bounds, By};
@@ -49,7 +50,7 @@ struct Form {
 struct Query<'a> {
     bounds: Bounds<'a>,
     reverse: bool,
-    /// Members to pass over, those of the range; none are left if it is negative.
+    /// Members of the range to pass over; see [`Self::passed_over`] for what a negative number means.
     offset: i64,
     /// Members at most; no limit if it is negative.
     limit: i64,
@@ -97,12 +98,21 @@ impl<'a> Query<'a> {
         Ok(Self { bounds: Bounds::parse(by, min, max)?, reverse, offset, limit, with_scores })
     }
 
+    /// How many of a range's `len` members to pass over; `None` leaves nothing. What a negative offset means depends on
+    /// the form, as in Redis 8.0: it counts from the end of the walk in the general one and leaves nothing in the small one.
+    fn passed_over(&self, zset: &SortedSet, len: usize) -> Option<usize> {
+        match usize::try_from(self.offset) {
+            Ok(offset) => Some(offset.min(len)),
+            Err(_) if zset.encoding() == Encoding::Listpack => None,
+            Err(_) => len.checked_sub(usize::try_from(self.offset.unsigned_abs()).ok()?),
+        }
+    }
+
     /// The ranks of the members that are wanted.
     fn ranks(&self, zset: &SortedSet) -> Range<usize> {
         let ranks = self.bounds.ranks(zset, self.reverse);
-        let Ok(offset) = usize::try_from(self.offset) else { return 0..0 };
+        let Some(offset) = self.passed_over(zset, ranks.len()) else { return 0..0 };
         let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
-        let offset = offset.min(ranks.len());
         let len = limit.min(ranks.len() - offset);
         if self.reverse {
             let end = ranks.end - offset;

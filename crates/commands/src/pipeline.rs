@@ -339,14 +339,22 @@ fn removal(key: &[u8]) -> OwnedArgs {
     [&b"DEL"[..], key].into_iter().collect()
 }
 
-/// Answers a command that does not run at all.
+/// Answers a command that does not run at all. An EXEC that is refused ends its transaction.
 fn refuse(env: &Env, session: &mut Session, command: Option<Command>, error: &Error, out: &mut Reply) {
+    let is_exec = command.is_some_and(|command| command.spec.flags.contains(Flags::EXEC));
+    let abort = is_exec.then(|| {
+        let reason = error.0.strip_prefix("ERR ").unwrap_or(&error.0);
+        session.end();
+        crate::transactions::unwatch_all(&*env.host, session);
+        Error::new(format!("EXECABORT Transaction discarded because of: {reason}"))
+    });
     if let Some(multi) = &mut session.multi {
         multi.aborted = true;
     }
     if let Some(command) = command {
         env.stats.commands[command.index as usize].rejected.add(1);
     }
+    let error = abort.as_ref().unwrap_or(error);
     env.count_error(error.code());
     out.error(error);
 }

@@ -25,7 +25,7 @@ use crate::client::{Client, ClientFlags};
 use crate::effect::{Change, Class};
 use crate::env::Env;
 use crate::error::Result;
-use crate::host::{Host, Pause, Shutdown};
+use crate::host::{Crash, Host, Pause, Shutdown};
 use crate::info::Section;
 use crate::memory::Memory;
 use crate::pipeline::{self, Flow, GateHold, Prepared};
@@ -195,6 +195,8 @@ fn words(line: &str) -> impl Iterator<Item = &str> {
 /// Keeps what it is told. It logs, and it observes all keys.
 pub struct FakeHost {
     pub expiry_is_paused: AtomicBool,
+    /// What `maxmemory` is compared with.
+    pub used_memory: AtomicU64,
     /// Whether each database that was freed was to be freed at once.
     pub freed: Mutex<Vec<bool>>,
     log: Mutex<Vec<String>>,
@@ -227,6 +229,7 @@ impl Default for FakeHost {
     fn default() -> Self {
         Self {
             expiry_is_paused: AtomicBool::new(false),
+            used_memory: AtomicU64::new(0),
             freed: Mutex::default(),
             log: Mutex::default(),
             events: Mutex::default(),
@@ -345,7 +348,7 @@ impl Host for FakeHost {
         Ok(())
     }
 
-    fn config_rewrite(&self) -> Result<()> {
+    fn config_rewrite(&self, _everything: bool) -> Result<()> {
         Ok(())
     }
 
@@ -353,6 +356,10 @@ impl Host for FakeHost {
 
     fn memory(&self) -> Memory {
         Memory::default()
+    }
+
+    fn used_memory(&self) -> u64 {
+        self.used_memory.load(Relaxed)
     }
 
     fn purge_memory(&self) {}
@@ -370,6 +377,10 @@ impl Host for FakeHost {
     }
 
     fn set_active_expiry(&self, _: bool) {}
+
+    fn crash(&self, how: Crash) {
+        panic!("asked for: {how:?}");
+    }
 
     fn sleep(&self, duration: Duration) {
         self.now_ms.fetch_add(duration.as_millis() as i64, Relaxed);

@@ -86,3 +86,6 @@ pub(crate) static COMMANDS: &[Spec] = &[
         "O(1)",
     ),
 ];
+
+#[cfg(test)]
+mod tests;

@@ -245,6 +245,7 @@ pub(crate) static COMMANDS: &[Spec] = &[
         )
         .keys(&[KeySpec::one(1, &["RW", "access", "update", "variable_flags"])
             .notes("This command allows both access and modification of the key")])
+        .finder(crate::finders::bitfield)
         .args(&[
             Arg::key("key"),
             Arg::one_of(

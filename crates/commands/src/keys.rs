@@ -64,6 +64,8 @@ pub(crate) struct Rest {
     pub(crate) expired_fields: Vec<ExpiredFields>,
     /// Fields that a read found expired and hid.
     pub(crate) hidden_fields: Vec<HiddenField>,
+    /// Keys whose waiters are to be told of a change that is none for WATCH.
+    pub(crate) ready: SmallVec<[(u32, Box<[u8]>); 1]>,
     /// Values taken out, to be freed after the guard.
     pub(crate) garbage: SmallVec<[Entry; 1]>,
 }
@@ -471,6 +473,14 @@ impl<'g> Keys<'g> {
     #[inline]
     pub fn event(&mut self, key: &[u8], class: Class, event: &'static str) {
         self.note(self.db, key, class, event, false);
+    }
+
+    /// Has those looked at who wait for a key of the selected database, without noting a change: [`Keys::changed`] does so
+    /// anyway.
+    pub fn ready(&mut self, key: &[u8]) {
+        if self.observed {
+            self.notes.rest().ready.push((self.db, key.into()));
+        }
     }
 
     /// Counts further changes to keys that are noted already.

@@ -85,8 +85,8 @@ pub fn execute(
     let before = out.mark();
     let command = match admit::find(env, session, named, args) {
         Ok(command) => command,
-        Err(error) => {
-            refuse(env, session, None, &error, out);
+        Err((command, error)) => {
+            refuse(env, session, command, &error, out);
             return after(session, out, before);
         }
     };
@@ -335,11 +335,16 @@ fn removal(key: &[u8]) -> OwnedArgs {
 
 /// Answers a command that does not run at all.
 fn refuse(env: &Env, session: &mut Session, command: Option<Command>, error: &Error, out: &mut Reply) {
-    if let Some(multi) = &mut session.multi {
-        multi.aborted = true;
-    }
     if let Some(command) = command {
         env.stats.commands[command.index as usize].rejected.add(1);
+    }
+    if command.is_some_and(|command| command.spec.flags.contains(Flags::EXEC)) {
+        let error = exec::refused(env, session, error);
+        env.count_error(error.code());
+        return out.error(&error);
+    }
+    if let Some(multi) = &mut session.multi {
+        multi.aborted = true;
     }
     env.count_error(error.code());
     out.error(error);

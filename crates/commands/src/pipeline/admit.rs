@@ -30,7 +30,15 @@ const NO_COMMAND: u16 = u16::MAX;
 const ECHO_MAX: usize = 128;
 
 /// The command that the arguments name, with the right number of arguments.
-pub(super) fn find(env: &Env, session: &mut Session, named: Option<Command>, args: Args<'_>) -> Result<Command, Error> {
+///
+/// # Errors
+/// With the command if it was found.
+pub(super) fn find(
+    env: &Env,
+    session: &mut Session,
+    named: Option<Command>,
+    args: Args<'_>,
+) -> Result<Command, (Option<Command>, Error)> {
     let last_command = |index| session.client.last_command.store(index, Relaxed);
     let Some(command) = named else {
         last_command(NO_COMMAND);
@@ -38,18 +46,17 @@ pub(super) fn find(env: &Env, session: &mut Session, named: Option<Command>, arg
             env.host.suspect(&session.client);
             env.host.kill(&session.client);
         }
-        return Err(unknown(args));
+        return Err((None, unknown(args)));
     };
     let command = match args.opt(1) {
         Some(name) if !command.spec.subcommands.is_empty() => table::subcommand(command, name)
-            .ok_or_else(|| unknown_subcommand(command, name))
+            .ok_or_else(|| (None, unknown_subcommand(command, name)))
             .inspect_err(|_| last_command(NO_COMMAND))?,
         _ => command,
     };
     last_command(command.index);
     if !command.spec.arity_fits(args.len()) {
-        env.stats.commands[command.index as usize].rejected.add(1);
-        return Err(Error::arity(command.spec.full_name));
+        return Err((Some(command), Error::arity(command.spec.full_name)));
     }
     Ok(command)
 }

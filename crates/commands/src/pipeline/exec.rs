@@ -17,7 +17,7 @@ use crate::args::OwnedArgs;
 use crate::blocking::WaitQueues;
 use crate::call::Call;
 use crate::env::Env;
-use crate::error::{EXEC_ABORT, Result};
+use crate::error::{EXEC_ABORT, Error, Result};
 use crate::keys::Keys;
 use crate::reply::Reply;
 use crate::session::{Queued, Session};
@@ -38,6 +38,15 @@ pub(super) fn exec(env: &mut Env, section: &Section<'_>, session: &mut Session, 
     crate::transactions::unwatch_all(&*env.host, session);
     stats.ran(env.host.ticks_ns() - started, env.settings.latency_tracking.load(Relaxed));
     env.stats.processed.add(1);
+}
+
+/// An EXEC that may not run ends the transaction all the same: its client must not go on queueing unawares.
+pub(super) fn refused(env: &Env, session: &mut Session, reason: &Error) -> Error {
+    session.end();
+    crate::transactions::unwatch_all(&*env.host, session);
+    // The plain code says nothing here; one such as NOAUTH does.
+    let reason = reason.0.strip_prefix("ERR ").unwrap_or(&reason.0);
+    Error::new(format!("EXECABORT Transaction discarded because of: {reason}"))
 }
 
 fn transact(

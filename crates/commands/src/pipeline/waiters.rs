@@ -151,7 +151,8 @@ fn serve_ready(env: &mut Env, keys: &mut Keys<'_>, mut ready: VecDeque<(u32, Box
 
 fn modified(notes: &Notes) -> impl Iterator<Item = (u32, Box<[u8]>)> {
     let changes = notes.rest.iter().flat_map(|rest| &rest.changes);
-    changes.filter(|change| change.modified).map(|change| (change.db, change.key.clone()))
+    let ready = notes.rest.iter().flat_map(|rest| rest.ready.iter().cloned());
+    changes.filter(|change| change.modified).map(|change| (change.db, change.key.clone())).chain(ready)
 }
 
 /// A waiter that was served, for the log.

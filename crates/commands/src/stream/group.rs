@@ -121,6 +121,8 @@ pub(super) fn xgroup_destroy(call: &mut Call<'_>) -> Result<Effect> {
     call.out.flag(destroyed);
     if destroyed {
         note(call, key, "xgroup-destroy");
+        // Those who wait in the group learn that it is gone.
+        call.keys.ready(key);
     }
     Ok(Effect::as_is_if(destroyed))
 }

@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 
+use store::value::Encoding;
 use store::value::zset::{AddFlags, SortedSet};
 
 use super::bounds::{Bounds, By};
@@ -49,7 +50,8 @@ struct Form {
 struct Query<'a> {
     bounds: Bounds<'a>,
     reverse: bool,
-    /// Members to pass over, those of the range; none are left if it is negative.
+    /// Members to pass over, those of the range. From the end of the range if it is negative and the set has the general
+    /// form; in the small form none are left then. That is an accident of Redis, but what clients see.
     offset: i64,
     /// Members at most; no limit if it is negative.
     limit: i64,
@@ -100,7 +102,11 @@ impl<'a> Query<'a> {
     /// The ranks of the members that are wanted.
     fn ranks(&self, zset: &SortedSet) -> Range<usize> {
         let ranks = self.bounds.ranks(zset, self.reverse);
-        let Ok(offset) = usize::try_from(self.offset) else { return 0..0 };
+        let from_the_end = || match zset.encoding() {
+            Encoding::Skiplist => ranks.len().checked_sub(usize::try_from(self.offset.unsigned_abs()).ok()?),
+            _ => None,
+        };
+        let Some(offset) = usize::try_from(self.offset).ok().or_else(from_the_end) else { return 0..0 };
         let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
         let offset = offset.min(ranks.len());
         let len = limit.min(ranks.len() - offset);

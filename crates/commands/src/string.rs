@@ -647,3 +647,6 @@ pub(crate) static COMMANDS: &[Spec] = &[
             Arg::integer("end"),
         ]),
 ];
+
+#[cfg(test)]
+mod tests;

@@ -198,3 +198,37 @@ fn count(call: &mut Call<'_>, by: By) -> Result<Effect> {
     call.out.len(zset.map_or(0, |zset| bounds.ranks(zset, false).len()));
     Ok(Effect::None)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Server;
+
+    /// Observed with Redis 8.0.2.
+    #[test]
+    fn an_offset_below_zero_counts_from_the_end_of_a_large_set_only() {
+        let server = Server::new();
+        server.settings.set_limits(|limits| limits.zset_max_listpack_entries = 3);
+        let mut client = server.client();
+        client.all(&["ZADD large 1 a 2 b 3 c 4 d", "ZADD small 1 a 2 b 3 c"]);
+        client.check("ZRANGEBYSCORE large -inf +inf LIMIT -1 2", "*1\r\n$1\r\nd\r\n");
+        client.check("ZRANGE large +inf -inf BYSCORE REV LIMIT -2 9", "*2\r\n$1\r\nb\r\n$1\r\na\r\n");
+        client.check("ZRANGE large -inf +inf BYSCORE LIMIT -5 9", "*0\r\n");
+        client.check("ZRANGE large -inf +inf BYSCORE LIMIT -9223372036854775808 9", "*0\r\n");
+        client.check("ZRANGEBYSCORE small -inf +inf LIMIT -1 2", "*0\r\n");
+    }
+
+    #[test]
+    fn nothing_added_to_minus_zero_is_zero() {
+        let server = Server::new();
+        let mut client = server.client();
+        client.all(&["ZADD z -0 a"]);
+        client.resp3();
+        client.check("ZINCRBY z 0 a", ",0\r\n");
+        // The small form keeps it as an integer, the general form does not, and the equal sum is not stored.
+        client.check("ZSCORE z a", ",0\r\n");
+        let long = "m".repeat(65);
+        client.all(&[&format!("ZADD z -0 {long}")]);
+        client.check(&format!("ZINCRBY z 0 {long}"), ",0\r\n");
+        client.check(&format!("ZSCORE z {long}"), ",-0\r\n");
+    }
+}

@@ -24,6 +24,7 @@ judges=(
     'server||builds the server the other judges talk to'
     'references||real servers to compare with'
     'tests|server|every crate'"'"'s own tests and documentation examples'
+    'threads||models and a sanitizer of what threads share'
     'testkit|server references|differential, client and concurrency tests'
     'upstream|server references tclsh|Redis'"'"'s own Tcl suite'
 )
@@ -77,6 +78,8 @@ judge_server() { cargo build --locked --profile test-fast --package server --bin
 judge_references() { scripts/references.sh; }
 
 judge_tests() { cargo test --workspace --exclude testkit; }
+
+judge_threads() { scripts/threads.sh; }
 
 judge_upstream() {
     scripts/upstream-tests.sh

@@ -14,6 +14,7 @@ use commands::host::{Host, Pause, Shutdown};
 use commands::info::Section;
 use commands::memory::Memory;
 use commands::pipeline::{self, GROUP, GateHold, Prepared};
+use commands::pubsub::channels::Channels;
 use commands::reply::Reply;
 use commands::session::Session;
 use commands::settings::Settings;
@@ -25,9 +26,9 @@ use store::entry::Entry;
 use store::keyspace::Keyspace;
 
 /// A process around the commands that does nothing; not even time passes, so that instructions can be compared.
-#[derive(Default)]
 pub struct NoHost {
     waiters: WaitQueues,
+    channels: Channels,
 }
 
 impl Host for NoHost {
@@ -107,6 +108,10 @@ impl Host for NoHost {
     fn sleep(&self, _: Duration) {}
     fn log_warning(&self, _: &str) {}
     fn change_replication_id(&self) {}
+    fn channels(&self) -> &Channels {
+        &self.channels
+    }
+    fn ring(&self, _: usize) {}
     fn unwatch(&self, _: u32, _: &[u8], _: &Arc<Client>) {}
 
     fn clients(&self) -> Vec<Arc<Client>> {
@@ -145,7 +150,7 @@ pub struct Transport {
 impl Transport {
     /// A client of a keyspace.
     pub fn new(keyspace: &'static Keyspace) -> Self {
-        let host = Arc::new(NoHost::default());
+        let host = Arc::new(NoHost { waiters: WaitQueues::default(), channels: Channels::new(1) });
         let env =
             Env::new(host, keyspace, Arc::new(Settings::default()), Arc::new(Stats::default()), Rng::with_seed(1));
         Self {

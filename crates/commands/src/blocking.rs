@@ -214,3 +214,6 @@ pub fn deadline_ms(now_ms: i64, timeout_ms: i64) -> Result<Option<i64>> {
         _ => timeout_ms.checked_add(now_ms).map(Some).ok_or_else(|| Error::new("ERR timeout is out of range")),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -250,7 +250,11 @@ fn client_unblock(call: &mut Call<'_>) -> Result<Effect> {
     if let Some(waiter) = &ended {
         let reply = if error {
             let mut reply = waiter.reply();
-            reply.error(&Error::new("UNBLOCKED client unblocked via CLIENT UNBLOCK"));
+            let unblocked = Error::new("UNBLOCKED client unblocked via CLIENT UNBLOCK");
+            reply.error(&unblocked);
+            // The command that waited has failed, wherever its client is served.
+            call.env.stats.commands[waiter.command.index as usize].failed.add(1);
+            call.env.count_error(unblocked.code());
             reply
         } else {
             waiter.nothing()

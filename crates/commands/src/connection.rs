@@ -11,6 +11,7 @@ use crate::client_commands::check_name;
 use crate::effect::Effect;
 use crate::error::{DB_OUT_OF_RANGE, Error, NOT_INTEGER, Result, SYNTAX, WRONG_PASS};
 use crate::number;
+use crate::pubsub;
 use crate::session::ReplyMode;
 use crate::spec::flag::*;
 use crate::spec::{Arg, Flags, Group, Spec};
@@ -23,6 +24,11 @@ const DEFAULT_USER: &[u8] = b"default";
 
 fn ping(call: &mut Call<'_>) -> Result<Effect> {
     match call.args.len() {
+        1 | 2 if pubsub::is_restricted(call.session) => {
+            call.out.array(2);
+            call.out.bulk(b"pong");
+            call.out.bulk(call.args.opt(1).unwrap_or_default());
+        }
         1 => call.out.simple("PONG"),
         2 => call.out.bulk(call.args.get(1)),
         _ => return Err(call.wrong_arity()),
@@ -164,6 +170,7 @@ fn reset(call: &mut Call<'_>) -> Result<Effect> {
     if flags.intersects(ClientFlags::REPLICA | ClientFlags::MASTER) && !flags.contains(ClientFlags::MONITOR) {
         return Err(Error::new("ERR can only reset normal client connections"));
     }
+    pubsub::reset(call);
     call.session.select(0);
     speak(call, false);
     let open_to_all = !call.env.settings.password_needed.load(Relaxed);
@@ -201,7 +208,7 @@ const ANYONE: u32 = NOSCRIPT | LOADING | STALE | FAST | NO_AUTH | ALLOW_BUSY;
 
 /// The family's rows.
 pub(crate) static COMMANDS: &[Spec] = &[
-    Spec::new("ping", -1, FAST, Group::Connection, ping)
+    Spec::new("ping", -1, FAST | LISTENING, Group::Connection, ping)
         .docs("Answers PONG, or what it was given.", "1.0.0", "O(1)")
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
         .args(&[Arg::string("message").optional()]),
@@ -225,12 +232,12 @@ pub(crate) static COMMANDS: &[Spec] = &[
             ],
         )
         .optional()]),
-    Spec::new("reset", 1, ANYONE | SKIP_QUEUE, Group::Connection, reset).docs(
+    Spec::new("reset", 1, ANYONE | SKIP_QUEUE | LISTENING, Group::Connection, reset).docs(
         "Makes the connection as good as new.",
         "6.2.0",
         "O(1)",
     ),
-    Spec::new("quit", -1, ANYONE | SKIP_QUEUE, Group::Connection, quit)
+    Spec::new("quit", -1, ANYONE | SKIP_QUEUE | LISTENING, Group::Connection, quit)
         .docs("Closes the connection.", "1.0.0", "O(1)")
         .deprecated("7.2.0", "just closing the connection"),
 ];

@@ -95,7 +95,7 @@ fn restore(call: &mut Call<'_>) -> Result<Effect> {
         0 => None,
         ..0 => return Err(Error::new("ERR Invalid TTL value, must be >= 0")),
         deadline if options.absolute => Some(deadline),
-        // What lies beyond all time is as good as its end.
+        // What lies beyond all time is as good as its end. (In Redis the sum overflows, and the key never expires.)
         millis => Some(now_ms.saturating_add(millis)),
     };
     let entry = decode(call, deadline)?;

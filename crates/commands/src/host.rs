@@ -14,6 +14,7 @@ use crate::effect::Change;
 use crate::error::Result;
 use crate::info::Section;
 use crate::memory::Memory;
+use crate::pubsub::channels::Channels;
 use crate::reply::Reply;
 use crate::stats::Stats;
 
@@ -159,6 +160,14 @@ pub trait Host: Send + Sync {
     /// # Errors
     /// There is none.
     fn abort_shutdown(&self) -> Result<()>;
+
+    // --- publish and subscribe
+
+    /// Who listens to which channel.
+    fn channels(&self) -> &Channels;
+
+    /// Wakes a worker for what was left in its mailbox.
+    fn ring(&self, worker: usize);
 
     // --- clients
 

@@ -273,11 +273,11 @@ pub(crate) static COMMANDS: &[Spec] = &[
         .keys(&[KeySpec::one(1, &["RW", "access", "insert"]), KeySpec::range(2, -1, 1, &["RO", "access"])])
         .args(&[Arg::key("destkey"), Arg::key("sourcekey").key_spec(1).multiple().optional()]),
     Spec::new("pfdebug", 3, WRITE | DENYOOM | ADMIN, Group::HyperLogLog, pfdebug)
-        .docs("Shows the inside of a HyperLogLog.", "2.8.9", "N/A")
         .system()
+        .docs("Shows the inside of a HyperLogLog.", "2.8.9", "N/A")
         .keys(&[KeySpec::one(2, &["RW", "access"])])
         .args(&[Arg::string("subcommand"), Arg::key("key")]),
     Spec::new("pfselftest", 1, ADMIN, Group::HyperLogLog, pfselftest)
-        .docs("Tests HyperLogLogs against their own promises.", "2.8.9", "N/A")
-        .system(),
+        .system()
+        .docs("Tests HyperLogLogs against their own promises.", "2.8.9", "N/A"),
 ];

@@ -132,7 +132,7 @@ fn info(call: &mut Call<'_>) -> Result<Effect> {
 }
 
 /// The family's rows.
-pub(crate) static COMMANDS: &[Spec] = &[Spec::new("info", -1, LOADING | STALE, Group::Server, info)
+pub(crate) static COMMANDS: &[Spec] = &[Spec::new("info", -1, LOADING | STALE | SPANNING, Group::Server, info)
     .docs("Tells how the server is doing.", "1.0.0", "O(1)")
     .categories(&["@dangerous"])
     .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"])

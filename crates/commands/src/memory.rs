@@ -266,7 +266,7 @@ const NONDETERMINISTIC: &[&str] = &["nondeterministic_output", "request_policy:a
 pub(crate) static COMMANDS: &[Spec] = &[Spec::new("memory", -2, NONE, Group::Server, container)
     .docs("Leads to the commands about memory.", "4.0.0", "Depends on subcommand.")
     .subcommands(&[
-        Spec::new("doctor", 2, NONE, Group::Server, doctor)
+        Spec::new("doctor", 2, SPANNING, Group::Server, doctor)
             .full_name("memory|doctor")
             .docs("Says what is wrong with the memory.", "4.0.0", "O(1)")
             .tips(NONDETERMINISTIC),
@@ -283,7 +283,7 @@ pub(crate) static COMMANDS: &[Spec] = &[Spec::new("memory", -2, NONE, Group::Ser
             .full_name("memory|purge")
             .docs("Gives free memory back.", "4.0.0", "Depends on how much memory is allocated, could be slow")
             .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
-        Spec::new("stats", 2, NONE, Group::Server, stats)
+        Spec::new("stats", 2, SPANNING, Group::Server, stats)
             .full_name("memory|stats")
             .docs("Tells where the memory goes.", "4.0.0", "O(1)")
             .tips(NONDETERMINISTIC),

@@ -117,7 +117,9 @@ pub fn execute(
         let section = gate.shared(|| ());
         in_section(env, section, session, command, args, out);
     }
-    after(session, out, before)
+    // What it has answered has met CLIENT REPLY already, piece by piece.
+    session.reply_mode.advance();
+    Flow::Next
 }
 
 fn in_section(
@@ -224,6 +226,7 @@ fn run(call: &mut Call<'_>, command: Command) -> Done {
     let lap_ns = call.env.lap_ns();
     let env = &*call.env;
     let stats = &env.stats.commands[command.index as usize];
+    let pushed = command.spec.flags.contains(Flags::PUSHES) && result.is_ok();
     let effect = result.unwrap_or_else(|error| {
         call.out.rewind(before);
         call.out.error(&error);
@@ -234,7 +237,9 @@ fn run(call: &mut Call<'_>, command: Command) -> Done {
     if deaf {
         call.out.rewind(before);
     }
-    silence(call.session, call.out, before);
+    if !pushed {
+        silence(call.session, call.out, before);
+    }
     stats.ran(lap_ns, env.settings.latency_tracking.load(Relaxed));
     env.stats.command_nanos.add(lap_ns);
     env.stats.processed.add(1);
@@ -350,7 +355,7 @@ fn refuse(env: &Env, session: &mut Session, command: Option<Command>, error: &Er
     out.error(error);
 }
 
-/// Ends a command that did run, or never will.
+/// Ends a command that does not run, or not yet.
 #[inline]
 fn after(session: &mut Session, out: &mut Reply, before: Mark) -> Flow {
     silence(session, out, before);

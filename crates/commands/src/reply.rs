@@ -231,6 +231,15 @@ impl Reply {
         }
     }
 
+    /// The same for a message that was encoded as an array: RESP3 has a type of its own for it.
+    pub fn append_push(&mut self, message: &Self) {
+        let start = self.bytes.len();
+        self.append(message);
+        if self.resp3 {
+            self.bytes[start] = b'>';
+        }
+    }
+
     /// Bytes that are RESP already.
     pub fn raw(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use crate::args::OwnedArgs;
 use crate::blocking::Waiter;
 use crate::client::{Client, ClientFlags};
+use crate::pubsub::subscriptions::Subscriptions;
 use crate::table::Command;
 
 /// See the file's head. Owned by the connection.
@@ -22,6 +23,10 @@ pub struct Session {
     pub watched: Vec<Watched>,
     /// What it waits for; no further command runs before that has ended.
     pub blocked: Option<Arc<Waiter>>,
+    /// What it listens to; there from the first SUBSCRIBE on.
+    pub subscriptions: Option<Box<Subscriptions>>,
+    /// EXEC is running its commands.
+    pub in_exec: bool,
     /// CLIENT REPLY.
     pub reply_mode: ReplyMode,
     /// What the connection does once the reply is sent.
@@ -93,6 +98,8 @@ impl Session {
             multi: None,
             watched: Vec::new(),
             blocked: None,
+            subscriptions: None,
+            in_exec: false,
             reply_mode: ReplyMode::default(),
             close: false,
         };

@@ -80,6 +80,10 @@ bitflags! {
         const ASKING = 1 << 22;
         /// Only runs where the configuration allows it (`enable-debug-command`).
         const PROTECTED = 1 << 25;
+        /// Allowed to a subscriber whatever protocol it speaks.
+        const LISTENING = 1 << 26;
+        /// Its reply is a push message, which CLIENT REPLY does not hold back.
+        const PUSHES = 1 << 27;
     }
 }
 
@@ -141,6 +145,8 @@ pub mod flag {
     pub const SELECTS: u32 = Flags::SELECTS.bits();
     pub const ASKING: u32 = Flags::ASKING.bits();
     pub const PROTECTED: u32 = Flags::PROTECTED.bits();
+    pub const LISTENING: u32 = Flags::LISTENING.bits();
+    pub const PUSHES: u32 = Flags::PUSHES.bits();
 }
 
 /// COMMAND DOCS' groups; most are access-control categories as well.

@@ -20,6 +20,7 @@ static FAMILIES: &[&[Spec]] = &[
     crate::dump::COMMANDS,
     crate::expire::COMMANDS,
     crate::generic::COMMANDS,
+    crate::geo::COMMANDS,
     crate::hash::COMMANDS,
     crate::hyperloglog::COMMANDS,
     crate::info::COMMANDS,
@@ -27,6 +28,7 @@ static FAMILIES: &[&[Spec]] = &[
     crate::list::blocking::COMMANDS,
     crate::memory::COMMANDS,
     crate::object::COMMANDS,
+    crate::pubsub::COMMANDS,
     crate::server_commands::COMMANDS,
     crate::set::COMMANDS,
     crate::shutdown::COMMANDS,
@@ -36,6 +38,7 @@ static FAMILIES: &[&[Spec]] = &[
     crate::transactions::COMMANDS,
     crate::walk::COMMANDS,
     crate::zset::COMMANDS,
+    crate::zset::blocking::COMMANDS,
 ];
 
 /// A command of the table, or a subcommand: its row and its position, by which statistics are kept.

@@ -10,7 +10,7 @@
 //! assert_eq!(server.log(), ["0 SET a 1 PXAT 1000100", "0 DEL a"]);
 //! ```
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -29,6 +29,8 @@ use crate::host::{Host, Pause, Shutdown};
 use crate::info::Section;
 use crate::memory::Memory;
 use crate::pipeline::{self, Flow, GateHold, Prepared};
+use crate::pubsub;
+use crate::pubsub::channels::Channels;
 use crate::reply::Reply;
 use crate::session::Session;
 use crate::settings::Settings;
@@ -62,10 +64,15 @@ impl Server {
 
     /// A new connection, which speaks RESP2.
     pub fn client(&self) -> TestClient {
+        self.client_of(0)
+    }
+
+    /// A new connection that one of two workers serves.
+    pub fn client_of(&self, worker: usize) -> TestClient {
         let id = self.clients.fetch_add(1, Relaxed);
         let (host, stats) = (self.host.clone(), Arc::new(Stats::default()));
         let rng = Rng::with_seed(id);
-        let client = Arc::new(Client { id, addr: format!("127.0.0.1:{id}"), ..Client::default() });
+        let client = Arc::new(Client { id, worker, addr: format!("127.0.0.1:{id}"), ..Client::default() });
         host.clients.lock().unwrap().push(client.clone());
         TestClient {
             env: Env::new(host, self.keyspace, self.settings.clone(), stats, rng),
@@ -158,9 +165,16 @@ impl TestClient {
         }
     }
 
+    /// What was published for it and not shown yet.
+    pub fn heard(&mut self) -> String {
+        pubsub::catch_up(self.env.host.clone().channels(), &mut self.session, &mut self.out);
+        self.take_reply()
+    }
+
     /// Speaks RESP3 from now on.
     pub fn resp3(&mut self) {
         self.out.set_resp3(true);
+        self.session.client.resp.store(3, Relaxed);
     }
 
     fn take_reply(&mut self) -> String {
@@ -186,6 +200,11 @@ pub struct FakeHost {
     events: Mutex<Vec<String>>,
     watches: Mutex<Vec<Watch>>,
     waiters: WaitQueues,
+    pub channels: Channels,
+    /// The classes of events that are published.
+    pub published_events: AtomicU32,
+    /// Workers that were woken.
+    pub rung: Mutex<Vec<usize>>,
     /// Answers to clients that waited, with their numbers.
     pub delivered: Mutex<Vec<(u64, String)>>,
     clients: Mutex<Vec<Arc<Client>>>,
@@ -210,6 +229,9 @@ impl Default for FakeHost {
             events: Mutex::default(),
             watches: Mutex::default(),
             waiters: WaitQueues::default(),
+            channels: Channels::new(2),
+            published_events: AtomicU32::new(0),
+            rung: Mutex::default(),
             delivered: Mutex::default(),
             clients: Mutex::default(),
             paused: Mutex::default(),
@@ -242,6 +264,7 @@ impl Host for FakeHost {
         if !change.event.is_empty() {
             self.events.lock().unwrap().push(format!("{} {} {key}", change.db, change.event));
         }
+        pubsub::notify(self, Class::from_bits_retain(self.published_events.load(Relaxed)), change);
         if change.modified {
             let expires = change.class == Class::EXPIRED;
             let watches = self.watches.lock().unwrap();
@@ -356,6 +379,14 @@ impl Host for FakeHost {
 
     fn abort_shutdown(&self) -> Result<()> {
         Ok(())
+    }
+
+    fn channels(&self) -> &Channels {
+        &self.channels
+    }
+
+    fn ring(&self, worker: usize) {
+        self.rung.lock().unwrap().push(worker);
     }
 
     fn clients(&self) -> Vec<Arc<Client>> {

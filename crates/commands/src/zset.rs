@@ -18,6 +18,7 @@ use crate::spec::flag::*;
 use crate::spec::{Arg, ArgKind, Group, KeySpec, Spec};
 
 mod algebra;
+pub(crate) mod blocking;
 mod bounds;
 mod chance;
 mod range;
@@ -37,11 +38,13 @@ use take::{zmpop, zpopmax, zpopmin};
 const SCORES_INLINE: usize = 8;
 
 /// What ZADD and ZINCRBY are told.
-struct Addition<'a> {
-    flags: AddFlags,
+pub(crate) struct Addition<'a> {
+    /// What is done with which members.
+    pub(crate) flags: AddFlags,
     /// Count changed members too (CH).
-    count_changes: bool,
-    pairs: SmallVec<[(f64, &'a [u8]); SCORES_INLINE]>,
+    pub(crate) count_changes: bool,
+    /// Scores and members.
+    pub(crate) pairs: SmallVec<[(f64, &'a [u8]); SCORES_INLINE]>,
 }
 
 impl<'a> Addition<'a> {
@@ -115,15 +118,17 @@ struct Tally {
 }
 
 fn zadd(call: &mut Call<'_>) -> Result<Effect> {
-    add(call, AddFlags::empty())
+    let addition = Addition::parse(call.args, AddFlags::empty())?;
+    add(call, &addition).map(Effect::as_is_if)
 }
 
 fn zincrby(call: &mut Call<'_>) -> Result<Effect> {
-    add(call, AddFlags::INCR)
+    let addition = Addition::parse(call.args, AddFlags::INCR)?;
+    add(call, &addition).map(Effect::as_is_if)
 }
 
-fn add(call: &mut Call<'_>, flags: AddFlags) -> Result<Effect> {
-    let addition = Addition::parse(call.args, flags)?;
+/// Adds to the sorted set under the first argument and answers; tells whether anything has changed.
+pub(crate) fn add(call: &mut Call<'_>, addition: &Addition<'_>) -> Result<bool> {
     let (key, limits, incr) = (call.arg(1), &*call.env.limits, addition.flags.contains(AddFlags::INCR));
     let tally = match call.keys.write(key) {
         Some(entry) => {
@@ -149,7 +154,7 @@ fn add(call: &mut Call<'_>, flags: AddFlags) -> Result<Effect> {
         None if incr => call.out.null(),
         _ => call.out.len(if addition.count_changes { changes } else { tally.added }),
     }
-    Ok(Effect::as_is_if(changes > 0))
+    Ok(changes > 0)
 }
 
 fn zrem(call: &mut Call<'_>) -> Result<Effect> {
@@ -612,3 +617,6 @@ pub(crate) static COMMANDS: &[Spec] = &[
             ]).token("AGGREGATE").optional(),
         ]),
 ];
+
+#[cfg(test)]
+mod tests;

@@ -91,7 +91,7 @@ impl Compressor {
                 at += 1;
                 continue;
             }
-            let count = common(&bytes[seen - 1..], &bytes[at..]).min(COPY_MAX);
+            let count = common(&bytes[seen - 1..], &bytes[at..]);
             put_literal(&bytes[literal..at], out);
             put_copy(count, distance, out);
             if out.len() >= end {
@@ -117,9 +117,13 @@ fn slot(three: &[u8], bits: u32) -> usize {
     (key.wrapping_mul(0x9e37_79b1) >> (32 - bits)) as usize
 }
 
-/// How many bytes two slices begin with alike.
+/// How many bytes two slices begin with alike, up to what one piece can copy.
 fn common(earlier: &[u8], later: &[u8]) -> usize {
-    earlier.iter().zip(later).take_while(|(a, b)| a == b).count()
+    let len = later.len().min(COPY_MAX);
+    let (earlier, later) = (&earlier[..len], &later[..len]);
+    let words = earlier.as_chunks::<8>().0.iter().zip(later.as_chunks::<8>().0);
+    let same = words.take_while(|(a, b)| a == b).count() * 8;
+    same + earlier[same..].iter().zip(&later[same..]).take_while(|(a, b)| a == b).count()
 }
 
 fn put_literal(bytes: &[u8], out: &mut Vec<u8>) {

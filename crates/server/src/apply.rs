@@ -55,11 +55,11 @@ static HOOKS: &[(&[usize], Hook)] = &[
     (rows![OOM_SCORE_ADJ, OOM_SCORE_ADJ_VALUES], oom_score),
     (rows![PORT], port),
     (rows![BIND], bind),
+    (rows![NOTIFY_KEYSPACE_EVENTS], events),
     // Not in effect yet, but what is still to come reads it from here.
     (rows![MAXMEMORY, MAXMEMORY_POLICY], memory),
     (rows![LATENCY_TRACKING, LATENCY_TRACKING_INFO_PERCENTILES], latency_tracking),
     (rows![SLOWLOG_LOG_SLOWER_THAN], slowlog),
-    (rows![NOTIFY_KEYSPACE_EVENTS], events),
 ];
 
 /// Brings all directives into effect. What must not fail at the start has been settled before; the rest (the score for

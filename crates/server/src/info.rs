@@ -109,11 +109,17 @@ fn clients(server: &Server, out: &mut String) {
         "tracking_clients:0";
         "pubsub_clients:{}", with(ClientFlags::PUBSUB);
         "watching_clients:{}", clients.iter().filter(|client| client.watched.load(Relaxed) > 0).count();
-        "clients_in_timeout_table:0";
+        "clients_in_timeout_table:{}", clients.iter().filter(|client| waits_for_so_long(client)).count();
         "total_watched_keys:{watched_keys}";
         "total_blocking_keys:{}", server.waiters().key_count();
         "total_blocking_keys_on_nokey:{}", server.waiters().on_no_key();
     );
+}
+
+/// Whether a client waits for keys, and not for ever.
+fn waits_for_so_long(client: &Client) -> bool {
+    let waiter = client.waiter.lock().expect("never poisoned");
+    waiter.as_ref().is_some_and(|waiter| waiter.deadline_ms.is_some())
 }
 
 /// Bytes of a client's input buffer.
@@ -205,9 +211,9 @@ fn stats(server: &Server, out: &mut String) {
         "current_eviction_exceeded_time:0";
         "keyspace_hits:{}", sum(server, |stats| &stats.hits);
         "keyspace_misses:{}", sum(server, |stats| &stats.misses);
-        "pubsub_channels:0";
-        "pubsub_patterns:0";
-        "pubsubshard_channels:0";
+        "pubsub_channels:{}", server.channels.channel_count();
+        "pubsub_patterns:{}", server.channels.pattern_count();
+        "pubsubshard_channels:{}", server.channels.shard_channel_count();
         "latest_fork_usec:0";
         "total_forks:0";
         "migrate_cached_sockets:0";

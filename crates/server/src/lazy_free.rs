@@ -13,9 +13,9 @@ use store::entry::Entry;
 /// Values of at most this many parts are freed where they fall: Redis's threshold.
 const PARTS_MAX: usize = 64;
 
+// What is inside is held for its drop alone.
 enum Garbage {
-    Value(Entry),
-    // Held for its drop alone.
+    Value { _large: Entry },
     Database { _detached: Arc<Database>, keys: u64 },
 }
 
@@ -52,7 +52,7 @@ impl LazyFree {
     pub fn values(&self, values: Vec<Entry>) {
         for value in values {
             if value.parts() > PARTS_MAX {
-                self.send(Garbage::Value(value));
+                self.send(Garbage::Value { _large: value });
             }
         }
     }
@@ -88,7 +88,7 @@ impl LazyFree {
 impl Garbage {
     fn objects(&self) -> u64 {
         match self {
-            Self::Value(_) => 1,
+            Self::Value { .. } => 1,
             Self::Database { keys, .. } => *keys,
         }
     }

@@ -12,6 +12,7 @@ use commands::error::{Error, Result};
 use commands::host::{Host, Pause, Shutdown};
 use commands::info::Section;
 use commands::memory::Memory;
+use commands::pubsub::{self, channels::Channels};
 use commands::reply::Reply;
 use commands::session::Session;
 use commands::settings::Settings;
@@ -60,6 +61,8 @@ pub struct Server {
     pub registry: Registry,
     /// Clients that wait for keys.
     pub waiters: WaitQueues,
+    /// Who listens to what.
+    pub channels: Channels,
     /// The workers.
     pub workers: Vec<WorkerHandle>,
     /// The log.
@@ -115,6 +118,7 @@ impl Server {
             keyspace,
             registry: Registry::default(),
             waiters: WaitQueues::default(),
+            channels: Channels::new(workers.len()),
             workers,
             log,
             listening,
@@ -186,12 +190,18 @@ impl Server {
     }
 
     /// Forgets a client whose connection is closed.
-    pub fn client_gone(&self, session: &Session, worker: usize) {
+    pub fn client_gone(&self, session: &mut Session, worker: usize) {
+        pubsub::leave_all(&self.channels, session);
         for watched in &session.watched {
             self.registry.unwatch(watched.db, &watched.key, &session.client);
         }
         self.registry.remove(session.client.id);
         self.workers[worker].connections.fetch_sub(1, Relaxed);
+    }
+
+    /// The classes of events that are published.
+    fn wanted_events(&self) -> Class {
+        Class::from_bits_truncate(self.settings.notify_keyspace_events.load(Relaxed))
     }
 
     /// Whether a client may send what only authenticated ones may.
@@ -218,13 +228,14 @@ impl Host for Server {
     }
 
     fn observes_keys(&self) -> bool {
-        self.registry.is_watched() || self.settings.notify_keyspace_events.load(Relaxed) != 0
+        self.registry.is_watched() || (self.wanted_events() != Class::empty() && self.channels.hears_events())
     }
 
     fn key_changed(&self, change: &Change) {
         if change.modified && self.registry.is_watched() {
             self.registry.touch(change.db, &change.key, change.class == Class::EXPIRED);
         }
+        pubsub::notify(self, self.wanted_events(), change);
     }
 
     fn log_is_on(&self) -> bool {
@@ -344,6 +355,16 @@ impl Host for Server {
 
     fn abort_shutdown(&self) -> Result<()> {
         if self.ending.abort(self) { Ok(()) } else { Err(Error::new("ERR No shutdown in progress.")) }
+    }
+
+    // --- publish and subscribe
+
+    fn channels(&self) -> &Channels {
+        &self.channels
+    }
+
+    fn ring(&self, worker: usize) {
+        self.workers[worker].inbox.ring();
     }
 
     // --- clients

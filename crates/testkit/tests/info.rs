@@ -97,7 +97,7 @@ fn numbers_follow_what_happens() {
     assert!((10_000_000..20_000_000).contains(&grown), "ten million bytes of values took {grown}");
     assert!(number(&mut client, "memory", "used_memory_peak") >= memory + grown);
     assert!(number(&mut client, "memory", "used_memory_rss") >= grown);
-    assert_eq!(field(&mut client, "keyspace", "db0"), "keys=10000,expires=0,avg_ttl=0");
+    assert_eq!(field(&mut client, "keyspace", "db0"), "keys=10000,expires=0,avg_ttl=0,subexpiry=0");
     call(&mut client, "SET volatile x PX 100000");
     let volatile = field(&mut client, "keyspace", "db0");
     assert!(volatile.starts_with("keys=10001,expires=1,avg_ttl="), "{volatile}");
@@ -123,6 +123,21 @@ fn numbers_follow_what_happens() {
     let most: f64 = slept.rsplit('=').next().and_then(|value| value.parse().ok()).expect("a number");
     assert!((50_000.0..2_000_000.0).contains(&most), "{slept}");
     assert!(number(&mut client, "debug", "eventloop_duration_max") >= 50_000);
+}
+
+/// These look into stripes that the transaction's own commands lock.
+#[test]
+fn a_transaction_may_ask_for_everything() {
+    let Some((subject, _)) = servers() else { return };
+    let mut client = subject.connect().expect("connects");
+    client.set_timeout(Duration::from_secs(10)).expect("a timeout");
+    let commands = ["SET a 1", "SET b 2", "INFO everything", "MEMORY STATS", "MEMORY DOCTOR", "DEBUG DIGEST", "DEL a"];
+    client.call(&["MULTI"]).expect("a reply");
+    for command in commands {
+        assert_eq!(call(&mut client, command), "QUEUED");
+    }
+    let reply = client.call(&["EXEC"]).expect("a reply");
+    assert_eq!(items(&reply).len(), commands.len(), "{reply:?}");
 }
 
 #[test]

@@ -40,7 +40,8 @@ const DEPENDENCIES: &[(&str, &[&str], &[&str])] = &[
     ("commands", &["store", "resp-parser", "rdb"], &["bytes", "num-bigint"]),
     ("persistence", &["store", "resp-parser", "rdb"], &["bytes"]),
     ("replication", &["resp-parser"], &["crossbeam", "bytes"]),
-    ("rdb", &["store"], &["bytes"]),
+    // crc-fast: the checksum of a payload.
+    ("rdb", &["store"], &["bytes", "crc-fast"]),
     ("store", &[], &["dashmap", "bytes", "crossbeam"]),
     ("resp-parser", &[], &["memchr", "bytes"]),
     // It drives processes and judges them, and is never shipped, so outside crates are free to it.
@@ -76,7 +77,7 @@ const UTILITY_CRATES: &[&str] = &[
 ];
 
 /// What tests may use besides.
-const TEST_CRATES: &[&str] = &["testkit", "proptest", "loom", "shuttle", "criterion"];
+const TEST_CRATES: &[&str] = &["testkit", "proptest", "loom", "shuttle", "criterion", "num-bigint"];
 
 /// The only files in which `unsafe` may stand.
 const UNSAFE_FILES: &[&str] = &[

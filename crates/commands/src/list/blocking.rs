@@ -83,8 +83,8 @@ fn serve_pop(serving: &mut Serving<'_, '_>, key: &[u8], side: Side) -> Result<Se
 }
 
 fn blmpop(call: &mut Call<'_>) -> Result<Effect> {
-    let deadline_ms = deadline(call, call.arg(1))?;
     let MultiPop { keys, pop } = MultiPop::parse(call.args, 2)?;
+    let deadline_ms = deadline(call, call.arg(1))?;
     let candidates = call.args.from(keys.start).take(keys.len());
     match pop.take_first(&mut call.keys, candidates, &call.env.limits, call.out)? {
         Some((key, taken)) => Ok(took(pop.side, key, taken)),

@@ -7,8 +7,9 @@ use crate::args::{Args, OwnedArgs};
 use crate::env::Env;
 use crate::error::{DEBUG_NOT_ALLOWED, Error, NO_AUTH};
 use crate::host::Pause;
+use crate::pubsub;
 use crate::session::{Queued, Session};
-use crate::spec::Flags;
+use crate::spec::{Flags, Spec};
 use crate::table::{self, Command};
 
 /// What is to be done with a command.
@@ -70,7 +71,7 @@ fn is_http(name: &[u8]) -> bool {
 /// Decides; a command that is to wait for EXEC is queued here.
 pub(super) fn admit(env: &Env, session: &mut Session, command: Command, args: Args<'_>) -> Admission {
     let flags = command.spec.flags;
-    if let Err(error) = permitted(env, session, flags) {
+    if let Err(error) = permitted(env, session, command.spec) {
         return Admission::Refused(error);
     }
     // A paused server does not even queue: a write that is queued now would run, and a client is told so by QUEUED.
@@ -86,7 +87,8 @@ pub(super) fn admit(env: &Env, session: &mut Session, command: Command, args: Ar
     Admission::Run
 }
 
-fn permitted(env: &Env, session: &Session, flags: Flags) -> Result<(), Error> {
+fn permitted(env: &Env, session: &Session, spec: &Spec) -> Result<(), Error> {
+    let flags = spec.flags;
     let needs_password = env.settings.password_needed.load(Relaxed) && !session.authenticated;
     if needs_password && !flags.contains(Flags::NO_AUTH) {
         return Err(NO_AUTH);
@@ -96,6 +98,13 @@ fn permitted(env: &Env, session: &Session, flags: Flags) -> Result<(), Error> {
     }
     if session.multi.is_some() && flags.contains(Flags::NO_MULTI) {
         return Err(Error::new("ERR Command not allowed inside a transaction"));
+    }
+    if !flags.contains(Flags::LISTENING) && pubsub::is_restricted(session) {
+        return Err(Error::new(format!(
+            "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this \
+             context",
+            spec.full_name
+        )));
     }
     Ok(())
 }

@@ -27,7 +27,9 @@ pub(super) fn exec(env: &mut Env, section: &Section<'_>, session: &mut Session, 
     let Some(multi) = session.end() else { return };
     let started = env.host.ticks_ns();
     let before = out.mark();
+    session.in_exec = true;
     let result = if multi.aborted { Err(EXEC_ABORT) } else { transact(env, section, session, &multi.queue, out) };
+    session.in_exec = false;
     let stats = &env.stats.commands[command.index as usize];
     if let Err(error) = result {
         stats.failed.add(1);
@@ -59,7 +61,9 @@ fn transact(
     let keyspace = env.keyspace;
     let guard = lock_all(env.host.waiters(), keyspace, section, session, queue);
     if session.is_dirty() || a_watched_key_expired(env, &guard, session) {
+        let before = out.mark();
         out.null_array();
+        silence(session, out, before);
         return Ok(());
     }
     let before = out.mark();
@@ -80,6 +84,8 @@ fn transact(
         call.keys.set_touches(touches(call.session));
         let db = call.keys.db;
         let done = run_at_once(&mut call, queued.command);
+        // Told at once, so that events and what the transaction publishes itself come in the order of its commands.
+        tell(call.env, &done.notes);
         all.push((db, done));
     }
     let Call { mut keys, env, .. } = call;
@@ -90,7 +96,6 @@ fn transact(
         answered.iter().for_each(|answered| answered.record(&mut record));
         append(env, record);
     }
-    all.iter().for_each(|(_, done)| tell(env, &done.notes));
     answered.iter().for_each(|answered| tell(env, &answered.done.notes));
     drop(keys);
     all.into_iter().for_each(|(_, done)| settle(env, section, done.notes, None));

@@ -89,7 +89,12 @@ pub(super) fn lock_all<'s>(
 
 /// Adds a command's keys to a plan.
 pub(super) fn add(plan: &mut Plan, spec: &Spec, args: Args<'_>, db: u32) {
-    keys_of(spec, args, |index, _| plan.add(db, hash_bytes(args.get(index)), mode(spec)));
+    keys_of(spec, args, |index, key_spec| {
+        // The names of shard channels stand where keys do.
+        if !key_spec.flags.contains(&"not_key") {
+            plan.add(db, hash_bytes(args.get(index)), mode(spec));
+        }
+    });
     if let Some(planner) = spec.planner {
         planner(args, db, plan);
     }

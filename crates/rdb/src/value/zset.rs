@@ -3,7 +3,7 @@
 use store::value::Limits;
 use store::value::zset::{AddFlags, Added, SortedSet};
 
-use super::{Type, hint, listpack, nonzero_len, old_listpack, packed, twice};
+use super::{Type, listpack, nonzero_len, old_listpack, packed, twice};
 use crate::error::Result;
 use crate::read::Reader;
 use crate::write::Writer;
@@ -43,8 +43,9 @@ fn members<'a>(
     limits: &Limits,
 ) -> Result<SortedSet> {
     let count = nonzero_len(reader)?;
-    let mut zset = SortedSet::new();
-    zset.prepare(hint(count), limits);
+    // In the general form until all is there, as in Redis: the packed one would turn a score of -0 to 0 on its way into a
+    // value that ends up too large for it.
+    let mut zset = SortedSet::with_hint(usize::MAX, 0, limits);
     for _ in 0..count {
         let start = reader.clone();
         let member = reader.string()?;
@@ -53,5 +54,6 @@ fn members<'a>(
             return Err(twice(&start));
         }
     }
+    zset.pack_if_small(limits);
     Ok(zset)
 }

@@ -31,7 +31,6 @@ const LATENCY: &str = "the latency monitor is still to come";
 const LOCALE: &str = "sorting by locale is still to come";
 const MODULES: &str = "modules are not supported";
 const PERSISTENCE: &str = "persistence is still to come, nothing is written to disk yet";
-const PUBSUB: &str = "keyspace notifications are still to come";
 const REPLICATION: &str = "replication is still to come";
 const SCRIPTING: &str = "scripting is still to come";
 const SLOWLOG: &str = "the slow log is still to come";
@@ -267,7 +266,7 @@ pub const ROWS: &[Row] = &[
     integer("latency-monitor-threshold", 0, LONG, 0).warned(LATENCY),
     yes_no("latency-tracking", true),
     special("latency-tracking-info-percentiles", Kind::Percentiles),
-    special("notify-keyspace-events", Kind::Events).warned(PUBSUB),
+    special("notify-keyspace-events", Kind::Events),
     // The forms of values.
     integer("hash-max-listpack-entries", 0, LONG, 512).alias("hash-max-ziplist-entries").unsigned(),
     memory("hash-max-listpack-value", 0, LONG, 64).alias("hash-max-ziplist-value").unsigned(),

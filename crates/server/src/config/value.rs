@@ -79,9 +79,11 @@ const OUTPUT_LIMITS: [OutputLimit; 3] = [
 pub struct EventClasses(u16);
 
 impl EventClasses {
-    /// In the order they are printed; the first eleven are what `A` stands for.
+    /// In the order they are printed; the first ten are what `A` stands for.
     const LETTERS: &'static [u8] = b"g$lshzxetdnKEm";
-    const ALL: u16 = (1 << 11) - 1;
+    const ALL: u16 = (1 << 10) - 1;
+    /// `n`, which Redis does not print beside `A`, though it is on.
+    const NEW: u16 = 1 << 10;
 
     /// Whether the class with this letter (one of `g$lshzxetdnKEm`) is on.
     pub fn has(self, letter: u8) -> bool {
@@ -101,7 +103,7 @@ impl EventClasses {
 
     fn print(self) -> Text {
         let all = self.0 & Self::ALL == Self::ALL;
-        let spelled = if all { self.0 & !Self::ALL } else { self.0 };
+        let spelled = if all { self.0 & !(Self::ALL | Self::NEW) } else { self.0 };
         let letters = Self::LETTERS.iter().enumerate().filter(|(at, _)| spelled & (1 << at) != 0);
         all.then_some(b'A').into_iter().chain(letters.map(|(_, &letter)| letter)).collect()
     }

@@ -12,6 +12,7 @@ use resp_parser::RequestParser;
 use super::inbox::Socket;
 use super::query::Query;
 use super::room::ReplyRoom;
+use crate::server::Server;
 
 /// CLIENT LIST counts what waits beyond the room in pieces of this size.
 const LIST_NODE_BYTES: usize = 16 * 1024;
@@ -35,6 +36,10 @@ pub(super) struct Connection {
     pub(super) postponed: bool,
     /// Is in the worker's list of connections to serve.
     pub(super) queued: bool,
+    /// Stands in the worker's list of connections to flush because of what was published.
+    pub(super) told: bool,
+    /// Bytes that were sent before the end of the tick and are not counted yet.
+    pub(super) early_bytes: usize,
     /// Since when the output has been above the soft limit.
     pub(super) soft_since_ms: Option<i64>,
 }
@@ -75,6 +80,8 @@ impl Connection {
             closing: Closing::No,
             postponed: false,
             queued: false,
+            told: false,
+            early_bytes: 0,
             soft_since_ms: None,
         }
     }
@@ -92,6 +99,13 @@ impl Connection {
     /// Closes soon, or sooner.
     pub(super) fn close(&mut self, how: Closing) {
         self.closing = self.closing.max(how);
+    }
+
+    /// Closes now, for output that the client does not read fast enough; it is counted and logged.
+    pub(super) fn close_for_output(&mut self, server: &Server) {
+        self.note_output();
+        server.note_output_limit(&self.session);
+        self.close(Closing::Now);
     }
 
     /// Output that waits beyond the room, in bytes.

@@ -1,19 +1,15 @@
-//! How other threads reach a worker: a queue, and a waker that is rung at most once a tick.
-//!
-//! **Invariant.** `rung` is true from the first message after a tick until the worker begins to drain; so a message is
-//! either seen by the drain that follows its push, or its pusher rings. The lock is a leaf: nothing is taken under it.
+//! How other threads reach a worker: a [`Mailbox`], and the waker of its poll as the bell.
 
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use commands::reply::Reply;
 use mio::Waker;
 use mio::net::{TcpStream, UnixStream};
-use parking_lot::Mutex;
 
 use super::listener::Listener;
+use super::mailbox::Mailbox;
 use crate::config::{Config, keys};
 
 /// What a worker can be told.
@@ -59,31 +55,34 @@ pub enum Socket {
 
 /// See the file's head.
 pub struct Inbox {
-    messages: Mutex<Vec<Message>>,
-    rung: AtomicBool,
+    mailbox: Mailbox<Message>,
     waker: Waker,
 }
 
 impl Inbox {
     /// An empty inbox that rings this waker.
     pub fn new(waker: Waker) -> Self {
-        Self { messages: Mutex::default(), rung: AtomicBool::new(false), waker }
+        Self { mailbox: Mailbox::new(), waker }
     }
 
     /// Leaves a message and wakes the worker unless somebody has done so already.
     pub fn post(&self, message: Message) {
-        self.messages.lock().push(message);
-        // Release and acquire with the swap in `drain`: whoever finds `rung` set was before the drain's lock.
-        if !self.rung.swap(true, Ordering::AcqRel) {
-            // Waking fails only when the kernel is out of memory for a counter that exists already.
-            let _ = self.waker.wake();
-        }
+        self.mailbox.post(message, || self.wake());
+    }
+
+    /// Wakes the worker unless somebody has done so already: for what it looks at in every tick.
+    pub fn ring(&self) {
+        self.mailbox.ring(|| self.wake());
+    }
+
+    fn wake(&self) {
+        // Waking fails only when the kernel is out of memory for a counter that exists already.
+        let _ = self.waker.wake();
     }
 
     /// Takes all messages.
     pub fn drain(&self) -> Vec<Message> {
-        self.rung.swap(false, Ordering::AcqRel);
-        std::mem::take(&mut *self.messages.lock())
+        self.mailbox.drain()
     }
 }
 

@@ -3,6 +3,7 @@
 mod connection;
 pub mod inbox;
 pub mod listener;
+mod mailbox;
 mod query;
 mod room;
 pub mod worker;

@@ -13,6 +13,7 @@ use commands::blocking::{End, Waiter};
 use commands::client::ClientFlags;
 use commands::env::Env;
 use commands::pipeline::{self, Flow, GROUP, GateHold, Prepared};
+use commands::pubsub;
 use commands::reply::Reply;
 use commands::session::Session;
 use mio::event::Event;
@@ -59,6 +60,8 @@ pub struct Worker {
     /// Listeners, by token, at which more connections may wait.
     accepting: Vec<usize>,
     connections: Slab<Connection>,
+    /// The number of the latest delivery in the mailbox that was handed out.
+    delivered: u64,
     /// How many of them are postponed.
     postponed: usize,
     /// When clients of this worker have waited long enough: the time, the waiter's ticket, the slot.
@@ -115,6 +118,7 @@ impl Worker {
             listeners: Slab::new(),
             accepting: Vec::new(),
             connections: Slab::new(),
+            delivered: 0,
             postponed: 0,
             deadlines: BTreeSet::new(),
             tended: 0,
@@ -156,13 +160,14 @@ impl Worker {
             self.accept_more();
             self.end_waits();
             self.serve_ready();
+            self.deliver_published();
             self.flush_dirty();
             self.cron();
             self.note_turn(began_ns, commands_before);
         }
         for (_, mut connection) in std::mem::take(&mut self.connections) {
             connection.flush();
-            self.server.client_gone(&connection.session, self.index);
+            self.server.client_gone(&mut connection.session, self.index);
         }
     }
 
@@ -381,9 +386,42 @@ impl Worker {
         }
     }
 
+    /// Hands out what was published for the clients of this worker. Whoever has caught up by itself while it executed
+    /// commands is passed over.
+    fn deliver_published(&mut self) {
+        let server = self.server.clone();
+        let mailbox = server.channels.mailbox(self.index);
+        if mailbox.last() == self.delivered {
+            return;
+        }
+        let (first, deliveries) = mailbox.drain();
+        self.delivered = first + deliveries.len() as u64 - 1;
+        for (number, delivery) in (first..).zip(deliveries) {
+            for (&id, &slot) in &*delivery.to {
+                let Some(connection) = self.connections.get_mut(slot).filter(|c| c.session.client.id == id) else {
+                    continue;
+                };
+                let awaits = connection.session.subscriptions.as_ref().is_some_and(|mine| mine.awaits(number));
+                if !awaits || connection.is_closing() || connection.session.client.killed.load(Relaxed) {
+                    continue;
+                }
+                match &delivery.message {
+                    Some(message) => connection.out.append_push(message),
+                    None => connection.close_for_output(&server),
+                }
+                relieve(&server, connection);
+                if !connection.told {
+                    connection.told = true;
+                    self.dirty.push(slot);
+                }
+            }
+        }
+    }
+
     fn flush_dirty(&mut self) {
         for index in std::mem::take(&mut self.dirty) {
             let Some(connection) = self.connections.get_mut(index) else { continue };
+            connection.told = false;
             let gone = connection.waits() && connection.read_closed;
             if connection.closing == Closing::Now || gone {
                 self.close(index);
@@ -392,6 +430,7 @@ impl Worker {
             let waited = connection.session.client.reply_pending.load(Relaxed) != 0;
             connection.room.note(connection.out.pending_bytes());
             let (flushed, sent) = connection.flush();
+            let sent = sent + std::mem::take(&mut connection.early_bytes);
             if sent > 0 {
                 let client = &connection.session.client;
                 client.net_out.add(sent as u64);
@@ -420,7 +459,7 @@ impl Worker {
         let mut connection = self.connections.remove(index);
         // A socket that cannot be taken from the poll leaves it when it is dropped.
         let _ = connection.socket.deregister(self.poll.registry());
-        self.server.client_gone(&connection.session, self.index);
+        self.server.client_gone(&mut connection.session, self.index);
     }
 
     /// How long the poll may sleep: until the next round of [`Self::cron`], the end of a pause that is waited for, or of a
@@ -480,6 +519,21 @@ fn tend(server: &Server, connection: &mut Connection, now_ms: i64) -> bool {
     connection.note_query();
     connection.note_output();
     is_over_output_limit(server, connection, now_ms)
+}
+
+/// Lets a client's messages out before the end of the tick if they are about to be too much for it, and closes it if its
+/// socket does not take them.
+fn relieve(server: &Server, connection: &mut Connection) {
+    let too_much = |connection: &Connection| {
+        let max = server.output_bytes_max(&connection.session);
+        max.is_some_and(|max| connection.output_list_bytes() > max)
+    };
+    if too_much(connection) {
+        connection.early_bytes += connection.flush().1;
+        if too_much(connection) {
+            connection.close_for_output(server);
+        }
+    }
 }
 
 /// Whether too much waits, at once or for too long; then it is counted and logged.
@@ -629,6 +683,7 @@ fn execute(
                 if session.close || session.client.killed.load(Relaxed) {
                     break 'batch;
                 }
+                pubsub::catch_up(&server.channels, session, out);
                 let flow = pipeline::execute(&mut core.env, gate, &clock::now_ms, session, prepared, out);
                 if flow == Flow::Postponed {
                     session.client.argv_bytes.store(Args::new(command.base(bytes), command.args).byte_len(), Relaxed);
@@ -651,6 +706,9 @@ fn execute(
                 }
             }
         }
+        if !session.close {
+            pubsub::catch_up(&server.channels, session, out);
+        }
         let complete = batch.len();
         drop(commands);
         core.batch = batch;
@@ -662,9 +720,7 @@ fn execute(
             return start;
         }
         if out.is_over_limit() && !session.client.killed.load(Relaxed) {
-            connection.note_output();
-            server.note_output_limit(&connection.session);
-            connection.close(Closing::Now);
+            connection.close_for_output(server);
             return bytes.len();
         }
         if session.client.killed.load(Relaxed) {

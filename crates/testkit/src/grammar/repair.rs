@@ -50,14 +50,13 @@ pub(super) fn make_deterministic(command: &str, words: &mut Words) {
         // Elements that compare equal stay in the order of the set's table.
         "SORT" | "SORT_RO" if has(words, "ALPHA") => remove_option(words, "BY", 2),
         "SORT" if has(words, "nosort") => remove_option(words, "STORE", 2),
-        // The reference's sum of this and the present overflows, and what comes of it is nobody's promise.
-        "RESTORE" => {
-            let overflowing = |word: &&mut Vec<u8>| word.as_slice() == b"9223372036854775807";
-            words.iter_mut().skip(2).take(1).filter(overflowing).for_each(|word| *word = b"4294967296".to_vec());
-        }
         // With repetition allowed, milliards of members would be sent.
         "SRANDMEMBER" | "HRANDFIELD" | "ZRANDMEMBER" => {
             words.iter_mut().skip(2).filter(|word| is_much(word)).for_each(|word| *word = b"-20".to_vec());
+        }
+        // Added to the present time this overflows in Redis, and the deadline becomes one of long ago that never comes.
+        "RESTORE" if words.get(2).is_some_and(|ttl| ttl == b"9223372036854775807") && !has(words, "ABSTTL") => {
+            words[2] = b"0".to_vec();
         }
         // A range of members is defined only where all scores are equal, so these keys see nothing else.
         "ZRANGE" if has(words, "BYLEX") => lex_key(words, 1),

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Judges what threads share: models of the small parts, and a sanitizer over the keyspace.
+#
+#     scripts/threads.sh
+#
+# The models go through all interleavings (loom). The thread sanitizer runs the keyspace's
+# stress tests; it needs a switch of the compiler that is for nightly only, so it is set by
+# RUSTC_BOOTSTRAP. std itself is not instrumented: what it reports of std's own channels and
+# threads is suppressed in crates/testkit/tsan-suppressions.txt, and nothing else is.
+# miri would be the third; this toolchain has none.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+main() {
+    [[ ${1:-} != -h && ${1:-} != --help ]] || { usage && exit 0; }
+    need_cargo
+    cd "$repo_root"
+    echo '-- models (loom)'
+    RUSTFLAGS='--cfg loom' CARGO_TARGET_DIR=$target_dir/loom \
+        cargo test --locked --quiet --package server --bin brindle-server mailbox
+    echo '-- thread sanitizer'
+    RUSTC_BOOTSTRAP=1 \
+        RUSTFLAGS='-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer' \
+        TSAN_OPTIONS="suppressions=$repo_root/crates/testkit/tsan-suppressions.txt" \
+        CARGO_TARGET_DIR=$target_dir/tsan \
+        cargo test --locked --quiet --package store --lib --target x86_64-unknown-linux-gnu -- --test-threads 1 keyspace::
+    echo '-- miri: not part of this toolchain, not run'
+}
+
+main "$@"

@@ -33,7 +33,7 @@ pub struct Blocking {
     pub serve: Serve,
     /// Which keys it changes besides the one it waits for: they must be held as well when it is served.
     pub further: Option<fn(Args<'_>) -> usize>,
-    /// What it answers when its time is over.
+    /// What it answers in a transaction, where it may not wait. When its time is over, all of them answer alike.
     pub nothing: Nothing,
     /// Whether it must be told that its key is gone or holds something else.
     pub on_no_key: bool,
@@ -54,7 +54,7 @@ pub enum Served {
     No,
 }
 
-/// How a command says that there was nothing.
+/// How a command says in a transaction that there was nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nothing {
     /// A null array.
@@ -169,10 +169,10 @@ impl Waiter {
         self.command.spec.blocking.expect("only commands that may block are parked")
     }
 
-    /// The answer when there was nothing.
+    /// The answer when its time is over: a null array, even for what answers with one element.
     pub fn nothing(&self) -> Reply {
         let mut out = self.reply();
-        self.blocking().nothing.write(&mut out);
+        out.null_array();
         out
     }
 

@@ -1,11 +1,11 @@
 //! Deadlines as commands name them: relative or absolute, in seconds or milliseconds; inside, always absolute
 //! milliseconds, because that is the same wherever and whenever the effect is applied.
 
-use crate::call::Call;
 use crate::effect::{Class, Effect};
 use crate::error::{Error, NOT_INTEGER, Result};
 use crate::keys::Keys;
 use crate::number;
+use crate::spec::Spec;
 
 /// How an expiry is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,13 +18,6 @@ pub enum Unit {
     UnixSeconds,
     /// Milliseconds since 1970: `PXAT`.
     UnixMilliseconds,
-}
-
-/// A deadline in milliseconds since 1970.
-#[derive(Clone, Copy, Debug)]
-pub struct Expiration {
-    /// See above.
-    pub deadline: i64,
 }
 
 impl Unit {
@@ -51,13 +44,13 @@ impl Unit {
 }
 
 /// The deadline for options such as SET's, where amounts of 0 and below are errors.
-pub fn deadline(call: &Call<'_>, unit: Unit, amount: &[u8]) -> Result<i64> {
+pub fn deadline(spec: &Spec, now_ms: i64, unit: Unit, amount: &[u8]) -> Result<i64> {
     let amount = number::parse_i64(amount).ok_or(NOT_INTEGER)?;
-    let invalid = || Error::expire_time(call.spec.full_name);
+    let invalid = || Error::expire_time(spec.full_name);
     if amount <= 0 {
         return Err(invalid());
     }
-    unit.to_deadline(amount, call.keys.now_ms).ok_or_else(invalid)
+    unit.to_deadline(amount, now_ms).ok_or_else(invalid)
 }
 
 /// What a deadline that is over already does: the key is gone.

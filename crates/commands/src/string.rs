@@ -7,7 +7,7 @@ use crate::args::Args;
 use crate::call::Call;
 use crate::effect::{Class, Effect};
 use crate::error::{Error, NOT_FLOAT, NOT_INTEGER, Result, STRING_TOO_LONG, SYNTAX, WRONG_TYPE};
-use crate::expiry::{self, Expiration, Unit};
+use crate::expiry::{self, Unit};
 use crate::longdouble::LongDouble;
 use crate::number;
 use crate::spec::flag::*;
@@ -64,7 +64,7 @@ impl SetOptions {
             } else if is("KEEPTTL") && expiration.is_none() {
                 keep = true;
             } else if let Some(unit) = Unit::option(call.arg(index))
-                && expiration.is_none()
+                && expiration.is_none_or(|(before, _)| before == unit)
                 && !keep
                 && let Some(amount) = call.args.opt(index + 1)
             {
@@ -76,7 +76,7 @@ impl SetOptions {
             index += 1;
         }
         if let Some((unit, amount)) = expiration {
-            options.ttl = Ttl::At(expiry::deadline(call, unit, amount)?);
+            options.ttl = Ttl::At(expiry::deadline(call.spec, call.keys.now_ms, unit, amount)?);
         } else if keep {
             options.ttl = Ttl::Keep;
         }
@@ -174,7 +174,7 @@ fn psetex(call: &mut Call<'_>) -> Result<Effect> {
 }
 
 fn set_with_expiry(call: &mut Call<'_>, unit: Unit) -> Result<Effect> {
-    let deadline = expiry::deadline(call, unit, call.arg(2))?;
+    let deadline = expiry::deadline(call.spec, call.keys.now_ms, unit, call.arg(2))?;
     let options = SetOptions { condition: Condition::Always, ttl: Ttl::At(deadline), get: false };
     apply_set(call, call.args.get(1), call.args.get(3), &options)
 }
@@ -201,44 +201,58 @@ fn getdel(call: &mut Call<'_>) -> Result<Effect> {
 }
 
 /// What GETEX does with the expiry.
-enum GetExTtl {
+enum GetExTtl<'a> {
     Leave,
     Persist,
-    At(Expiration),
+    At(Unit, &'a [u8]),
+}
+
+impl<'a> GetExTtl<'a> {
+    /// A unit may be named again, and then the last amount counts; another unit may not follow.
+    fn parse(args: Args<'a>) -> Result<Self> {
+        let mut ttl = Self::Leave;
+        let mut index = 2;
+        while index < args.len() {
+            let unit = Unit::option(args.get(index));
+            ttl = match (&ttl, unit, args.opt(index + 1)) {
+                (Self::Leave | Self::Persist, _, _) if args.is(index, "PERSIST") => Self::Persist,
+                (Self::Leave, Some(unit), Some(amount)) => Self::At(unit, amount),
+                (Self::At(before, _), Some(unit), Some(amount)) if *before == unit => Self::At(unit, amount),
+                _ => return Err(SYNTAX),
+            };
+            index += if matches!(ttl, Self::At(..)) { 2 } else { 1 };
+        }
+        Ok(ttl)
+    }
 }
 
 fn getex(call: &mut Call<'_>) -> Result<Effect> {
-    let ttl = match call.args.len() {
-        2 => GetExTtl::Leave,
-        3 if call.args.is(2, "PERSIST") => GetExTtl::Persist,
-        4 => {
-            let unit = Unit::option(call.arg(2)).ok_or(SYNTAX)?;
-            GetExTtl::At(Expiration { deadline: expiry::deadline(call, unit, call.arg(3))? })
-        }
-        _ => return Err(SYNTAX),
-    };
-    let (key, now_ms) = (call.arg(1), call.keys.now_ms);
+    let ttl = GetExTtl::parse(call.args)?;
+    let (spec, key, now_ms) = (call.spec, call.arg(1), call.keys.now_ms);
     let Some(mut entry) = call.keys.write(key) else {
         call.out.null();
         return Ok(Effect::None);
     };
-    call.out.string(entry.as_str().ok_or(WRONG_TYPE)?);
-    match ttl {
-        GetExTtl::Leave => Ok(Effect::None),
-        GetExTtl::Persist => {
-            if entry.expiry().is_none() {
-                return Ok(Effect::None);
-            }
-            entry.set_expiry(None);
-            call.keys.changed(key, Class::GENERIC, "persist");
-            Ok(Effect::rewritten([b"PERSIST", key]))
-        }
-        GetExTtl::At(Expiration { deadline }) if deadline <= now_ms => Ok(expiry::set_in_the_past(&mut call.keys, key)),
-        GetExTtl::At(Expiration { deadline }) => {
+    let value = entry.as_str().ok_or(WRONG_TYPE)?;
+    // The amount is judged only now: without a string even a bad one is not looked at.
+    let deadline = match ttl {
+        GetExTtl::At(unit, amount) => Some(expiry::deadline(spec, now_ms, unit, amount)?),
+        GetExTtl::Leave | GetExTtl::Persist => None,
+    };
+    call.out.string(value);
+    match (deadline, ttl) {
+        (Some(deadline), _) if deadline <= now_ms => Ok(expiry::set_in_the_past(&mut call.keys, key)),
+        (Some(deadline), _) => {
             entry.set_expiry(Some(deadline));
             call.keys.changed(key, Class::GENERIC, "expire");
             Ok(Effect::rewritten([b"PEXPIREAT", key, deadline.to_string().as_bytes()]))
         }
+        (None, GetExTtl::Persist) if entry.expiry().is_some() => {
+            entry.set_expiry(None);
+            call.keys.changed(key, Class::GENERIC, "persist");
+            Ok(Effect::rewritten([b"PERSIST", key]))
+        }
+        (None, _) => Ok(Effect::None),
     }
 }
 
@@ -432,7 +446,8 @@ fn incrbyfloat(call: &mut Call<'_>) -> Result<Effect> {
     match existing {
         Some(mut entry) => {
             let expiry = entry.expiry();
-            entry.set_string(&text, expiry);
+            // Never an integer inside, even if it looks like one.
+            entry.replace_with(Entry::raw_string(key, &text, expiry));
         }
         None => call.keys.insert(key, Entry::raw_string(key, &text, None)),
     }
@@ -632,3 +647,6 @@ pub(crate) static COMMANDS: &[Spec] = &[
             Arg::integer("end"),
         ]),
 ];
+
+#[cfg(test)]
+mod tests;

@@ -129,3 +129,17 @@ fn large_elements_and_long_lists_move_as_small_ones_do() {
     client.check("LLEN l", ":1\r\n");
     client.check("OBJECT ENCODING l", "$8\r\nlistpack\r\n");
 }
+
+#[test]
+fn a_wait_that_is_over_answers_a_null_array_but_a_transaction_does_not_wait() {
+    let server = Server::new();
+    let mut client = server.client();
+    for line in ["BLMOVE a b LEFT RIGHT 1", "BRPOPLPUSH a b 1", "BLPOP a 1", "BLMPOP 1 1 a LEFT"] {
+        assert_eq!(client.run(line), "");
+        let waiter = client.session.blocked.take().expect("it waits");
+        assert_eq!(waiter.nothing().plain(), Some(&b"*-1\r\n"[..]), "{line}");
+    }
+    let mut client = server.client();
+    client.all(&["MULTI", "BLMOVE a b LEFT RIGHT 1", "BLPOP a 1"]);
+    client.check("EXEC", "*2\r\n$-1\r\n*-1\r\n");
+}

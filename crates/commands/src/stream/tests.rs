@@ -183,6 +183,18 @@ fn groups_do_not_disturb_who_watches_the_stream() {
     check("XREADGROUP GROUP g bob STREAMS s >", true);
 }
 
+#[test]
+fn who_waits_in_a_group_learns_that_it_is_gone() {
+    let server = Server::new();
+    let (mut reader, mut other) = (server.client(), server.client());
+    other.all(&["XGROUP CREATE s g $ MKSTREAM"]);
+    assert_eq!(reader.run("XREADGROUP GROUP g alice BLOCK 0 STREAMS s >"), "");
+    other.check("XGROUP DESTROY s g", ":1\r\n");
+    let delivered = server.host.delivered.lock().unwrap();
+    let [(_, text)] = &delivered[..] else { panic!("{delivered:?}") };
+    assert!(text.starts_with("-NOGROUP "), "{text}");
+}
+
 /// Replies as the documentation of Redis 8.2 tells them: -1 no such id, 1 deleted, 2 still referenced.
 #[test]
 fn deletions_look_after_references() {

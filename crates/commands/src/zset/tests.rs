@@ -145,3 +145,17 @@ fn huge_counts_allocate_nothing() {
     client.check("ZRANGE z -inf inf BYSCORE LIMIT 9223372036854775807 9223372036854775807", "*0\r\n");
     client.check("ZPOPMIN z 9223372036854775807", "*2\r\n$1\r\na\r\n$1\r\n1\r\n");
 }
+
+#[test]
+fn nothing_added_to_minus_zero_is_zero() {
+    let server = Server::new();
+    let mut client = server.client();
+    let long = "m".repeat(65);
+    client.all(&["ZADD z -0 a", &format!("ZADD l -0 {long}")]);
+    client.resp3();
+    client.check("ZINCRBY z 0 a", ",0\r\n");
+    client.check(&format!("ZINCRBY l 0 {long}"), ",0\r\n");
+    // The small form keeps it as an integer, the general form does not; and the equal sum is not stored.
+    client.check("ZSCORE z a", ",0\r\n");
+    client.check(&format!("ZSCORE l {long}"), ",-0\r\n");
+}

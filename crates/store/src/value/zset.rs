@@ -167,7 +167,8 @@ impl SortedSet {
             return Added::Refused;
         }
         if score == current {
-            return Added::Same(current);
+            // The sum itself: 0 added to -0 is 0, which equals what is stored.
+            return Added::Same(score);
         }
         self.update(member, score);
         Added::Updated(score)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use resp_parser::Reply;
 
 use super::compare::{rule, same};
-use super::deliberate;
+use super::deliberate::{Case, covers};
 use super::handling::{Handling, handling};
 use super::lane::{Answer, Lane};
 use super::state;
@@ -85,7 +85,7 @@ impl Pair<'_> {
         running.steps(sequence);
         let mut outcome = running.outcome;
         if outcome.difference.is_none() {
-            outcome.difference = state::compare(self, sequence.steps.len())?;
+            outcome.difference = state::compare(self, &outcome.accepted, sequence.steps.len())?;
         }
         Ok(outcome)
     }
@@ -183,14 +183,14 @@ impl Running<'_, '_> {
         let queued = follow(transaction, command, reference);
         let same = match (reference, subject) {
             (Answer::Reply(left), Answer::Reply(right)) => {
-                let agree = match queued.as_deref() {
-                    Some(queued) => same_results(queued, left, right),
-                    None => same(rule(command), left, right),
-                };
-                agree || deliberate::covers(command, left, right)
+                let before = &self.outcome.accepted;
+                match queued.as_deref() {
+                    Some(queued) => same_results(queued, before, left, right),
+                    None => agree(command, before, left, right),
+                }
             }
             (Answer::Several(left), Answer::Several(right)) if handling(command) != Handling::Iterate => {
-                same_caused(command, left, right)
+                same_caused(command, &self.outcome.accepted, left, right)
             }
             (left, right) => left == right,
         };
@@ -282,8 +282,13 @@ fn follow(transaction: &mut Transaction, command: &Words, reference: &Answer) ->
     }
 }
 
+/// Whether two replies to a command are the same, or differ on purpose.
+pub(super) fn agree(command: &Words, before: &[(Words, bool)], reference: &Reply, subject: &Reply) -> bool {
+    same(rule(command), reference, subject) || covers(&Case { command, before, reference, subject })
+}
+
 /// The results of an EXEC, each by the rule of its command.
-fn same_results(queued: &[Words], left: &Reply, right: &Reply) -> bool {
+fn same_results(queued: &[Words], before: &[(Words, bool)], left: &Reply, right: &Reply) -> bool {
     match (left, right) {
         (Reply::Array(left), Reply::Array(right)) => {
             left.len() == right.len()
@@ -291,14 +296,14 @@ fn same_results(queued: &[Words], left: &Reply, right: &Reply) -> bool {
                 && queued
                     .iter()
                     .zip(left.iter().zip(right))
-                    .all(|(command, (left, right))| same(rule(command), left, right))
+                    .all(|(command, (left, right))| agree(command, before, left, right))
         }
         _ => left == right,
     }
 }
 
 /// Everything one command caused. Leaving all channels names them in no order.
-fn same_caused(command: &Words, left: &[Reply], right: &[Reply]) -> bool {
+fn same_caused(command: &Words, before: &[(Words, bool)], left: &[Reply], right: &[Reply]) -> bool {
     let leaves_all = command.len() == 1 && command[0].to_ascii_uppercase().ends_with(b"UNSUBSCRIBE");
     if leaves_all {
         let names = |replies: &[Reply]| {
@@ -328,8 +333,7 @@ fn same_caused(command: &Words, left: &[Reply], right: &[Reply]) -> bool {
         };
         return parts(left) == parts(right);
     }
-    let rule = rule(command);
-    left.len() == right.len() && left.iter().zip(right).all(|(left, right)| same(rule, left, right))
+    left.len() == right.len() && left.iter().zip(right).all(|(left, right)| agree(command, before, left, right))
 }
 
 fn taken(answer: &Answer) -> Vec<Vec<u8>> {

@@ -202,7 +202,8 @@ fn integer(random: &mut fastrand::Rng, counters: &mut Counters, command: &Comman
         "bit" => choose(random, if hard < 5 { &["2", "-1"] } else { &["0", "1"] }),
         "value" if command.name == "SETBIT" => choose(random, if hard < 5 { &["2", "abc"] } else { &["0", "1"] }),
         "cursor" if hard >= 10 => "0",
-        "cursor" => choose(random, &["abc", "-1", "18446744073709551615", "99999999999999999999"]),
+        // One beyond 64 bits leaves an error number behind in the reference, at which its next SORT stumbles.
+        "cursor" => choose(random, &["abc", "-1", "18446744073709551615"]),
         "db" | "destination-db" | "index" | "index1" | "index2" if command.group != "list" => {
             choose(random, if hard < 6 { &["16", "-1", "abc"] } else { &["0", "1", "0", "9"] })
         }

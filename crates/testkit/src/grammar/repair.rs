@@ -50,9 +50,9 @@ pub(super) fn make_deterministic(command: &str, words: &mut Words) {
         // Elements that compare equal stay in the order of the set's table.
         "SORT" | "SORT_RO" if has(words, "ALPHA") => remove_option(words, "BY", 2),
         "SORT" if has(words, "nosort") => remove_option(words, "STORE", 2),
-        // With repetition allowed, two milliards of members would be sent.
+        // With repetition allowed, milliards of members would be sent.
         "SRANDMEMBER" | "HRANDFIELD" | "ZRANDMEMBER" => {
-            words.iter_mut().filter(|word| word.as_slice() == b"-2147483649").for_each(|word| *word = b"-20".to_vec());
+            words.iter_mut().skip(2).filter(|word| is_much(word)).for_each(|word| *word = b"-20".to_vec());
         }
         // Added to the present time this overflows in Redis, and the deadline becomes one of long ago that never comes.
         "RESTORE" if words.get(2).is_some_and(|ttl| ttl == b"9223372036854775807") && !has(words, "ABSTTL") => {
@@ -84,6 +84,13 @@ pub(super) fn repair(command: &str, words: &mut Words, random: &mut fastrand::Rn
         "HELLO" => hello(words),
         _ => {}
     }
+}
+
+/// Whether a count asks for a great many members with repetition; the least number of all is an error.
+fn is_much(word: &[u8]) -> bool {
+    const REPEATED_MAX: i64 = 1000;
+    let count = std::str::from_utf8(word).ok().and_then(|word| word.parse::<i64>().ok());
+    count.is_some_and(|count| count != i64::MIN && count < -REPEATED_MAX)
 }
 
 fn position(words: &Words, token: &str) -> Option<usize> {

@@ -33,7 +33,7 @@ fn set(call: &mut Call<'_>) -> Result<Effect> {
 }
 
 fn rewrite(call: &mut Call<'_>) -> Result<Effect> {
-    call.env.host.config_rewrite()?;
+    call.env.host.config_rewrite(false)?;
     call.out.ok();
     Ok(Effect::None)
 }

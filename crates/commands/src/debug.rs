@@ -16,6 +16,7 @@ use crate::call::Call;
 use crate::digest::Digest;
 use crate::effect::{Change, Class, Effect};
 use crate::error::{Error, MUST_BE_POSITIVE, NO_SUCH_KEY, NOT_INTEGER, Result};
+use crate::host::Crash;
 use crate::number;
 use crate::settings::REPLY_BUFFER_PEAK_RESET_MS;
 use crate::spec::flag::*;
@@ -27,7 +28,9 @@ const POPULATE_MAX: i64 = 1 << 32;
 fn debug(call: &mut Call<'_>) -> Result<Effect> {
     let name = call.arg(1).to_ascii_lowercase();
     match (name.as_slice(), call.args.len()) {
+        (b"assert", 2) => call.env.host.crash(Crash::Assertion),
         (b"change-repl-id", 2) => call.env.host.change_replication_id(),
+        (b"config-rewrite-force-all", 2) => call.env.host.config_rewrite(true)?,
         (b"digest", 2) => return digest(call),
         (b"digest-value", _) => return digest_value(call),
         (b"error", 3) => return error(call),
@@ -38,11 +41,13 @@ fn debug(call: &mut Call<'_>) -> Result<Effect> {
             call.env.host.log_warning(&format!("DEBUG LOG: {message}"));
         }
         (b"object", 3) => return object(call),
+        (b"panic", 2) => call.env.host.crash(Crash::Panic),
         (b"pause-cron", 3) => call.env.settings.cron_is_paused.store(switch(call.arg(2)), Relaxed),
         (b"populate", 3..=5) => return populate(call),
         (b"protocol", 3) => return protocol(call),
         (b"quicklist-packed-threshold", 3) => packed_threshold(call)?,
         (b"replybuffer", 4) => reply_buffer(call)?,
+        (b"segfault", 2) => call.env.host.crash(Crash::Segfault),
         (b"set-active-expire", 3) => call.env.host.set_active_expiry(switch(call.arg(2))),
         (b"sleep", 3) => sleep(call),
         _ => return Err(unknown(call)),
@@ -311,8 +316,12 @@ fn help(call: &mut Call<'_>) -> Result<Effect> {
     crate::help::answer(
         call,
         &[
+            "ASSERT",
+            "    End as if an assertion had failed, with a crash report.",
             "CHANGE-REPL-ID",
             "    Take a new replication id.",
+            "CONFIG-REWRITE-FORCE-ALL",
+            "    Write the configuration into its file, with every directive that holds its default.",
             "DIGEST",
             "    A fingerprint of all data.",
             "DIGEST-VALUE <key> [<key> ...]",
@@ -325,6 +334,8 @@ fn help(call: &mut Call<'_>) -> Result<Effect> {
             "    Write a line to the server's log.",
             "OBJECT <key>",
             "    How a value is stored.",
+            "PANIC",
+            "    End by a panic, with a crash report.",
             "PAUSE-CRON <0|1>",
             "    Stop what is done several times a second, or go on with it.",
             "POPULATE <count> [<prefix>] [<size>]",
@@ -338,6 +349,8 @@ fn help(call: &mut Call<'_>) -> Result<Effect> {
             "    How long the room for replies stays as large as it was needed.",
             "REPLYBUFFER RESIZING <0|1>",
             "    Whether that room follows what is needed.",
+            "SEGFAULT",
+            "    End by the signal SIGSEGV, with a crash report.",
             "SET-ACTIVE-EXPIRE <0|1>",
             "    Whether expired keys are removed before anybody asks for them.",
             "SLEEP <seconds>",

@@ -1,8 +1,9 @@
 //! The counts of SRANDMEMBER, HRANDFIELD and ZRANDMEMBER: how many, and whether one element may come twice.
 //!
 //! A negative count asks for so many elements however few there are, and may be as large as 2^63 - 1. Nothing is
-//! allocated by it, but the reply grows with it; Redis goes on until memory runs out. Here the reply has a bound, and a
-//! count that exceeds it is out of range.
+//! allocated by it, but the reply grows with it; Redis goes on until memory or the client's output limit
+//! runs out. Here the reply has a bound of its own, and a count that exceeds it is out of range; under an output limit
+//! within that bound the client is closed by it, as in Redis.
 
 use crate::error::{Error, NOT_INTEGER, OUT_OF_RANGE, Result};
 use crate::number;
@@ -48,16 +49,21 @@ pub(crate) struct Draws {
 impl Draws {
     /// Begins an array of `count` elements, each of `parts` strings, unless it cannot stay within the bound.
     pub(crate) fn begin(count: usize, parts: usize, out: &mut Reply) -> Result<Self> {
-        if count.saturating_mul(parts * ELEMENT_BYTES_MIN) > REPEATED_BYTES_MAX {
+        let too_many = count.saturating_mul(parts * ELEMENT_BYTES_MIN) > REPEATED_BYTES_MAX;
+        if too_many && !out.ends_within(REPEATED_BYTES_MAX) {
             return Err(OUT_OF_RANGE);
         }
         let most = out.pending_bytes() + REPEATED_BYTES_MAX;
-        out.array(if out.resp3() { count } else { count * parts });
+        out.array(if out.resp3() { count } else { count.saturating_mul(parts) });
         Ok(Self { most })
     }
 
-    /// Called after each element.
-    pub(crate) fn check(&mut self, out: &Reply) -> Result<()> {
-        if out.pending_bytes() > self.most { Err(OUT_OF_RANGE) } else { Ok(()) }
+    /// Called after each element: whether there may be more. There may not once the client is to be closed.
+    pub(crate) fn go_on(&mut self, out: &Reply) -> Result<bool> {
+        match out.is_over_limit() {
+            true => Ok(false),
+            false if out.pending_bytes() > self.most => Err(OUT_OF_RANGE),
+            false => Ok(true),
+        }
     }
 }

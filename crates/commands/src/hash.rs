@@ -282,7 +282,9 @@ fn hrandfield(call: &mut Call<'_>) -> Result<Effect> {
                 for _ in 0..count {
                     let entry = hash.random(now_ms, rng).expect("one was drawn just now");
                     pair(out, entry, with_values);
-                    draws.check(out)?;
+                    if !draws.go_on(out)? {
+                        break;
+                    }
                 }
             }
         },

@@ -29,6 +29,17 @@ pub enum Pause {
     All,
 }
 
+/// How DEBUG makes the process crash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crash {
+    /// An assertion fails.
+    Assertion,
+    /// A panic.
+    Panic,
+    /// The signal SIGSEGV.
+    Segfault,
+}
+
 /// How the process is to end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Shutdown {
@@ -107,6 +118,9 @@ pub trait Host: Send + Sync {
     /// What is known of the memory.
     fn memory(&self) -> Memory;
 
+    /// Bytes allocated at this moment.
+    fn used_memory(&self) -> u64;
+
     /// Gives memory that is free back to the machine, as far as the allocator can.
     fn purge_memory(&self);
 
@@ -121,6 +135,9 @@ pub trait Host: Send + Sync {
 
     /// Whether expired keys are removed before anybody asks for them (DEBUG SET-ACTIVE-EXPIRE).
     fn set_active_expiry(&self, on: bool);
+
+    /// Crashes, so that the report of a crash can be seen. Only DEBUG asks for it.
+    fn crash(&self, how: Crash);
 
     /// Sleeps. Only DEBUG asks for it, with the gate to itself, so that the whole server stands still.
     fn sleep(&self, duration: Duration);
@@ -140,11 +157,11 @@ pub trait Host: Send + Sync {
     /// The first pair that cannot be set, or brought into effect.
     fn config_set(&self, client: &Client, pairs: &[(&[u8], &[u8])]) -> Result<()>;
 
-    /// CONFIG REWRITE.
+    /// CONFIG REWRITE; with `everything`, directives that hold their default are written too.
     ///
     /// # Errors
     /// There is no file, or it cannot be replaced.
-    fn config_rewrite(&self) -> Result<()>;
+    fn config_rewrite(&self, everything: bool) -> Result<()>;
 
     /// CONFIG RESETSTAT.
     fn reset_stats(&self);

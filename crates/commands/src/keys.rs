@@ -56,6 +56,8 @@ pub(crate) struct Notes {
 #[derive(Default)]
 pub(crate) struct Rest {
     pub(crate) changes: Vec<Change>,
+    /// Keys that are as they were for those who watch them, but not for those who wait for them.
+    pub(crate) ready: Vec<(u32, Box<[u8]>)>,
     /// Keys that a write found expired and took out.
     pub(crate) expired: SmallVec<[(u32, Box<[u8]>); 1]>,
     /// Keys that a read found expired and hid.
@@ -64,8 +66,6 @@ pub(crate) struct Rest {
     pub(crate) expired_fields: Vec<ExpiredFields>,
     /// Fields that a read found expired and hid.
     pub(crate) hidden_fields: Vec<HiddenField>,
-    /// Keys whose waiters are to be told of a change that is none for WATCH.
-    pub(crate) ready: SmallVec<[(u32, Box<[u8]>); 1]>,
     /// Values taken out, to be freed after the guard.
     pub(crate) garbage: SmallVec<[Entry; 1]>,
 }
@@ -475,8 +475,7 @@ impl<'g> Keys<'g> {
         self.note(self.db, key, class, event, false);
     }
 
-    /// Has those looked at who wait for a key of the selected database, without noting a change: [`Keys::changed`] does so
-    /// anyway.
+    /// Has those looked at who wait for a key of the selected database, though the key itself has not changed.
     pub fn ready(&mut self, key: &[u8]) {
         if self.observed {
             self.notes.rest().ready.push((self.db, key.into()));

@@ -85,8 +85,8 @@ pub fn execute(
     let before = out.mark();
     let command = match admit::find(env, session, named, args) {
         Ok(command) => command,
-        Err((command, error)) => {
-            refuse(env, session, command, &error, out);
+        Err(error) => {
+            refuse(env, session, None, &error, out);
             return after(session, out, before);
         }
     };
@@ -108,14 +108,14 @@ pub fn execute(
         let keyspace = env.keyspace;
         let section = keyspace.gate().enter_alone();
         env.begin_section(now_ms());
-        in_section(env, &section, session, command, args, out);
+        in_section(env, &section, now_ms, session, command, args, out);
         drop(section);
         for (database, sync) in env.detached.drain(..) {
             env.host.free_database(database, sync);
         }
     } else {
         let section = gate.shared(|| ());
-        in_section(env, section, session, command, args, out);
+        in_section(env, section, now_ms, session, command, args, out);
     }
     // What it has answered has met CLIENT REPLY already, piece by piece.
     session.reply_mode.advance();
@@ -125,13 +125,14 @@ pub fn execute(
 fn in_section(
     env: &mut Env,
     section: &Section<'_>,
+    now_ms: &dyn Fn() -> i64,
     session: &mut Session,
     command: Command,
     args: Args<'_>,
     out: &mut Reply,
 ) {
     if command.spec.flags.contains(Flags::EXEC) && session.multi.is_some() {
-        return exec::exec(env, section, session, command, out);
+        return exec::exec(env, section, now_ms, session, command, out);
     }
     let keyspace = env.keyspace;
     let guard = plan::lock(env.host.waiters(), keyspace, section, command, args, session.db);
@@ -338,19 +339,22 @@ fn removal(key: &[u8]) -> OwnedArgs {
     [&b"DEL"[..], key].into_iter().collect()
 }
 
-/// Answers a command that does not run at all.
+/// Answers a command that does not run at all. An EXEC that is refused ends its transaction.
 fn refuse(env: &Env, session: &mut Session, command: Option<Command>, error: &Error, out: &mut Reply) {
-    if let Some(command) = command {
-        env.stats.commands[command.index as usize].rejected.add(1);
-    }
-    if command.is_some_and(|command| command.spec.flags.contains(Flags::EXEC)) {
-        let error = exec::refused(env, session, error);
-        env.count_error(error.code());
-        return out.error(&error);
-    }
+    let is_exec = command.is_some_and(|command| command.spec.flags.contains(Flags::EXEC));
+    let abort = is_exec.then(|| {
+        let reason = error.0.strip_prefix("ERR ").unwrap_or(&error.0);
+        session.end();
+        crate::transactions::unwatch_all(&*env.host, session);
+        Error::new(format!("EXECABORT Transaction discarded because of: {reason}"))
+    });
     if let Some(multi) = &mut session.multi {
         multi.aborted = true;
     }
+    if let Some(command) = command {
+        env.stats.commands[command.index as usize].rejected.add(1);
+    }
+    let error = abort.as_ref().unwrap_or(error);
     env.count_error(error.code());
     out.error(error);
 }

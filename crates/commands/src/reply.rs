@@ -28,7 +28,9 @@ pub struct Reply {
     /// Bytes of `shared` in all.
     shared_bytes: usize,
     /// See [`Self::is_over_limit`].
-    limit_bytes: usize,
+    limit_bytes: Option<usize>,
+    /// What may wait besides; see [`Self::begin_unbounded`].
+    room_bytes: usize,
     resp3: bool,
 }
 
@@ -270,16 +272,29 @@ impl Reply {
         self.bytes.len() - self.sent + self.shared_bytes
     }
 
-    /// Sets how many bytes may wait; 0 is no limit.
-    pub fn set_limit(&mut self, bytes: usize) {
-        self.limit_bytes = bytes;
+    /// Sets how many bytes may wait beyond the connection's room; none is no limit.
+    pub fn set_limit(&mut self, limit_bytes: Option<usize>, room_bytes: usize) {
+        self.limit_bytes = limit_bytes;
+        self.room_bytes = room_bytes;
+    }
+
+    /// From now on all that waits counts against the limit. Redis keeps no answer in the client's own room once it has
+    /// left out a length to be filled in later.
+    pub fn begin_unbounded(&mut self) -> Mark {
+        self.room_bytes = 0;
+        self.mark()
+    }
+
+    /// Whether what is answered ends at a limit of no more than so many bytes, whatever a command goes on to say.
+    pub fn ends_within(&self, bytes: usize) -> bool {
+        self.limit_bytes.is_some_and(|limit| limit <= bytes)
     }
 
     /// Whether so much waits that the client is going to be closed without an answer. A command that may answer without
     /// bound asks this now and then, and stops.
     #[inline]
     pub fn is_over_limit(&self) -> bool {
-        self.limit_bytes != 0 && self.pending_bytes() > self.limit_bytes
+        self.limit_bytes.is_some_and(|limit| self.pending_bytes() > limit + self.room_bytes)
     }
 
     /// The output's own buffer, in bytes allocated.

@@ -25,7 +25,7 @@ use crate::client::{Client, ClientFlags};
 use crate::effect::{Change, Class};
 use crate::env::Env;
 use crate::error::Result;
-use crate::host::{Host, Pause, Shutdown};
+use crate::host::{Crash, Host, Pause, Shutdown};
 use crate::info::Section;
 use crate::memory::Memory;
 use crate::pipeline::{self, Flow, GateHold, Prepared};
@@ -52,12 +52,13 @@ pub struct Server {
 impl Server {
     /// An empty server with four databases.
     pub fn new() -> Self {
+        let host = Arc::<FakeHost>::default();
         Self {
-            host: Arc::default(),
+            now_ms: host.now_ms.clone(),
+            host,
             // As in a process, it is never given back; a test may well lose that little.
             keyspace: Box::leak(Box::new(Keyspace::new(4, STRIPES))),
             settings: Arc::default(),
-            now_ms: Arc::new(AtomicI64::new(START_MS)),
             clients: AtomicU64::new(1),
         }
     }
@@ -194,6 +195,8 @@ fn words(line: &str) -> impl Iterator<Item = &str> {
 /// Keeps what it is told. It logs, and it observes all keys.
 pub struct FakeHost {
     pub expiry_is_paused: AtomicBool,
+    /// What `maxmemory` is compared with.
+    pub used_memory: AtomicU64,
     /// Whether each database that was freed was to be freed at once.
     pub freed: Mutex<Vec<bool>>,
     log: Mutex<Vec<String>>,
@@ -211,6 +214,8 @@ pub struct FakeHost {
     /// CLIENT PAUSE as it was asked for last.
     paused: Mutex<Option<(i64, Pause)>>,
     ticks: AtomicU64,
+    /// Time, which passes when somebody sleeps or a test asks for it.
+    now_ms: Arc<AtomicI64>,
 }
 
 struct Watch {
@@ -224,6 +229,7 @@ impl Default for FakeHost {
     fn default() -> Self {
         Self {
             expiry_is_paused: AtomicBool::new(false),
+            used_memory: AtomicU64::new(0),
             freed: Mutex::default(),
             log: Mutex::default(),
             events: Mutex::default(),
@@ -236,6 +242,7 @@ impl Default for FakeHost {
             clients: Mutex::default(),
             paused: Mutex::default(),
             ticks: AtomicU64::new(0),
+            now_ms: Arc::new(AtomicI64::new(START_MS)),
         }
     }
 }
@@ -341,7 +348,7 @@ impl Host for FakeHost {
         Ok(())
     }
 
-    fn config_rewrite(&self) -> Result<()> {
+    fn config_rewrite(&self, _everything: bool) -> Result<()> {
         Ok(())
     }
 
@@ -349,6 +356,10 @@ impl Host for FakeHost {
 
     fn memory(&self) -> Memory {
         Memory::default()
+    }
+
+    fn used_memory(&self) -> u64 {
+        self.used_memory.load(Relaxed)
     }
 
     fn purge_memory(&self) {}
@@ -367,7 +378,13 @@ impl Host for FakeHost {
 
     fn set_active_expiry(&self, _: bool) {}
 
-    fn sleep(&self, _: Duration) {}
+    fn crash(&self, how: Crash) {
+        panic!("asked for: {how:?}");
+    }
+
+    fn sleep(&self, duration: Duration) {
+        self.now_ms.fetch_add(duration.as_millis() as i64, Relaxed);
+    }
 
     fn log_warning(&self, _: &str) {}
 

@@ -88,34 +88,4 @@ pub(crate) static COMMANDS: &[Spec] = &[
 ];
 
 #[cfg(test)]
-mod tests {
-    use crate::testing::Server;
-
-    const REFUSED: &str =
-        "-EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command\r\n";
-
-    #[test]
-    fn an_exec_that_is_refused_ends_the_transaction() {
-        let server = Server::new();
-        let mut client = server.client();
-        client.all(&["WATCH a", "MULTI"]);
-        client.check("SET a 1", "+QUEUED\r\n");
-        client.check("EXEC now", REFUSED);
-        client.check("GET a", "$-1\r\n");
-        client.check("DISCARD", "-ERR DISCARD without MULTI\r\n");
-        client.check("EXEC now", REFUSED);
-        // Nothing is watched any more.
-        client.all(&["SET a 2", "MULTI", "PING"]);
-        client.check("EXEC", "*1\r\n+PONG\r\n");
-    }
-
-    #[test]
-    fn another_command_that_is_refused_only_spoils_it() {
-        let server = Server::new();
-        let mut client = server.client();
-        client.all(&["MULTI"]);
-        client.check("GET", "-ERR wrong number of arguments for 'get' command\r\n");
-        client.check("PING", "+QUEUED\r\n");
-        client.check("EXEC", "-EXECABORT Transaction discarded because of previous errors.\r\n");
-    }
-}
+mod tests;

@@ -28,14 +28,14 @@ fn keys(call: &mut Call<'_>) -> Result<Effect> {
         out.bulks(found.then_some(name));
         return Ok(Effect::None);
     }
-    let head = out.mark();
+    let head = out.begin_unbounded();
     let mut found = 0;
     env.keyspace.walk(section, db, |entry| {
         if pattern.matches(entry.key()) && !entry.is_expired(now_ms) {
             out.bulk(entry.key());
             found += 1;
         }
-        true
+        !out.is_over_limit()
     });
     out.prepend(head, |out| out.array(found));
     Ok(Effect::None)
@@ -116,15 +116,22 @@ fn randomkey(call: &mut Call<'_>) -> Result<Effect> {
     }
     // Nearly all keys have expired, or there are none.
     let mut found = false;
+    let mut expired = None;
     keyspace.walk(section, db, |entry| {
         found = !entry.is_expired(now_ms);
         if found {
             out.bulk(entry.key());
+        } else if expired.is_none() {
+            expired = Some(Box::<[u8]>::from(entry.key()));
         }
         !found
     });
     if !found {
-        out.null();
+        // While expired keys may not be removed, one of them is an answer: they are all there is.
+        match expired.filter(|_| env.host.expiry_is_paused()) {
+            Some(key) => out.bulk(&key),
+            None => out.null(),
+        }
     }
     Ok(Effect::None)
 }

@@ -29,9 +29,9 @@ pub fn set(server: &Server, client: &Client, pairs: &[(&[u8], &[u8])]) -> Result
     Ok(())
 }
 
-/// CONFIG REWRITE.
-pub fn rewrite(server: &Server) -> Result<()> {
-    let rewritten = server.config.rewrite(false);
+/// CONFIG REWRITE; with `everything`, directives that hold their default are written too.
+pub fn rewrite(server: &Server, everything: bool) -> Result<()> {
+    let rewritten = server.config.rewrite(everything);
     match &rewritten {
         Ok(()) => server.log.notice("CONFIG REWRITE executed with success."),
         Err(RewriteError::NoFile) => {}

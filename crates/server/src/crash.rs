@@ -5,9 +5,13 @@
 //! own effect (a core dump, say) follows in any case. The report holds no user data: neither keys nor arguments.
 
 use std::backtrace::Backtrace;
+use std::fs;
 use std::panic;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+use commands::host::Crash;
+use signal_hook::consts::SIGSEGV;
 
 use crate::log::Log;
 use crate::{signals, version};
@@ -36,6 +40,28 @@ pub fn install(log: &Log) {
 /// `crash-log-enabled`.
 pub fn enable(on: bool) {
     ENABLED.store(on, SeqCst);
+}
+
+/// Logs what every thread is doing, as the system sees it: somebody wants to know why the server does not answer.
+pub fn log_threads(log: &Log) {
+    log.warning("Received SIGALRM. The threads, their states, and where in the system they wait:");
+    let tasks = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    for task in tasks.map(|task| task.path()) {
+        let read = |file: &str| fs::read_to_string(task.join(file)).unwrap_or_default();
+        let status = read("status");
+        let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("?").trim();
+        log.warning(&format!("{} '{}': {}, {}", field("Pid:"), field("Name:"), field("State:"), read("wchan")));
+    }
+}
+
+/// Crashes: DEBUG has asked for it.
+pub fn on_purpose(how: Crash) {
+    match how {
+        Crash::Assertion => panic!("ASSERTION FAILED: DEBUG ASSERT called"),
+        Crash::Panic => panic!("DEBUG PANIC called"),
+        // The handler reports, and lets the signal take its effect.
+        Crash::Segfault => _ = signal_hook::low_level::raise(SIGSEGV),
+    }
 }
 
 fn report(what: &str) {

@@ -9,7 +9,7 @@ use commands::blocking::{WaitQueues, Waiter};
 use commands::client::{Client, ClientFlags};
 use commands::effect::{Change, Class};
 use commands::error::{Error, Result};
-use commands::host::{Host, Pause, Shutdown};
+use commands::host::{Crash, Host, Pause, Shutdown};
 use commands::info::Section;
 use commands::memory::Memory;
 use commands::pubsub::{self, channels::Channels};
@@ -35,7 +35,7 @@ use crate::rates::Counters;
 use crate::registry::Registry;
 use crate::supervise::Supervisor;
 use crate::vitals::Vitals;
-use crate::{alloc, clock, info, memory, vitals};
+use crate::{alloc, clock, crash, info, memory, vitals};
 
 /// How others reach a worker, and what they may know of it.
 pub struct WorkerHandle {
@@ -297,6 +297,10 @@ impl Host for Server {
         memory::memory(self)
     }
 
+    fn used_memory(&self) -> u64 {
+        alloc::used_memory()
+    }
+
     fn purge_memory(&self) {
         alloc::purge();
     }
@@ -321,6 +325,10 @@ impl Host for Server {
         self.active_expiry.store(on, Relaxed);
     }
 
+    fn crash(&self, how: Crash) {
+        crash::on_purpose(how);
+    }
+
     fn sleep(&self, duration: Duration) {
         std::thread::sleep(duration);
     }
@@ -341,8 +349,8 @@ impl Host for Server {
         configuration::set(self, client, pairs)
     }
 
-    fn config_rewrite(&self) -> Result<()> {
-        configuration::rewrite(self)
+    fn config_rewrite(&self, everything: bool) -> Result<()> {
+        configuration::rewrite(self, everything)
     }
 
     fn reset_stats(&self) {

@@ -1,5 +1,5 @@
 //! Signals. SIGTERM and SIGINT ask for the end, as `shutdown-on-sigterm` and `shutdown-on-sigint` say; SIGHUP and
-//! SIGPIPE mean nothing; those that tell of a crash are reported before they do what they always do.
+//! SIGPIPE mean nothing; SIGALRM has the state of all threads logged; those that tell of a crash are reported before they do what they always do.
 //!
 //! The handlers for crashes run on the stack of the thread that crashed, which must have room for the report: so a
 //! stack that has overflowed ends the process without one.
@@ -12,9 +12,10 @@ use std::ptr;
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
-use signal_hook::consts::{SIGABRT, SIGBUS, SIGFPE, SIGHUP, SIGILL, SIGINT, SIGSEGV, SIGTERM};
+use signal_hook::consts::{SIGABRT, SIGALRM, SIGBUS, SIGFPE, SIGHUP, SIGILL, SIGINT, SIGSEGV, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::crash;
 use crate::server::Server;
 
 /// Seconds that the report of a crash may take.
@@ -25,10 +26,14 @@ const REPORT_SECONDS_MAX: u32 = 10;
 /// # Errors
 /// What the system says.
 pub fn listen(server: Arc<Server>) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGALRM])?;
     thread::Builder::new().name("signals".into()).spawn(move || {
-        for signal in signals.forever().filter(|&signal| signal != SIGHUP) {
-            server.ending.request(&server, signal);
+        for signal in signals.forever() {
+            match signal {
+                SIGHUP => {}
+                SIGALRM => crash::log_threads(&server.log),
+                signal => server.ending.request(&server, signal),
+            }
         }
     })?;
     Ok(())
@@ -58,8 +63,10 @@ pub fn on_crash(report: Report) {
 
 extern "C" fn crashed(signal: i32, info: *mut libc::siginfo_t, _context: *mut libc::c_void) {
     // SAFETY: the system passes a valid siginfo to a handler with SA_SIGINFO; for a signal that somebody has sent the
-    // address is the sender's number, which is as good to know. `alarm` and `raise` may be called in a handler.
+    // address is the sender's number, which is as good to know. `signal`, `alarm` and `raise` may be called in a handler.
     unsafe {
+        // It is to end the process now, not to be heard by a thread that may be the one that crashed.
+        libc::signal(SIGALRM, libc::SIG_DFL);
         libc::alarm(REPORT_SECONDS_MAX);
         if let Some(report) = REPORT.get() {
             report(signal, (*info).si_code, (*info).si_addr() as usize);

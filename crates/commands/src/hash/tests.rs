@@ -226,3 +226,14 @@ fn a_count_that_no_reply_can_hold_is_out_of_range() {
     client.resp3();
     client.check("HRANDFIELD h -1 WITHVALUES", "*1\r\n*2\r\n$1\r\na\r\n$1\r\n1\r\n");
 }
+
+#[test]
+fn a_huge_random_count_ends_at_the_output_limit() {
+    let server = Server::new();
+    let mut client = server.client();
+    client.all(&["HSET h field value"]);
+    client.check("HRANDFIELD h -999999999", "-ERR value is out of range\r\n");
+    client.out.set_limit(Some(1000), 0);
+    let reply = client.run("HRANDFIELD h -999999999");
+    assert!(reply.starts_with("*999999999\r\n") && reply.len() < 1100, "{} bytes", reply.len());
+}

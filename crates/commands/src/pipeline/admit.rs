@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use crate::args::{Args, OwnedArgs};
 use crate::env::Env;
-use crate::error::{DEBUG_NOT_ALLOWED, Error, NO_AUTH};
+use crate::error::{DEBUG_NOT_ALLOWED, Error, NO_AUTH, OUT_OF_MEMORY};
 use crate::host::Pause;
 use crate::pubsub;
 use crate::session::{Queued, Session};
@@ -30,16 +30,8 @@ const NO_COMMAND: u16 = u16::MAX;
 /// Bytes of an unknown command's name, and of all its arguments together, that the error repeats.
 const ECHO_MAX: usize = 128;
 
-/// The command that the arguments name, with the right number of arguments.
-///
-/// # Errors
-/// With the command if it was found.
-pub(super) fn find(
-    env: &Env,
-    session: &mut Session,
-    named: Option<Command>,
-    args: Args<'_>,
-) -> Result<Command, (Option<Command>, Error)> {
+/// The command that the arguments name.
+pub(super) fn find(env: &Env, session: &mut Session, named: Option<Command>, args: Args<'_>) -> Result<Command, Error> {
     let last_command = |index| session.client.last_command.store(index, Relaxed);
     let Some(command) = named else {
         last_command(NO_COMMAND);
@@ -47,18 +39,15 @@ pub(super) fn find(
             env.host.suspect(&session.client);
             env.host.kill(&session.client);
         }
-        return Err((None, unknown(args)));
+        return Err(unknown(args));
     };
     let command = match args.opt(1) {
         Some(name) if !command.spec.subcommands.is_empty() => table::subcommand(command, name)
-            .ok_or_else(|| (None, unknown_subcommand(command, name)))
+            .ok_or_else(|| unknown_subcommand(command, name))
             .inspect_err(|_| last_command(NO_COMMAND))?,
         _ => command,
     };
     last_command(command.index);
-    if !command.spec.arity_fits(args.len()) {
-        return Err((Some(command), Error::arity(command.spec.full_name)));
-    }
     Ok(command)
 }
 
@@ -71,8 +60,14 @@ fn is_http(name: &[u8]) -> bool {
 /// Decides; a command that is to wait for EXEC is queued here.
 pub(super) fn admit(env: &Env, session: &mut Session, command: Command, args: Args<'_>) -> Admission {
     let flags = command.spec.flags;
+    if !command.spec.arity_fits(args.len()) {
+        return Admission::Refused(Error::arity(command.spec.full_name));
+    }
     if let Err(error) = permitted(env, session, command.spec) {
         return Admission::Refused(error);
+    }
+    if is_out_of_memory(env, session, flags) {
+        return Admission::Refused(OUT_OF_MEMORY);
     }
     // A paused server does not even queue: a write that is queued now would run, and a client is told so by QUEUED.
     match env.host.pause() {
@@ -107,6 +102,23 @@ fn permitted(env: &Env, session: &Session, spec: &Spec) -> Result<(), Error> {
         )));
     }
     Ok(())
+}
+
+/// Whether a command that takes memory must not have it. A transaction's queue takes some whatever is queued, so only
+/// what ends the transaction is let through then.
+fn is_out_of_memory(env: &Env, session: &Session, flags: Flags) -> bool {
+    let max_bytes = env.settings.maxmemory.load(Relaxed);
+    if max_bytes == 0 {
+        return false;
+    }
+    let queued =
+        |flag| session.multi.iter().flat_map(|multi| &multi.queue).any(|q| q.command.spec.flags.contains(flag));
+    let wants = match &session.multi {
+        Some(_) if flags.contains(Flags::EXEC) => queued(Flags::DENYOOM),
+        Some(_) => !flags.contains(Flags::SKIP_QUEUE) || flags.contains(Flags::DENYOOM),
+        None => flags.contains(Flags::DENYOOM),
+    };
+    wants && env.host.used_memory() > max_bytes
 }
 
 fn may_change(session: &Session, flags: Flags) -> bool {

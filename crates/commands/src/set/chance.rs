@@ -82,7 +82,9 @@ pub(super) fn srandmember(call: &mut Call<'_>) -> Result<Effect> {
             let mut draws = Draws::begin(count, 1, call.out)?;
             for _ in 0..count {
                 call.out.item(set.random(rng).expect("a set is never empty"));
-                draws.check(call.out)?;
+                if !draws.go_on(call.out)? {
+                    break;
+                }
             }
         }
     }

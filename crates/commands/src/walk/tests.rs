@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering::Relaxed;
 
 use crate::testing::{Server, TestClient};
 
@@ -150,4 +151,36 @@ fn walks_see_their_own_database_and_a_whole_transaction() {
     let reply = "*7\r\n+OK\r\n*1\r\n$1\r\nd\r\n*2\r\n$1\r\n0\r\n*1\r\n$1\r\nd\r\n:1\r\n+OK\r\n:1\r\n*1\r\n$1\r\nc\r\n";
     client.check("EXEC", reply);
     assert_eq!(server.log(), ["0 MULTI", "0 SET d 4", "0 DEL a", "1 DEL b", "1 EXEC"]);
+}
+
+#[test]
+fn randomkey_answers_an_expired_key_while_none_may_be_removed() {
+    let server = Server::new();
+    let mut client = server.client();
+    client.all(&["SET old x PX 1", "SELECT 1", "SET other x PX 1"]);
+    server.advance_ms(2);
+    server.host.expiry_is_paused.store(true, Relaxed);
+    client.check("RANDOMKEY", "$5\r\nother\r\n");
+    client.run("SET live x");
+    client.check("RANDOMKEY", "$4\r\nlive\r\n");
+    server.host.expiry_is_paused.store(false, Relaxed);
+    client.all(&["SELECT 0"]);
+    client.check("RANDOMKEY", "$-1\r\n");
+}
+
+#[test]
+fn keys_stops_when_the_client_is_going_to_be_closed() {
+    let server = Server::new();
+    let mut client = server.client();
+    for n in 0..100 {
+        client.run(&format!("SET key:{n} x"));
+    }
+    let whole = client.run("KEYS *").len();
+    client.out.set_limit(Some(100), 10_000);
+    assert!(client.run("KEYS *").len() < 150, "the room does not count, for the length was filled in later");
+    client.out.set_limit(Some(100), 10_000);
+    client.run("PING");
+    assert!(!client.out.is_over_limit());
+    client.out.set_limit(None, 0);
+    assert_eq!(client.run("KEYS *").len(), whole);
 }

@@ -34,7 +34,9 @@ pub(super) fn zrandmember(call: &mut Call<'_>) -> Result<Effect> {
             for _ in 0..count {
                 let (member, score) = one(zset, rng);
                 show(out, member, score, with_scores);
-                draws.check(out)?;
+                if !draws.go_on(out)? {
+                    break;
+                }
             }
         }
     }

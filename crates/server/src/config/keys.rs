@@ -129,7 +129,7 @@ keys! {
         LATENCY_TRACKING = "latency-tracking", PROTECTED_MODE = "protected-mode",
         SYSLOG_ENABLED = "syslog-enabled";
     u16: PORT = "port";
-    u32: MAX_NEW_CONNECTIONS_PER_CYCLE = "max-new-connections-per-cycle", UNIXSOCKETPERM = "unixsocketperm";
+    u32: LIST_COMPRESS_DEPTH = "list-compress-depth", MAX_NEW_CONNECTIONS_PER_CYCLE = "max-new-connections-per-cycle", UNIXSOCKETPERM = "unixsocketperm";
     usize: CLIENT_QUERY_BUFFER_LIMIT = "client-query-buffer-limit", DATABASES = "databases",
         HASH_MAX_LISTPACK_ENTRIES = "hash-max-listpack-entries", HASH_MAX_LISTPACK_VALUE = "hash-max-listpack-value",
         HLL_SPARSE_MAX_BYTES = "hll-sparse-max-bytes", IO_THREADS = "io-threads",

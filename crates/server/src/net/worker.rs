@@ -660,7 +660,7 @@ fn execute(
     let Connection { session, parser, out, closing, postponed, room, .. } = connection;
     core.env.start_lap();
     loop {
-        out.set_limit(server.output_bytes_max(session).map_or(0, |max| max + room.bytes));
+        out.set_limit(server.output_bytes_max(session), room.bytes);
         let authenticated = server.is_authenticated(session);
         let limits = Limits::new(server.settings.proto_max_bulk_len.load(Relaxed), authenticated);
         // A password lifts limits for what follows it, so nothing is parsed ahead of it.

@@ -43,7 +43,6 @@ static HOOKS: &[(&[usize], Hook)] = &[
         ],
         limits,
     ),
-    (rows![HLL_SPARSE_MAX_BYTES], hll_sparse_max_bytes),
     (rows![PROTO_MAX_BULK_LEN], proto_max_bulk_len),
     (rows![CLIENT_QUERY_BUFFER_LIMIT, CLIENT_OUTPUT_BUFFER_LIMIT], buffer_limits),
     (rows![MAXCLIENTS], maxclients),
@@ -95,11 +94,6 @@ fn limits(server: &Server) -> Result<(), String> {
         limits.stream_node_max_bytes = config.get(keys::STREAM_NODE_MAX_BYTES);
         limits.stream_node_max_entries = config.get(keys::STREAM_NODE_MAX_ENTRIES);
     });
-    Ok(())
-}
-
-fn hll_sparse_max_bytes(server: &Server) -> Result<(), String> {
-    server.settings.hll_sparse_max_bytes.store(server.config.get(keys::HLL_SPARSE_MAX_BYTES), Relaxed);
     Ok(())
 }
 

@@ -211,20 +211,17 @@ pub(super) fn hsetex(call: &mut Call<'_>) -> Result<Effect> {
     let limits = &*call.env.limits;
     let old = if matches!(options.ttl, SetTtl::Keep) { OldExpiry::Keep } else { OldExpiry::Clear };
     let mut changed = Changed { set: Vec::new(), removed: Vec::new(), emptied: false };
-    // Fields whose time has passed are set nonetheless before they go: they may change the hash's form, as in Redis.
+    // Fields whose time has passed are set nonetheless, one after the other, before they go: they may change the hash's form, as in Redis.
     change_or_create(&mut call.keys, key, |hash| {
         let longest = args.from(options.first).map(<[u8]>::len).max().unwrap_or(0);
         hash.prepare(options.fields().len(), longest, limits);
         for (field, value) in options.fields().zip(options.values()) {
             hash.set(field, value, old, limits);
-        }
-        if let SetTtl::At(at_ms) = options.ttl {
-            for field in options.fields() {
-                match hash.set_expiry(field, at_ms, ExpiryCondition::Always, now_ms) {
-                    ExpirySet::Removed => changed.removed.push(field),
-                    ExpirySet::Set => changed.set.push(field),
-                    ExpirySet::NoField | ExpirySet::Refused => {}
-                }
+            let SetTtl::At(at_ms) = options.ttl else { continue };
+            match hash.set_expiry(field, at_ms, ExpiryCondition::Always, now_ms) {
+                ExpirySet::Removed => changed.removed.push(field),
+                ExpirySet::Set => changed.set.push(field),
+                ExpirySet::NoField | ExpirySet::Refused => {}
             }
         }
         changed.emptied = hash.is_empty();

@@ -22,13 +22,13 @@ struct Match {
 }
 
 pub(super) fn lcs(call: &mut Call<'_>) -> Result<Effect> {
-    let options = parse(call)?;
     let not_strings = || Error::new("ERR The specified keys must contain string values");
     let mut text = |index: usize| match call.keys.read(call.args.get(index)) {
         None => Ok(Vec::new()),
         Some(entry) => entry.as_str().map(|value| value.to_vec()).ok_or_else(not_strings),
     };
     let (a, b) = (text(1)?, text(2)?);
+    let options = parse(call)?;
     let table = Table::new(&a, &b)?;
     if options.len {
         call.out.len(table.at(a.len(), b.len()) as usize);

@@ -41,3 +41,12 @@ fn what_incrbyfloat_makes_is_no_integer_inside() {
     client.check("INCR a", ":3\r\n");
     client.check("OBJECT ENCODING a", "$3\r\nint\r\n");
 }
+
+#[test]
+fn lcs_looks_at_its_keys_before_its_options() {
+    let server = Server::new();
+    let mut client = server.client();
+    client.all(&["RPUSH l x"]);
+    client.check("LCS l none extra", "-ERR The specified keys must contain string values\r\n");
+    client.check("LCS none none extra", "-ERR syntax error\r\n");
+}

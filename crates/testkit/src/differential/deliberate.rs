@@ -96,10 +96,11 @@ fn same_but_for_modules(case: &Case<'_>) -> bool {
 }
 
 fn sorted_before(case: &Case<'_>) -> bool {
+    // The key may be a copy of the one that was sorted.
     let is_sort = |words: &Words| words[0].to_ascii_uppercase().starts_with(b"SORT");
     text(case.reference) == Some(b"skiplist")
         && text(case.subject) == Some(b"listpack")
-        && case.before.iter().any(|(words, _)| is_sort(words) && words.get(1) == case.command.get(2))
+        && case.before.iter().any(|(words, _)| is_sort(words))
 }
 
 /// One reference there, and here the number that stands for a shared object.
@@ -130,7 +131,7 @@ mod tests {
         assert!(!covered("CLIENT ID", "PING", &help(&["CLIENT", "a"]), &help(&["CLIENT", "b"])));
         let (skiplist, listpack) = (bulk("skiplist"), bulk("listpack"));
         assert!(covered("OBJECT ENCODING z", "sort_ro z", &skiplist, &listpack));
-        assert!(!covered("OBJECT ENCODING z", "SORT y", &skiplist, &listpack));
+        assert!(!covered("OBJECT ENCODING z", "ZADD z 1 a", &skiplist, &listpack));
         assert!(!covered("OBJECT ENCODING z", "SORT z", &listpack, &skiplist));
     }
 

@@ -10,7 +10,7 @@ use commands::client::Client;
 use commands::effect::Change;
 use commands::env::Env;
 use commands::error::Result;
-use commands::host::{Host, Pause, Shutdown};
+use commands::host::{Crash, Host, Pause, Shutdown};
 use commands::info::Section;
 use commands::memory::Memory;
 use commands::pipeline::{self, GROUP, GateHold, Prepared};
@@ -71,7 +71,7 @@ impl Host for NoHost {
     fn config_set(&self, _: &Client, _: &[(&[u8], &[u8])]) -> Result<()> {
         Ok(())
     }
-    fn config_rewrite(&self) -> Result<()> {
+    fn config_rewrite(&self, _: bool) -> Result<()> {
         Ok(())
     }
     fn reset_stats(&self) {}
@@ -112,6 +112,10 @@ impl Host for NoHost {
         &self.channels
     }
     fn ring(&self, _: usize) {}
+    fn used_memory(&self) -> u64 {
+        0
+    }
+    fn crash(&self, _: Crash) {}
     fn unwatch(&self, _: u32, _: &[u8], _: &Arc<Client>) {}
 
     fn clients(&self) -> Vec<Arc<Client>> {

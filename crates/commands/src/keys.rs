@@ -56,6 +56,8 @@ pub(crate) struct Notes {
 #[derive(Default)]
 pub(crate) struct Rest {
     pub(crate) changes: Vec<Change>,
+    /// Keys that are as they were for those who watch them, but not for those who wait for them.
+    pub(crate) ready: Vec<(u32, Box<[u8]>)>,
     /// Keys that a write found expired and took out.
     pub(crate) expired: SmallVec<[(u32, Box<[u8]>); 1]>,
     /// Keys that a read found expired and hid.
@@ -471,6 +473,13 @@ impl<'g> Keys<'g> {
     #[inline]
     pub fn event(&mut self, key: &[u8], class: Class, event: &'static str) {
         self.note(self.db, key, class, event, false);
+    }
+
+    /// Has those looked at who wait for a key of the selected database, though the key itself has not changed.
+    pub fn ready(&mut self, key: &[u8]) {
+        if self.observed {
+            self.notes.rest().ready.push((self.db, key.into()));
+        }
     }
 
     /// Counts further changes to keys that are noted already.

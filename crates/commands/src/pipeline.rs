@@ -108,14 +108,14 @@ pub fn execute(
         let keyspace = env.keyspace;
         let section = keyspace.gate().enter_alone();
         env.begin_section(now_ms());
-        in_section(env, &section, session, command, args, out);
+        in_section(env, &section, now_ms, session, command, args, out);
         drop(section);
         for (database, sync) in env.detached.drain(..) {
             env.host.free_database(database, sync);
         }
     } else {
         let section = gate.shared(|| ());
-        in_section(env, section, session, command, args, out);
+        in_section(env, section, now_ms, session, command, args, out);
     }
     // What it has answered has met CLIENT REPLY already, piece by piece.
     session.reply_mode.advance();
@@ -125,13 +125,14 @@ pub fn execute(
 fn in_section(
     env: &mut Env,
     section: &Section<'_>,
+    now_ms: &dyn Fn() -> i64,
     session: &mut Session,
     command: Command,
     args: Args<'_>,
     out: &mut Reply,
 ) {
     if command.spec.flags.contains(Flags::EXEC) && session.multi.is_some() {
-        return exec::exec(env, section, session, command, out);
+        return exec::exec(env, section, now_ms, session, command, out);
     }
     let keyspace = env.keyspace;
     let guard = plan::lock(env.host.waiters(), keyspace, section, command, args, session.db);

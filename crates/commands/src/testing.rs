@@ -52,12 +52,13 @@ pub struct Server {
 impl Server {
     /// An empty server with four databases.
     pub fn new() -> Self {
+        let host = Arc::<FakeHost>::default();
         Self {
-            host: Arc::default(),
+            now_ms: host.now_ms.clone(),
+            host,
             // As in a process, it is never given back; a test may well lose that little.
             keyspace: Box::leak(Box::new(Keyspace::new(4, STRIPES))),
             settings: Arc::default(),
-            now_ms: Arc::new(AtomicI64::new(START_MS)),
             clients: AtomicU64::new(1),
         }
     }
@@ -213,6 +214,8 @@ pub struct FakeHost {
     /// CLIENT PAUSE as it was asked for last.
     paused: Mutex<Option<(i64, Pause)>>,
     ticks: AtomicU64,
+    /// Time, which passes when somebody sleeps or a test asks for it.
+    now_ms: Arc<AtomicI64>,
 }
 
 struct Watch {
@@ -239,6 +242,7 @@ impl Default for FakeHost {
             clients: Mutex::default(),
             paused: Mutex::default(),
             ticks: AtomicU64::new(0),
+            now_ms: Arc::new(AtomicI64::new(START_MS)),
         }
     }
 }
@@ -378,7 +382,9 @@ impl Host for FakeHost {
         panic!("asked for: {how:?}");
     }
 
-    fn sleep(&self, _: Duration) {}
+    fn sleep(&self, duration: Duration) {
+        self.now_ms.fetch_add(duration.as_millis() as i64, Relaxed);
+    }
 
     fn log_warning(&self, _: &str) {}
 

@@ -31,6 +31,7 @@ static HOOKS: &[(&[usize], Hook)] = &[
         rows![
             HASH_MAX_LISTPACK_ENTRIES,
             HASH_MAX_LISTPACK_VALUE,
+            LIST_COMPRESS_DEPTH,
             LIST_MAX_LISTPACK_SIZE,
             SET_MAX_INTSET_ENTRIES,
             SET_MAX_LISTPACK_ENTRIES,
@@ -43,6 +44,7 @@ static HOOKS: &[(&[usize], Hook)] = &[
         limits,
     ),
     (rows![PROTO_MAX_BULK_LEN], proto_max_bulk_len),
+    (rows![HLL_SPARSE_MAX_BYTES], hll_sparse_max_bytes),
     (rows![CLIENT_QUERY_BUFFER_LIMIT, CLIENT_OUTPUT_BUFFER_LIMIT], buffer_limits),
     (rows![MAXCLIENTS], maxclients),
     (rows![TIMEOUT, TCP_KEEPALIVE, PROTECTED_MODE, MAX_NEW_CONNECTIONS_PER_CYCLE], connections),
@@ -82,6 +84,8 @@ fn limits(server: &Server) -> Result<(), String> {
     server.settings.set_limits(|limits| {
         limits.hash_max_listpack_entries = config.get(keys::HASH_MAX_LISTPACK_ENTRIES);
         limits.hash_max_listpack_value = config.get(keys::HASH_MAX_LISTPACK_VALUE);
+        // Nothing is compressed, but DEBUG OBJECT says what was asked for.
+        limits.list_compress_depth = config.get(keys::LIST_COMPRESS_DEPTH);
         limits.list_max_listpack_size = config.get(keys::LIST_MAX_LISTPACK_SIZE);
         limits.set_max_intset_entries = config.get(keys::SET_MAX_INTSET_ENTRIES);
         limits.set_max_listpack_entries = config.get(keys::SET_MAX_LISTPACK_ENTRIES);
@@ -96,6 +100,11 @@ fn limits(server: &Server) -> Result<(), String> {
 
 fn proto_max_bulk_len(server: &Server) -> Result<(), String> {
     server.settings.proto_max_bulk_len.store(server.config.get(keys::PROTO_MAX_BULK_LEN) as u64, Relaxed);
+    Ok(())
+}
+
+fn hll_sparse_max_bytes(server: &Server) -> Result<(), String> {
+    server.settings.hll_sparse_max_bytes.store(server.config.get(keys::HLL_SPARSE_MAX_BYTES), Relaxed);
     Ok(())
 }
 

@@ -98,3 +98,28 @@ fn a_reader_of_a_group_learns_that_its_stream_is_gone() {
     c.check("XADD s 2-0 f v", "$3\r\n2-0\r\n");
     assert_eq!(delivered(&server).len(), 1);
 }
+
+#[test]
+fn what_expires_while_a_transaction_goes_on_is_for_nobody() {
+    let server = Server::new();
+    let (mut a, mut b) = (server.client(), server.client());
+    waits(&mut a, "BLPOP x 0");
+    b.all(&["MULTI", "RPUSH x 1", "PEXPIRE x 100", "DEBUG SLEEP 0.2", "EXEC"]);
+    assert!(delivered(&server).is_empty());
+    b.all(&["RPUSH x 2"]);
+    assert_eq!(delivered(&server), [(1, "*2\r\n$1\r\nx\r\n$1\r\n2\r\n".into())]);
+}
+
+#[test]
+fn who_waits_in_a_group_is_told_of_its_end_and_who_watches_the_stream_is_not() {
+    let server = Server::new();
+    let (mut a, mut b, mut c) = (server.client(), server.client(), server.client());
+    b.all(&["XGROUP CREATE s g $ MKSTREAM", "WATCH s", "MULTI", "PING"]);
+    waits(&mut a, "XREADGROUP GROUP g alice BLOCK 0 STREAMS s >");
+    c.check("XGROUP DESTROY s g", ":1\r\n");
+    let answers = delivered(&server);
+    assert!(matches!(&answers[..], [(1, text)] if text.starts_with("-NOGROUP ")), "{answers:?}");
+    let index = c.env.stats.commands.iter().filter(|command| command.failed.get() == 1).count();
+    assert_eq!(index, 1, "the failure is not counted");
+    b.check("EXEC", "*1\r\n+PONG\r\n");
+}

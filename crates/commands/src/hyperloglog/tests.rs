@@ -171,6 +171,14 @@ fn the_sparse_form_has_its_limit() {
     client.check("PFCOUNT small", ":4\r\n");
 }
 
+#[test]
+fn the_choice_of_instructions_is_confirmed() {
+    let mut client = Server::new().client();
+    client.check("PFDEBUG simd on", "+enabled\r\n");
+    client.check("PFDEBUG SIMD OFF", "+disabled\r\n");
+    client.check("PFDEBUG SIMD maybe", "-ERR Argument must be ON or OFF\r\n");
+}
+
 /// Redis keeps the elements before the one that finds the sketch corrupt, but does not tell its replicas of them.
 #[test]
 fn a_corrupt_sketch_stays_as_it_is() {

@@ -23,12 +23,20 @@ use crate::reply::Reply;
 use crate::session::{Queued, Session};
 use crate::table::Command;
 
-pub(super) fn exec(env: &mut Env, section: &Section<'_>, session: &mut Session, command: Command, out: &mut Reply) {
+pub(super) fn exec(
+    env: &mut Env,
+    section: &Section<'_>,
+    now_ms: &dyn Fn() -> i64,
+    session: &mut Session,
+    command: Command,
+    out: &mut Reply,
+) {
     let Some(multi) = session.end() else { return };
     let started = env.host.ticks_ns();
     let before = out.mark();
     session.in_exec = true;
-    let result = if multi.aborted { Err(EXEC_ABORT) } else { transact(env, section, session, &multi.queue, out) };
+    let result =
+        if multi.aborted { Err(EXEC_ABORT) } else { transact(env, section, now_ms, session, &multi.queue, out) };
     session.in_exec = false;
     let stats = &env.stats.commands[command.index as usize];
     if let Err(error) = result {
@@ -45,6 +53,7 @@ pub(super) fn exec(env: &mut Env, section: &Section<'_>, session: &mut Session, 
 fn transact(
     env: &mut Env,
     section: &Section<'_>,
+    now_ms: &dyn Fn() -> i64,
     session: &mut Session,
     queue: &[Queued],
     out: &mut Reply,
@@ -63,7 +72,7 @@ fn transact(
     let Some(first) = queue.first() else { return Ok(()) };
     if section.is_exclusive() {
         drop(guard);
-        one_by_one(env, section, session, queue, out);
+        one_by_one(env, section, now_ms, session, queue, out);
         return Ok(());
     }
     let mut call = call(env, section, guard, session, first.command, first.args.args(), out);
@@ -80,6 +89,8 @@ fn transact(
         all.push((db, done));
     }
     let Call { mut keys, env, .. } = call;
+    read_clock_for_waiters(env, now_ms);
+    keys.now_ms = env.now_ms;
     let Outcome { answered, late } = waiters::serve_all(env, &mut keys, all.iter().map(|(_, done)| &done.notes));
     if env.host.log_is_on() {
         let mut record = Vec::new();
@@ -107,7 +118,14 @@ fn run_at_once(call: &mut Call<'_>, command: Command) -> super::Done {
 
 /// Under the exclusive gate nobody else is here; and commands that walk the keyspace lock stripes themselves. So each
 /// command takes its own guard.
-fn one_by_one(env: &mut Env, section: &Section<'_>, session: &mut Session, queue: &[Queued], out: &mut Reply) {
+fn one_by_one(
+    env: &mut Env,
+    section: &Section<'_>,
+    now_ms: &dyn Fn() -> i64,
+    session: &mut Session,
+    queue: &[Queued],
+    out: &mut Reply,
+) {
     let keyspace = env.keyspace;
     let mut record = Vec::new();
     for queued in queue {
@@ -122,8 +140,17 @@ fn one_by_one(env: &mut Env, section: &Section<'_>, session: &mut Session, queue
         drop(keys);
         settle(env, section, done.notes, Some(&mut record));
     }
+    read_clock_for_waiters(env, now_ms);
     waiters::serve_everywhere(env, section, &mut record);
     append(env, record);
+}
+
+/// The commands of a transaction share one instant, but what it leaves for those who wait is looked at when it is over:
+/// a value that has expired while a long transaction went on is for nobody.
+fn read_clock_for_waiters(env: &mut Env, now_ms: &dyn Fn() -> i64) {
+    if !env.host.waiters().is_empty() {
+        env.now_ms = env.now_ms.max(now_ms());
+    }
 }
 
 /// One command needs no wrapping; several are wrapped so that they are applied together.

@@ -150,8 +150,9 @@ fn serve_ready(env: &mut Env, keys: &mut Keys<'_>, mut ready: VecDeque<(u32, Box
 }
 
 fn modified(notes: &Notes) -> impl Iterator<Item = (u32, Box<[u8]>)> {
-    let changes = notes.rest.iter().flat_map(|rest| &rest.changes);
-    changes.filter(|change| change.modified).map(|change| (change.db, change.key.clone()))
+    let rest = notes.rest.iter();
+    let changes = rest.clone().flat_map(|rest| &rest.changes).filter(|change| change.modified);
+    changes.map(|change| (change.db, change.key.clone())).chain(rest.flat_map(|rest| rest.ready.iter().cloned()))
 }
 
 /// A waiter that was served, for the log.
@@ -175,6 +176,9 @@ fn serve(env: &mut Env, keys: &mut Keys<'_>, waiter: &Arc<Waiter>, key: &[u8]) -
             }
             out = waiter.reply();
             out.error(&error);
+            // The command itself was counted when it began to wait.
+            env.stats.commands[waiter.command.index as usize].failed.add(1);
+            env.count_error(error.code());
             Effect::None
         }
     };

@@ -121,6 +121,8 @@ pub(super) fn xgroup_destroy(call: &mut Call<'_>) -> Result<Effect> {
     call.out.flag(destroyed);
     if destroyed {
         note(call, key, "xgroup-destroy");
+        // Who waits in this group is told that it is gone, though the stream is as it was for those who watch it.
+        call.keys.ready(key);
     }
     Ok(Effect::as_is_if(destroyed))
 }

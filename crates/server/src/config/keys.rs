@@ -129,10 +129,10 @@ keys! {
         LATENCY_TRACKING = "latency-tracking", PROTECTED_MODE = "protected-mode",
         SYSLOG_ENABLED = "syslog-enabled";
     u16: PORT = "port";
-    u32: MAX_NEW_CONNECTIONS_PER_CYCLE = "max-new-connections-per-cycle", UNIXSOCKETPERM = "unixsocketperm";
+    u32: LIST_COMPRESS_DEPTH = "list-compress-depth", MAX_NEW_CONNECTIONS_PER_CYCLE = "max-new-connections-per-cycle", UNIXSOCKETPERM = "unixsocketperm";
     usize: CLIENT_QUERY_BUFFER_LIMIT = "client-query-buffer-limit", DATABASES = "databases",
         HASH_MAX_LISTPACK_ENTRIES = "hash-max-listpack-entries", HASH_MAX_LISTPACK_VALUE = "hash-max-listpack-value",
-        IO_THREADS = "io-threads",
+        HLL_SPARSE_MAX_BYTES = "hll-sparse-max-bytes", IO_THREADS = "io-threads",
         KEYSPACE_STRIPES = "keyspace-stripes", MAXCLIENTS = "maxclients",
         PROTO_MAX_BULK_LEN = "proto-max-bulk-len", SET_MAX_INTSET_ENTRIES = "set-max-intset-entries",
         SET_MAX_LISTPACK_ENTRIES = "set-max-listpack-entries", SET_MAX_LISTPACK_VALUE = "set-max-listpack-value",

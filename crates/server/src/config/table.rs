@@ -277,7 +277,7 @@ pub const ROWS: &[Row] = &[
     integer("set-max-listpack-value", 0, LONG, 64).unsigned(),
     integer("zset-max-listpack-entries", 0, LONG, 128).alias("zset-max-ziplist-entries").unsigned(),
     memory("zset-max-listpack-value", 0, LONG, 64).alias("zset-max-ziplist-value").unsigned(),
-    memory("hll-sparse-max-bytes", 0, LONG, 3000).unsigned().warned("HyperLogLogs are still to come"),
+    memory("hll-sparse-max-bytes", 0, LONG, 3000).unsigned(),
     memory("stream-node-max-bytes", 0, LONG, 4096).unsigned(),
     integer("stream-node-max-entries", 0, LONG, 100),
     // Knobs for tests, which CONFIG GET hides.

@@ -277,7 +277,7 @@ pub(crate) static COMMANDS: &[Spec] = &[
         .docs("Adds elements to a HyperLogLog, which is created if it is missing.", "2.8.9", "O(1) to add every element.")
         .keys(&[KeySpec::one(1, &["RW", "insert"])])
         .args(&[Arg::key("key"), Arg::string("element").multiple().optional()]),
-    Spec::new("pfcount", -2, READONLY, Group::HyperLogLog, pfcount)
+    Spec::new("pfcount", -2, READONLY | MAY_REPLICATE, Group::HyperLogLog, pfcount)
         .docs("Returns about how many different elements were added to any of several HyperLogLogs.", "2.8.9", "O(1) with a very small average constant time when called with a single key. O(N) with N being the number of keys, and much bigger constant times, when called with multiple keys.")
         .keys(&[KeySpec::range(1, -1, 1, &["RW", "access"]).notes("RW because it may change the internal representation of the key, and propagate to replicas")])
         .planner(plan_pfcount)

@@ -295,7 +295,7 @@ pub(crate) static COMMANDS: &[Spec] = &[
         )
         .keys(&[KeySpec::range(1, -1, 1, &["not_key"])])
         .args(&[Arg::string("shardchannel").multiple().optional()]),
-    Spec::new("publish", 3, ASKER | FAST, Group::PubSub, publish)
+    Spec::new("publish", 3, ASKER | FAST | MAY_REPLICATE, Group::PubSub, publish)
         .docs(
             "Sends a message to all who listen to a channel.",
             "2.0.0",
@@ -303,7 +303,7 @@ pub(crate) static COMMANDS: &[Spec] = &[
              subscribed patterns (by any client).",
         )
         .args(&[Arg::string("channel"), Arg::string("message")]),
-    Spec::new("spublish", 3, ASKER | FAST, Group::PubSub, spublish)
+    Spec::new("spublish", 3, ASKER | FAST | MAY_REPLICATE, Group::PubSub, spublish)
         .docs(
             "Sends a message to all who listen to a shard channel.",
             "7.0.0",

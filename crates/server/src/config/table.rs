@@ -213,7 +213,7 @@ pub const ROWS: &[Row] = &[
     memory("client-query-buffer-limit", MIB, LONG, 1024 * MIB).unsigned(),
     memory("proto-max-bulk-len", MIB, LONG, 512 * MIB),
     // Memory.
-    memory("maxmemory", 0, ULONG, 0).unsigned().warned(EVICTION),
+    memory("maxmemory", 0, ULONG, 0).unsigned(),
     choice("maxmemory-policy", EVICTION_POLICIES, "noeviction").warned(EVICTION),
     integer("maxmemory-samples", 1, 64, 5).warned(EVICTION),
     integer("maxmemory-eviction-tenacity", 0, 100, 10).warned(EVICTION),

@@ -44,6 +44,7 @@ static HOOKS: &[(&[usize], Hook)] = &[
         limits,
     ),
     (rows![PROTO_MAX_BULK_LEN], proto_max_bulk_len),
+    (rows![HLL_SPARSE_MAX_BYTES], hll_sparse_max_bytes),
     (rows![CLIENT_QUERY_BUFFER_LIMIT, CLIENT_OUTPUT_BUFFER_LIMIT], buffer_limits),
     (rows![MAXCLIENTS], maxclients),
     (rows![TIMEOUT, TCP_KEEPALIVE, PROTECTED_MODE, MAX_NEW_CONNECTIONS_PER_CYCLE], connections),
@@ -99,6 +100,11 @@ fn limits(server: &Server) -> Result<(), String> {
 
 fn proto_max_bulk_len(server: &Server) -> Result<(), String> {
     server.settings.proto_max_bulk_len.store(server.config.get(keys::PROTO_MAX_BULK_LEN) as u64, Relaxed);
+    Ok(())
+}
+
+fn hll_sparse_max_bytes(server: &Server) -> Result<(), String> {
+    server.settings.hll_sparse_max_bytes.store(server.config.get(keys::HLL_SPARSE_MAX_BYTES), Relaxed);
     Ok(())
 }
 

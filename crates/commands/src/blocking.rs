@@ -81,11 +81,6 @@ impl Serving<'_, '_> {
     pub fn claim(&self) -> bool {
         self.waiter.claim(End::Served)
     }
-
-    /// The client's number, for what is kept by client.
-    pub fn client(&self) -> &Client {
-        &self.waiter.client
-    }
 }
 
 /// A wish to wait, as a handler returns it.

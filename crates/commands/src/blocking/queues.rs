@@ -2,7 +2,8 @@
 //!
 //! **Lock order.** A shard's lock is a leaf below the stripes; nothing is locked while it is held.
 //! **Invariants.**
-//! 1. A waiter is put into the queue of a key while that key is held exclusively by the thread that does so.
+//! 1. A waiter is put into the queue of a key while the thread that does so holds that key: exclusively, or shared for a
+//!    command that only reads. Either keeps those away who would change the key.
 //! 2. `waiting` is counted up before a waiter is put into its queues and down after it is taken out; so while it reads 0
 //!    under a key's guard, nobody waits for that key.
 //! 3. A queue that is empty does not exist.

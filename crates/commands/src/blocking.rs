@@ -11,10 +11,12 @@
 
 mod queues;
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 pub use queues::WaitQueues;
+use store::entry::Boxed;
 
 use crate::args::{Args, OwnedArgs};
 use crate::call::Call;
@@ -81,19 +83,32 @@ impl Serving<'_, '_> {
     pub fn claim(&self) -> bool {
         self.waiter.claim(End::Served)
     }
+
+    /// Claims the waiter if there is a value of this type under the key.
+    pub fn claim_from<T: Boxed>(&mut self, key: &[u8]) -> bool {
+        let is_there = self.keys.write(key).is_some_and(|entry| entry.get::<T>().is_some());
+        is_there && self.claim()
+    }
 }
 
 /// A wish to wait, as a handler returns it.
 #[derive(Debug)]
 pub struct Block {
     /// Which arguments are the keys.
-    pub keys: std::ops::Range<usize>,
+    pub keys: Range<usize>,
     /// When the time is over, in milliseconds since 1970.
     pub deadline_ms: Option<i64>,
     /// The command to be served, where it differs from the one that came.
     pub args: Option<OwnedArgs>,
     /// Effects that the command has had already.
     pub before: Vec<OwnedArgs>,
+}
+
+impl Block {
+    /// To wait, as the command came, before anything was done.
+    pub fn effect(keys: Range<usize>, deadline_ms: Option<i64>) -> Effect {
+        Effect::Block(Box::new(Self { keys, deadline_ms, args: None, before: Vec::new() }))
+    }
 }
 
 /// A client that waits.

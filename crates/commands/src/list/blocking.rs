@@ -41,7 +41,7 @@ fn pop(call: &mut Call<'_>, side: Side) -> Result<Effect> {
             return Ok(popped(side, key));
         }
     }
-    Ok(wait(1..last, deadline_ms))
+    Ok(Block::effect(1..last, deadline_ms))
 }
 
 /// BLPOP and BRPOP answer with the key before the element.
@@ -55,16 +55,6 @@ fn popped(side: Side, key: &[u8]) -> Effect {
     Effect::rewritten([name, key])
 }
 
-fn wait(keys: std::ops::Range<usize>, deadline_ms: Option<i64>) -> Effect {
-    Effect::Block(Box::new(Block { keys, deadline_ms, args: None, before: Vec::new() }))
-}
-
-/// Whether a waiter finds a list under the key; if so it is claimed.
-fn claim_list(serving: &mut Serving<'_, '_>, key: &[u8]) -> bool {
-    let is_list = serving.keys.write(key).is_some_and(|entry| entry.get::<List>().is_some());
-    is_list && serving.claim()
-}
-
 fn serve_left(serving: &mut Serving<'_, '_>, key: &[u8]) -> Result<Served> {
     serve_pop(serving, key, Side::Left)
 }
@@ -74,7 +64,7 @@ fn serve_right(serving: &mut Serving<'_, '_>, key: &[u8]) -> Result<Served> {
 }
 
 fn serve_pop(serving: &mut Serving<'_, '_>, key: &[u8], side: Side) -> Result<Served> {
-    if !claim_list(serving, key) {
+    if !serving.claim_from::<List>(key) {
         return Ok(Served::No);
     }
     let limits = serving.env.limits.clone();
@@ -88,13 +78,13 @@ fn blmpop(call: &mut Call<'_>) -> Result<Effect> {
     let candidates = call.args.from(keys.start).take(keys.len());
     match pop.take_first(&mut call.keys, candidates, &call.env.limits, call.out)? {
         Some((key, taken)) => Ok(took(pop.side, key, taken)),
-        None => Ok(wait(keys, deadline_ms)),
+        None => Ok(Block::effect(keys, deadline_ms)),
     }
 }
 
 fn serve_multi_pop(serving: &mut Serving<'_, '_>, key: &[u8]) -> Result<Served> {
     let MultiPop { pop, .. } = MultiPop::parse(serving.args, 2)?;
-    if !claim_list(serving, key) {
+    if !serving.claim_from::<List>(key) {
         return Ok(Served::No);
     }
     let limits = serving.env.limits.clone();
@@ -117,7 +107,7 @@ fn move_one(call: &mut Call<'_>, ends: Move, timeout: usize) -> Result<Effect> {
     if ends.apply(&mut call.keys, source, destination, &call.env.limits, call.out)? {
         return Ok(moved(call.args, ends));
     }
-    Ok(wait(1..2, deadline_ms))
+    Ok(Block::effect(1..2, deadline_ms))
 }
 
 /// What the move is without the wait.
@@ -135,7 +125,7 @@ fn serve_move(serving: &mut Serving<'_, '_>, key: &[u8]) -> Result<Served> {
         Some(_) => Move { from: side(args.get(3))?, to: side(args.get(4))? },
         None => Move { from: Side::Right, to: Side::Left },
     };
-    if !claim_list(serving, key) {
+    if !serving.claim_from::<List>(key) {
         return Ok(Served::No);
     }
     let limits = serving.env.limits.clone();

@@ -3,8 +3,6 @@
 //! Each tries what its relative does at once; if there is nothing, its client is parked. Whoever adds a member later
 //! serves it with the same operation, from the key that has changed.
 
-use std::ops::Range;
-
 use store::value::zset::SortedSet;
 
 use super::take::{End, MultiPop, Pop};
@@ -41,23 +39,13 @@ fn pop(call: &mut Call<'_>, end: End) -> Result<Effect> {
             return Ok(pop.took(key, 1));
         }
     }
-    Ok(wait(1..last, deadline_ms))
+    Ok(Block::effect(1..last, deadline_ms))
 }
 
 /// BZPOPMIN and BZPOPMAX answer with the key before the member and its score.
 fn name(out: &mut Reply, key: &[u8]) {
     out.array(3);
     out.bulk(key);
-}
-
-fn wait(keys: Range<usize>, deadline_ms: Option<i64>) -> Effect {
-    Effect::Block(Box::new(Block { keys, deadline_ms, args: None, before: Vec::new() }))
-}
-
-/// Whether a waiter finds a sorted set under the key; if so it is claimed.
-fn claim(serving: &mut Serving<'_, '_>, key: &[u8]) -> bool {
-    let is_there = serving.keys.write(key).is_some_and(|entry| entry.get::<SortedSet>().is_some());
-    is_there && serving.claim()
 }
 
 fn serve_min(serving: &mut Serving<'_, '_>, key: &[u8]) -> Result<Served> {
@@ -69,7 +57,7 @@ fn serve_max(serving: &mut Serving<'_, '_>, key: &[u8]) -> Result<Served> {
 }
 
 fn serve_pop(serving: &mut Serving<'_, '_>, key: &[u8], end: End) -> Result<Served> {
-    if !claim(serving, key) {
+    if !serving.claim_from::<SortedSet>(key) {
         return Ok(Served::No);
     }
     let pop = Pop { end, count: 1 };
@@ -83,13 +71,13 @@ fn bzmpop(call: &mut Call<'_>) -> Result<Effect> {
     let candidates = call.args.from(keys.start).take(keys.len());
     match pop.take_first(&mut call.keys, candidates, call.out)? {
         Some((key, taken)) => Ok(pop.took(key, taken)),
-        None => Ok(wait(keys, deadline_ms)),
+        None => Ok(Block::effect(keys, deadline_ms)),
     }
 }
 
 fn serve_multi_pop(serving: &mut Serving<'_, '_>, key: &[u8]) -> Result<Served> {
     let MultiPop { pop, .. } = MultiPop::parse(serving.args, 2)?;
-    if !claim(serving, key) {
+    if !serving.claim_from::<SortedSet>(key) {
         return Ok(Served::No);
     }
     let taken = pop.take_first(serving.keys, [key], serving.out)?;

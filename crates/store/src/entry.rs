@@ -21,6 +21,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
+use crate::sizes::Bin;
 use crate::table::Word;
 use crate::value::hash::Hash;
 use crate::value::list::List;
@@ -248,6 +249,22 @@ impl Entry {
             Kind::Inline => Some(Str::Bytes(self.inline())),
             Kind::Shared => Some(Str::Shared(self.arc())),
             _ => None,
+        }
+    }
+
+    /// How large the value is: a string by its bytes, a container by its elements.
+    #[inline]
+    pub(crate) fn size_bin(&self) -> Option<Bin> {
+        match self.kind() {
+            // SAFETY: the kind says what the body is.
+            Kind::Int => Some(Bin::of_int(unsafe { self.body().cast::<i64>().read() })),
+            Kind::Inline => Some(Bin::of_string(self.head().value_len as usize)),
+            Kind::Shared => Some(Bin::of_string(self.arc().len())),
+            Kind::List => Bin::of_container(ValueType::List, self.get::<List>()?.len()),
+            Kind::Set => Bin::of_container(ValueType::Set, self.get::<Set>()?.len()),
+            Kind::SortedSet => Bin::of_container(ValueType::SortedSet, self.get::<SortedSet>()?.len()),
+            Kind::Hash => Bin::of_container(ValueType::Hash, self.get::<Hash>()?.len()),
+            Kind::Stream => None,
         }
     }
 

@@ -728,11 +728,11 @@ mod tests {
         let at = |entry: &Entry| std::ptr::from_ref(entry.get::<List>().unwrap());
         assert_eq!(at(&entry), at(&shared), "the value itself is not copied");
         let before = at(&entry);
-        entry.get_mut::<List>().unwrap().push_all(Side::Right, [&b"b"[..]].into_iter(), &limits);
+        entry.get_mut::<List>().unwrap().push_all(Side::Right, [&b"b"[..]], &limits);
         assert_eq!((list(&entry), list(&shared)), (vec![b"a".to_vec(), b"b".to_vec()], vec![b"a".to_vec()]));
         assert_eq!(at(&shared), before);
         let own = at(&entry);
-        entry.get_mut::<List>().unwrap().push_all(Side::Right, [&b"c"[..]].into_iter(), &limits);
+        entry.get_mut::<List>().unwrap().push_all(Side::Right, [&b"c"[..]], &limits);
         assert_eq!(at(&entry), own, "what is one's own already is not copied again");
         drop(entry);
         assert_eq!(list(&shared), [b"a"]);

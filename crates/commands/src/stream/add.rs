@@ -149,7 +149,7 @@ pub(super) fn xadd(call: &mut Call<'_>) -> Result<Effect> {
         call.out.null();
         return Ok(Effect::None);
     } else {
-        let mut stream = Box::new(Stream::new());
+        let mut stream = Stream::new();
         let added = add(&mut stream, &options, args, now_ms, limits)?;
         call.keys.insert(key, Entry::boxed(key, stream, None));
         added

@@ -199,7 +199,7 @@ fn what_expires_is_booked() {
                     LiveHash::Missing | LiveHash::Expired(_) | LiveHash::Emptied(..) => true,
                 };
                 if create {
-                    let mut hash = Box::<Hash>::default();
+                    let mut hash = Hash::new();
                     hash.set(&field, b"v", OldExpiry::Clear, &limits);
                     hash.set_expiry(&field, at as u64 + 1, ExpiryCondition::Always, 0);
                     guard.insert(0, key.hash, Entry::boxed(key.bytes, hash, None));
@@ -250,8 +250,8 @@ fn sizes_are_booked() {
         let deed = rng.u8(..14);
         if guard.get(0, key).is_none() {
             let fresh = match rng.u8(..4) {
-                0 => Entry::boxed(key.bytes, Box::<List>::default(), None),
-                1 => Entry::boxed(key.bytes, Box::<Hash>::default(), None),
+                0 => Entry::boxed(key.bytes, List::default(), None),
+                1 => Entry::boxed(key.bytes, Hash::default(), None),
                 2 => Entry::int(key.bytes, rng.i64(..) >> rng.u8(..60), None),
                 _ => Entry::string(key.bytes, &text, expiry),
             };

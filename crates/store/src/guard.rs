@@ -253,14 +253,26 @@ impl<'g> EntryMut<'g> {
 
     /// See [`Entry::set_string`].
     pub fn set_string(&mut self, value: &[u8], expiry: Option<i64>) {
-        let (before, size) = (self.entry.expiry(), self.entry.size_bin());
-        self.entry.set_string(value, expiry);
+        let before = self.entry.expiry();
+        if !self.entry.overwrite(value, expiry) {
+            let size = self.entry.size_bin();
+            self.entry.set_string(value, expiry);
+            self.book_size(size);
+        }
         self.book_expiry(before);
-        self.book_size(size);
     }
 
     /// See [`Entry::set_int`].
+    #[inline]
     pub fn set_int(&mut self, value: i64) {
+        match self.entry.int_mut() {
+            Some(int) if Bin::is_shared(*int, value) => *int = value,
+            _ => self.set_int_and_book(value),
+        }
+    }
+
+    #[inline(never)]
+    fn set_int_and_book(&mut self, value: i64) {
         let size = self.entry.size_bin();
         self.entry.set_int(value);
         self.book_size(size);

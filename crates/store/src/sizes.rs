@@ -37,11 +37,21 @@ impl Bin {
     /// The bin of an integer, by the length of its decimal form, which is not worked out for this.
     #[inline]
     pub(crate) fn of_int(value: i64) -> Self {
-        let magnitude = value.unsigned_abs();
         // The least numbers of 2, 4, 8 and 16 characters; a sign is one of them.
-        let firsts =
-            if value < 0 { [0, 100, 1_000_000, 100_000_000_000_000] } else { [10, 1000, 10_000_000, 10_u64.pow(15)] };
-        Self(firsts.iter().fold(1, |bin, first| bin + u16::from(magnitude >= *first)))
+        let reaches = |first: i64| u16::from(if value < 0 { value <= first } else { value >= first });
+        Self(if value < 0 {
+            2 + reaches(-100) + reaches(-1_000_000) + reaches(-100_000_000_000_000)
+        } else {
+            1 + reaches(10) + reaches(1000) + reaches(10_000_000) + reaches(1_000_000_000_000_000)
+        })
+    }
+
+    /// Whether two integers are surely in the same bin: a quick look for counters, which change by little. Of the blocks of
+    /// eight numbers from 0 on, only the second has two bins; 1000, 10^7 and 10^15 are multiples of eight.
+    #[inline]
+    pub(crate) fn is_shared(left: i64, right: i64) -> bool {
+        let block = left >> 3;
+        block == right >> 3 && block >= 0 && block != 1
     }
 
     /// The bin of a container of so many elements; `None` for an empty one, which is on its way in or out, and for types
@@ -136,6 +146,21 @@ mod tests {
             }
         }
         [i64::MIN, i64::MAX].into_iter().for_each(check);
+    }
+
+    #[test]
+    fn a_quick_look_is_right() {
+        let starts = (1..19).flat_map(|power| [10_i64.pow(power), -(10_i64.pow(power))]);
+        for start in starts.chain([0, i64::MIN + 30, i64::MAX - 30]) {
+            for (left, right) in
+                (start - 20..start + 20).flat_map(|left| (left - 9..left).map(move |right| (left, right)))
+            {
+                if Bin::is_shared(left, right) {
+                    assert_eq!(Bin::of_int(left), Bin::of_int(right), "{left} {right}");
+                }
+            }
+        }
+        assert!(Bin::is_shared(7, 6) && Bin::is_shared(1_000_001, 1_000_002) && !Bin::is_shared(9, 10));
     }
 
     #[test]

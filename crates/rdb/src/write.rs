@@ -17,9 +17,10 @@ pub const CHUNK_BYTES: usize = 64 * 1024;
 
 /// Takes bytes away from a [`Writer`], so that a value of gigabytes never lies in memory as a whole.
 pub trait Sink {
-    /// Takes the next bytes. An error is the sink's own to remember: writing goes on to the end of the value, in vain,
-    /// and whoever drives it asks the sink between two values. So the encoders stay free of errors that are not theirs.
-    fn take(&mut self, bytes: &[u8]);
+    /// Takes the next bytes; false if it cannot, now or ever. What went wrong is the sink's own to remember. Writing goes
+    /// on to the end of the value, in vain, so that the encoders stay free of errors that are not theirs; whoever drives it
+    /// asks [`Writer::has_failed`] between values.
+    fn take(&mut self, bytes: &[u8]) -> bool;
 }
 
 /// Bytes being written: into memory, or through memory into a sink.
@@ -36,6 +37,7 @@ struct Drain<'s> {
     /// Absent with `rdbchecksum no`.
     checksum: Option<Crc64>,
     bytes: u64,
+    failed: bool,
 }
 
 impl Drain<'_> {
@@ -44,7 +46,7 @@ impl Drain<'_> {
             checksum.update(bytes);
         }
         self.bytes += bytes.len() as u64;
-        self.sink.take(bytes);
+        self.failed = self.failed || !self.sink.take(bytes);
     }
 }
 
@@ -56,7 +58,7 @@ impl<'s> Writer<'s> {
 
     /// A writer whose bytes go to a sink, with their checksum kept if wanted.
     pub fn into_sink(compress: bool, checksum: bool, sink: &'s mut dyn Sink) -> Self {
-        let drain = Drain { sink, checksum: checksum.then(Crc64::new), bytes: 0 };
+        let drain = Drain { sink, checksum: checksum.then(Crc64::new), bytes: 0, failed: false };
         Self { drain: Some(drain), out: Vec::with_capacity(2 * CHUNK_BYTES), ..Self::new(compress) }
     }
 
@@ -73,6 +75,11 @@ impl<'s> Writer<'s> {
     /// How many bytes were written.
     pub fn written(&self) -> u64 {
         self.drain.as_ref().map_or(0, |drain| drain.bytes) + self.out.len() as u64
+    }
+
+    /// Whether the sink has given up.
+    pub fn has_failed(&self) -> bool {
+        self.drain.as_ref().is_some_and(|drain| drain.failed)
     }
 
     /// Hands all to the sink, if there is one.
@@ -249,8 +256,9 @@ mod tests {
         #[derive(Default)]
         struct Chunks(Vec<Vec<u8>>);
         impl Sink for Chunks {
-            fn take(&mut self, bytes: &[u8]) {
+            fn take(&mut self, bytes: &[u8]) -> bool {
                 self.0.push(bytes.to_vec());
+                true
             }
         }
         let write = |writer: &mut Writer<'_>| {

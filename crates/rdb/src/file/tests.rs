@@ -16,8 +16,9 @@ use crate::write::Sink;
 struct Collected(Vec<u8>);
 
 impl Sink for Collected {
-    fn take(&mut self, bytes: &[u8]) {
+    fn take(&mut self, bytes: &[u8]) -> bool {
         self.0.extend_from_slice(bytes);
+        true
     }
 }
 

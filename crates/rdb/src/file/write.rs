@@ -97,6 +97,11 @@ impl<'s> FileWriter<'s> {
         value::write(entry, value_type, &mut self.out);
     }
 
+    /// Whether the sink has given up, so that it is in vain to go on.
+    pub fn has_failed(&self) -> bool {
+        self.out.has_failed()
+    }
+
     /// How many bytes were written.
     pub fn written(&self) -> u64 {
         self.out.written()

@@ -396,7 +396,7 @@ impl<'g> Keys<'g> {
     /// A value of one of the boxed types for changing, created empty if the key is missing.
     pub fn value_or_new<T: Boxed + Default>(&mut self, key: &[u8]) -> Result<&mut T> {
         if self.write(key).is_none() {
-            self.insert(key, Entry::boxed(key, Box::<T>::default(), None));
+            self.insert(key, Entry::boxed(key, T::default(), None));
         }
         Ok(self.value_mut(key)?.expect("inserted just now"))
     }

@@ -308,7 +308,7 @@ fn store(
         }
     } else {
         let list = List::from_elements(stored.iter(), &call.env.limits);
-        call.keys.put(destination, Entry::boxed(destination, Box::new(list), None));
+        call.keys.put(destination, Entry::boxed(destination, list, None));
         call.keys.changed(destination, Class::LIST, "sortstore");
         call.keys.add_dirty(stored.len() as u64 - 1);
     }

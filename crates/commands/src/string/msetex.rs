@@ -30,7 +30,7 @@ fn msetex(call: &mut Call<'_>) -> Result<Effect> {
         return Ok(Effect::None);
     }
     if let Ttl::At(deadline) = options.ttl
-        && deadline <= call.keys.now_ms
+        && deadline <= call.keys.judged_ms()
     {
         return Ok(delete_all(call, keys()));
     }

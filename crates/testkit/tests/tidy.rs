@@ -36,8 +36,8 @@ const DEPENDENCIES: &[(&str, &[&str], &[&str])] = &[
             "slab",
         ],
     ),
-    // num-bigint: the exact decimal digits of a long double.
-    ("commands", &["store", "resp-parser", "rdb"], &["bytes", "num-bigint"]),
+    // num-bigint: the exact decimal digits of a long double. xxhash-rust: DIGEST.
+    ("commands", &["store", "resp-parser", "rdb"], &["bytes", "num-bigint", "xxhash-rust"]),
     ("persistence", &["store", "resp-parser", "rdb"], &["bytes"]),
     ("replication", &["resp-parser"], &["crossbeam", "bytes"]),
     // crc-fast: the checksum of a payload.

@@ -84,6 +84,8 @@ bitflags! {
         const LISTENING = 1 << 26;
         /// Its reply is a push message, which CLIENT REPLY does not hold back.
         const PUSHES = 1 << 27;
+        /// Refused like a write when the last save has failed, so that those who watch the server notice.
+        const TELLS_OF_TROUBLE = 1 << 28;
     }
 }
 
@@ -147,6 +149,7 @@ pub mod flag {
     pub const PROTECTED: u32 = Flags::PROTECTED.bits();
     pub const LISTENING: u32 = Flags::LISTENING.bits();
     pub const PUSHES: u32 = Flags::PUSHES.bits();
+    pub const TELLS_OF_TROUBLE: u32 = Flags::TELLS_OF_TROUBLE.bits();
 }
 
 /// COMMAND DOCS' groups; most are access-control categories as well.

@@ -95,7 +95,7 @@ fn set(call: &mut Call<'_>) -> Result<Effect> {
 
 /// SET and its old relatives; answers for all of them but SETNX.
 fn apply_set(call: &mut Call<'_>, key: &[u8], value: &[u8], options: &SetOptions) -> Result<Effect> {
-    let now_ms = call.keys.now_ms;
+    let judged_ms = call.keys.judged_ms();
     let existing = call.keys.write(key);
     let exists = existing.is_some();
     if options.get {
@@ -125,7 +125,7 @@ fn apply_set(call: &mut Call<'_>, key: &[u8], value: &[u8], options: &SetOptions
         Ttl::At(deadline) => Some(deadline),
     };
     if let Ttl::At(deadline) = options.ttl
-        && deadline <= now_ms
+        && deadline <= judged_ms
     {
         return Ok(expiry::set_in_the_past(&mut call.keys, key));
     }
@@ -228,7 +228,7 @@ impl<'a> GetExTtl<'a> {
 
 fn getex(call: &mut Call<'_>) -> Result<Effect> {
     let ttl = GetExTtl::parse(call.args)?;
-    let (spec, key, now_ms) = (call.spec, call.arg(1), call.keys.now_ms);
+    let (spec, key, now_ms, judged_ms) = (call.spec, call.arg(1), call.keys.now_ms, call.keys.judged_ms());
     let Some(mut entry) = call.keys.write(key) else {
         call.out.null();
         return Ok(Effect::None);
@@ -241,7 +241,7 @@ fn getex(call: &mut Call<'_>) -> Result<Effect> {
     };
     call.out.string(value);
     match (deadline, ttl) {
-        (Some(deadline), _) if deadline <= now_ms => Ok(expiry::set_in_the_past(&mut call.keys, key)),
+        (Some(deadline), _) if deadline <= judged_ms => Ok(expiry::set_in_the_past(&mut call.keys, key)),
         (Some(deadline), _) => {
             entry.set_expiry(Some(deadline));
             call.keys.changed(key, Class::GENERIC, "expire");

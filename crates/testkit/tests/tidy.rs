@@ -73,6 +73,7 @@ const UTILITY_CRATES: &[&str] = &[
     "smallvec",
     "socket2",
     "thiserror",
+    "triomphe",
     "tracing",
 ];
 

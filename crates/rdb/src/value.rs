@@ -179,20 +179,16 @@ pub fn read(
     Ok(match value_type {
         T::String => string(key, reader.string()?, expiry),
         T::List | T::ListZiplist | T::ListQuicklist | T::ListQuicklist2 => {
-            Entry::boxed(key, Box::new(list::read(value_type, reader, limits)?), expiry)
+            Entry::boxed(key, list::read(value_type, reader, limits)?, expiry)
         }
-        T::Set | T::SetIntset | T::SetListpack => {
-            Entry::boxed(key, Box::new(set::read(value_type, reader, limits)?), expiry)
-        }
+        T::Set | T::SetIntset | T::SetListpack => Entry::boxed(key, set::read(value_type, reader, limits)?, expiry),
         T::ZsetText | T::Zset | T::ZsetZiplist | T::ZsetListpack => {
-            Entry::boxed(key, Box::new(zset::read(value_type, reader, limits)?), expiry)
+            Entry::boxed(key, zset::read(value_type, reader, limits)?, expiry)
         }
         T::Hash | T::HashZipmap | T::HashZiplist | T::HashListpack | T::HashExpiries | T::HashListpackExpiries => {
-            Entry::boxed(key, Box::new(hash::read(value_type, reader, limits)?), expiry)
+            Entry::boxed(key, hash::read(value_type, reader, limits)?, expiry)
         }
-        T::StreamV1 | T::StreamV2 | T::StreamV3 => {
-            Entry::boxed(key, Box::new(stream::read(value_type, reader)?), expiry)
-        }
+        T::StreamV1 | T::StreamV2 | T::StreamV3 => Entry::boxed(key, stream::read(value_type, reader)?, expiry),
     })
 }
 

@@ -36,8 +36,8 @@ const DEPENDENCIES: &[(&str, &[&str], &[&str])] = &[
             "slab",
         ],
     ),
-    // num-bigint: the exact decimal digits of a long double.
-    ("commands", &["store", "resp-parser", "rdb"], &["bytes", "num-bigint"]),
+    // num-bigint: the exact decimal digits of a long double. xxhash-rust: DIGEST.
+    ("commands", &["store", "resp-parser", "rdb"], &["bytes", "num-bigint", "xxhash-rust"]),
     // crossbeam: a queue from the thread that splits a file to those that build its entries.
     ("persistence", &["store", "resp-parser", "rdb"], &["bytes", "crossbeam"]),
     ("replication", &["resp-parser"], &["crossbeam", "bytes"]),
@@ -74,6 +74,7 @@ const UTILITY_CRATES: &[&str] = &[
     "smallvec",
     "socket2",
     "thiserror",
+    "triomphe",
     "tracing",
 ];
 

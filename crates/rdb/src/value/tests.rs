@@ -140,21 +140,21 @@ fn the_version_is_the_lowest_that_holds_the_value() {
     };
     let mut hash = Hash::new();
     hash.set(b"f", b"v", store::value::hash::OldExpiry::Clear, &limits);
-    assert_eq!(version(&Entry::boxed(b"k", Box::new(hash.clone()), None)), 10);
+    assert_eq!(version(&Entry::boxed(b"k", hash.clone(), None)), 10);
     hash.set_expiry(b"f", 5000, store::value::hash::ExpiryCondition::Always, 0);
-    assert_eq!(version(&Entry::boxed(b"k", Box::new(hash.clone()), None)), 12);
+    assert_eq!(version(&Entry::boxed(b"k", hash.clone(), None)), 12);
     hash.persist(b"f", 0);
-    assert_eq!(version(&Entry::boxed(b"k", Box::new(hash), None)), 10);
+    assert_eq!(version(&Entry::boxed(b"k", hash, None)), 10);
     let mut set = Set::new();
     set.add(b"text", &limits);
-    assert_eq!(version(&Entry::boxed(b"k", Box::new(set), None)), 10);
+    assert_eq!(version(&Entry::boxed(b"k", set, None)), 10);
     let mut stream = Stream::new();
     stream.append(NewId::Exact(StreamId::new(1, 1)), [(&b"f"[..], &b"v"[..])], 0, &limits).expect("added");
     stream.create_group(b"g", StreamId::MIN, None);
     stream.deliver(b"g", b"c", 0, false, 77);
-    assert_eq!(version(&Entry::boxed(b"k", Box::new(stream.clone()), None)), 10, "seen and active at one time");
+    assert_eq!(version(&Entry::boxed(b"k", stream.clone(), None)), 10, "seen and active at one time");
     stream.touch_consumer(b"g", b"c", 78);
-    assert_eq!(version(&Entry::boxed(b"k", Box::new(stream), None)), 11);
+    assert_eq!(version(&Entry::boxed(b"k", stream, None)), 11);
 }
 
 /// Cut anywhere, or with any byte changed, bytes are refused or make some value; they never panic.
@@ -247,12 +247,12 @@ pub(crate) fn values(rng: &mut Rng, limits: &Limits) -> Vec<Entry> {
     vec![
         Entry::string(b"k", &word(rng), None),
         Entry::string(b"k", &long, None),
-        Entry::boxed(b"k", Box::new(list), None),
-        Entry::boxed(b"k", Box::new(set), None),
-        Entry::boxed(b"k", Box::new(ints), None),
-        Entry::boxed(b"k", Box::new(zset), None),
-        Entry::boxed(b"k", Box::new(hash), None),
-        Entry::boxed(b"k", Box::new(stream), None),
+        Entry::boxed(b"k", list, None),
+        Entry::boxed(b"k", set, None),
+        Entry::boxed(b"k", ints, None),
+        Entry::boxed(b"k", zset, None),
+        Entry::boxed(b"k", hash, None),
+        Entry::boxed(b"k", stream, None),
     ]
 }
 

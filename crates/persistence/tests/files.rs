@@ -34,7 +34,7 @@ fn filled(keys: usize) -> Keyspace {
             let mut set = Set::new();
             (0..number % 200).for_each(|member| _ = set.add(format!("m{member}").as_bytes(), &limits));
             set.add(b"always", &limits);
-            Entry::boxed(key.as_bytes(), Box::new(set), expiry)
+            Entry::boxed(key.as_bytes(), set, expiry)
         } else {
             Entry::string(key.as_bytes(), format!("value {number}").repeat(number % 9 + 1).as_bytes(), expiry)
         };

@@ -316,10 +316,8 @@ impl<'g> Keys<'g> {
     /// The same in another database.
     #[inline]
     pub fn write_in(&mut self, db: u32, key: &[u8]) -> Option<EntryMut<'_>> {
-        match {
-            let key = self.key(key);
-            self.guard.live_mut(db, key, self.judged_ms)
-        } {
+        let looked_up = self.key(key);
+        match self.guard.live_mut(db, looked_up, self.judged_ms) {
             Live::Present(entry) => {
                 if let Some(access) = self.access {
                     entry.set_access(access.lru_clock);

@@ -84,7 +84,7 @@ pub fn execute(
     prepared: Prepared<'_>,
     out: &mut Reply,
 ) -> Flow {
-    let Prepared { args, named, first } = prepared;
+    let Prepared { args, named, .. } = prepared;
     let before = out.mark();
     let command = match admit::find(env, session, named, args) {
         Ok(command) => command,
@@ -107,10 +107,10 @@ pub fn execute(
         }
     }
     if plan::wants_to_be_alone(command, args, session) {
-        alone(env, gate, now_ms, |env, section| in_section(env, section, now_ms, session, command, args, first, out));
+        alone(env, gate, now_ms, |env, section| in_section(env, section, now_ms, session, command, prepared, out));
     } else {
         let section = gate.shared(|| ());
-        in_section(env, section, now_ms, session, command, args, first, out);
+        in_section(env, section, now_ms, session, command, prepared, out);
     }
     // What it has answered has met CLIENT REPLY already, piece by piece.
     session.reply_mode.advance();
@@ -136,8 +136,7 @@ fn in_section(
     now_ms: &dyn Fn() -> i64,
     session: &mut Session,
     command: Command,
-    args: Args<'_>,
-    first: Option<Key<'_>>,
+    Prepared { args, first, .. }: Prepared<'_>,
     out: &mut Reply,
 ) {
     if command.spec.flags.contains(Flags::EXEC) && session.multi.is_some() {

@@ -1,5 +1,7 @@
 //! Expired fields of hashes: how their removal is logged and announced, and the removal of those that reads have met.
 
+use std::iter::once;
+
 use store::gate::Section;
 use store::guard::{DueFields, Key, LiveHash};
 use store::stripe::Mode;
@@ -34,7 +36,7 @@ pub(super) fn reap(env: &mut Env, section: &Section<'_>, hidden: &HiddenField, r
     let HiddenField { db, key, field } = hidden;
     let looked_up = Key::new(key);
     let mut guard = keyspace.lock_one(section, *db, looked_up.hash, Mode::Exclusive);
-    let due = field.as_deref().map_or(DueFields::UpTo(REAPED_AT_ONCE_MAX), DueFields::Named);
+    let due = field.as_deref().map_or(DueFields::UpTo(REAPED_AT_ONCE_MAX), |field| DueFields::Named(once(field)));
     let (fields, entry) = match guard.live_hash(*db, looked_up, now_ms, due) {
         LiveHash::Emptied(entry, fields) => (fields, Some(entry)),
         LiveHash::Present(_, fields) => (fields, None),

@@ -306,6 +306,15 @@ fn every_walk_finds_the_state_at_its_cut() {
     }
 }
 
+/// Counts a walker down, also if it has panicked: else the writers would go on for ever.
+struct End<'a>(&'a AtomicUsize);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, SeqCst);
+    }
+}
+
 #[test]
 fn walks_beside_writers_on_other_threads() {
     const WRITERS: u64 = 3;
@@ -326,6 +335,7 @@ fn walks_beside_writers_on_other_threads() {
         for seed in 0..2 {
             let (keyspace, walkers) = (&keyspace, &walkers);
             scope.spawn(move || {
+                let _end = End(walkers);
                 let mut rng = Rng::with_seed(100 + seed);
                 for _ in 0..WALKS {
                     let mut going = Going::new(keyspace);
@@ -336,7 +346,6 @@ fn walks_beside_writers_on_other_threads() {
                     }
                     going.end();
                 }
-                walkers.fetch_sub(1, SeqCst);
             });
         }
     });

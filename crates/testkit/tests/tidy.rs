@@ -37,6 +37,7 @@ const DEPENDENCIES: &[(&str, &[&str], &[&str])] = &[
         ],
     ),
     // num-bigint: the exact decimal digits of a long double. xxhash-rust: DIGEST.
+    // num-bigint: the exact decimal digits of a long double. xxhash-rust: DIGEST.
     ("commands", &["store", "resp-parser", "rdb"], &["bytes", "num-bigint", "xxhash-rust"]),
     ("persistence", &["store", "resp-parser", "rdb"], &["bytes"]),
     ("replication", &["resp-parser"], &["crossbeam", "bytes"]),

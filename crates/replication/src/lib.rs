@@ -1,1 +1,4 @@
 //! See README.md.
+
+pub mod history;
+pub mod ring;

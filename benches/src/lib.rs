@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::time::Duration;
 
-use commands::args::{Args, OwnedArgs};
+use commands::args::Args;
 use commands::blocking::{WaitQueues, Waiter};
 use commands::client::Client;
 use commands::effect::Change;
@@ -15,9 +15,11 @@ use commands::info::Section;
 use commands::memory::Memory;
 use commands::pipeline::{self, GROUP, GateHold, Prepared};
 use commands::pubsub::channels::Channels;
+use commands::record::Record;
 use commands::reply::Reply;
 use commands::session::Session;
 use commands::settings::Settings;
+use commands::standing::Standing;
 use commands::stats::Stats;
 use fastrand::Rng;
 use resp_parser::{Batch, Limits, RequestParser};
@@ -49,7 +51,13 @@ impl Host for NoHost {
     fn log_is_on(&self) -> bool {
         false
     }
-    fn append(&self, _: &[(u32, OwnedArgs)]) {}
+    fn standing(&self) -> Standing {
+        Standing::empty()
+    }
+    fn append(&self, _: &Record) -> u64 {
+        0
+    }
+    fn append_applied(&self, _: &[u8], _: u32) {}
     fn free(&self, garbage: Vec<Entry>) {
         drop(garbage);
     }

@@ -100,7 +100,7 @@ fn restore(call: &mut Call<'_>) -> Result<Effect> {
     };
     let entry = decode(call, deadline)?;
     call.out.ok();
-    if deadline.is_some_and(|deadline| deadline <= now_ms) {
+    if deadline.is_some_and(|deadline| deadline <= call.keys.judged_ms()) {
         return Ok(expiry::set_in_the_past(&mut call.keys, key));
     }
     entry.set_access(access(call, options.last_use));

@@ -9,6 +9,7 @@ use store::value::Limits;
 
 use crate::host::Host;
 use crate::keys::Access;
+use crate::record::Record;
 use crate::settings::Settings;
 use crate::stats::Stats;
 
@@ -34,6 +35,8 @@ pub struct Env {
     /// Databases that were taken out under the exclusive gate, and whether they are to be freed before the reply is
     /// sent. They wait here because nothing is freed under the gate.
     pub(crate) detached: Vec<(Arc<Database>, bool)>,
+    /// Room for the next record.
+    record: Record,
 }
 
 impl Env {
@@ -58,6 +61,7 @@ impl Env {
             limits_generation,
             last_ns: 0,
             detached: Vec::new(),
+            record: Record::default(),
         }
     }
 
@@ -98,6 +102,19 @@ impl Env {
     pub(crate) fn count_error(&self, code: &str) {
         self.stats.error_replies.add(1);
         self.host.count_error(code);
+    }
+
+    /// An empty record, to be given back with [`Self::append`].
+    pub(crate) fn new_record(&mut self) -> Record {
+        std::mem::take(&mut self.record)
+    }
+
+    /// Appends a record to the log, if there is anything in it, and returns the offset at its end.
+    pub(crate) fn append(&mut self, mut record: Record) -> Option<u64> {
+        let end = (!record.is_empty()).then(|| self.host.append(&record));
+        record.clear();
+        self.record = record;
+        end
     }
 
     /// The access clock of this section.

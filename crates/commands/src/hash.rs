@@ -36,7 +36,7 @@ fn change_or_create<R>(keys: &mut Keys<'_>, key: &[u8], change: impl FnOnce(&mut
     if let Some(mut hash) = keys.hash_mut(key)? {
         return Ok(change(&mut hash));
     }
-    let mut hash = Box::<Hash>::default();
+    let mut hash = Hash::new();
     let result = change(&mut hash);
     if !hash.is_empty() {
         keys.insert(key, Entry::boxed(key, hash, None));

@@ -7,7 +7,6 @@ use std::time::Duration;
 use store::database::Database;
 use store::entry::Entry;
 
-use crate::args::OwnedArgs;
 use crate::blocking::{WaitQueues, Waiter};
 use crate::client::Client;
 use crate::effect::Change;
@@ -15,7 +14,9 @@ use crate::error::Result;
 use crate::info::Section;
 use crate::memory::Memory;
 use crate::pubsub::channels::Channels;
+use crate::record::Record;
 use crate::reply::Reply;
+use crate::standing::Standing;
 use crate::stats::Stats;
 
 /// Which commands CLIENT PAUSE holds back.
@@ -73,11 +74,20 @@ pub trait Host: Send + Sync {
     /// Tells whoever watches or has asked for events of a changed key. Called under the key's guard; wakes nobody yet.
     fn key_changed(&self, change: &Change);
 
-    /// Whether effects are logged.
+    /// How the process stands. Changes only under the exclusive gate.
+    fn standing(&self) -> Standing;
+
+    /// Whether effects are logged: somebody reads the log, or its history is kept. Never on a replica, whose log is its
+    /// primary's.
     fn log_is_on(&self) -> bool;
 
-    /// Appends one contiguous record of effects, each with its database. Called under the guards of all its keys.
-    fn append(&self, record: &[(u32, OwnedArgs)]);
+    /// Appends one contiguous record of effects, and returns the offset at its end. Called under the guards of all its
+    /// keys.
+    fn append(&self, record: &Record) -> u64;
+
+    /// Appends what was just applied of the primary's stream, as it came; `db` is selected at its end. Called under the
+    /// guards of all its keys.
+    fn append_applied(&self, raw: &[u8], db: u32);
 
     /// Frees values where it does not delay anybody.
     fn free(&self, garbage: Vec<Entry>);

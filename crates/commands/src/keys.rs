@@ -19,6 +19,9 @@ use crate::error::{Result, WRONG_TYPE};
 /// not show them.
 const EXPIRED_FIELDS_MAX: usize = 1024;
 
+/// See [`Keys::let_nothing_expire`].
+const NOTHING_EXPIRES: i64 = i64::MIN;
+
 /// See the file's head.
 pub struct Keys<'g> {
     guard: Guard<'g>,
@@ -26,12 +29,17 @@ pub struct Keys<'g> {
     pub db: u32,
     /// The time that this command runs at, in milliseconds since 1970.
     pub now_ms: i64,
+    /// The time by which keys and fields are judged to have expired: the same, but for the applier of a primary's stream,
+    /// to whom nothing has ([`NOTHING_EXPIRES`]), because its primary says when they go.
+    judged_ms: i64,
     /// The access clock that reads stamp, unless the client asked not to.
     pub(crate) access: Option<Access>,
     /// The access clock that new entries get.
     clock: Access,
     /// Whether anybody wants to hear of changes by key; else they are only counted.
     pub(crate) observed: bool,
+    /// A key whose hash is known.
+    known: Option<Key<'g>>,
     pub(crate) notes: Notes,
 }
 
@@ -102,7 +110,42 @@ impl Notes {
 impl<'g> Keys<'g> {
     /// `touches` says whether reads count as accesses.
     pub(crate) fn new(guard: Guard<'g>, db: u32, now_ms: i64, clock: Access, touches: bool, observed: bool) -> Self {
-        Self { guard, db, now_ms, access: touches.then_some(clock), clock, observed, notes: Notes::default() }
+        let access = touches.then_some(clock);
+        Self { guard, db, now_ms, judged_ms: now_ms, access, clock, observed, known: None, notes: Notes::default() }
+    }
+
+    /// Takes over the hash of a key that was computed before.
+    #[inline]
+    pub(crate) fn know(&mut self, key: Option<Key<'g>>) {
+        self.known = key;
+    }
+
+    /// A key with its hash. It is not computed for the one that is known, which is told by where it lies.
+    #[inline]
+    fn key<'k>(&self, bytes: &'k [u8]) -> Key<'k> {
+        match self.known {
+            Some(known) if known.bytes.as_ptr() == bytes.as_ptr() && known.bytes.len() == bytes.len() => {
+                Key { bytes, hash: known.hash }
+            }
+            _ => Key::new(bytes),
+        }
+    }
+
+    /// Sees nothing as expired from now on.
+    pub(crate) fn let_nothing_expire(&mut self) {
+        self.judged_ms = NOTHING_EXPIRES;
+    }
+
+    /// Takes a later time.
+    pub(crate) fn set_now(&mut self, now_ms: i64) {
+        self.now_ms = now_ms;
+        self.judged_ms = now_ms;
+    }
+
+    /// The time by which keys are judged to have expired. A command that sets a deadline which is not beyond it deletes
+    /// instead.
+    pub fn judged_ms(&self) -> i64 {
+        self.judged_ms
     }
 
     /// Says whether reads count as accesses from now on.
@@ -124,7 +167,7 @@ impl<'g> Keys<'g> {
     /// A key's entry for a look that counts as a hit or a miss but not as an access: TYPE, TTL, EXISTS.
     #[inline]
     pub fn look(&mut self, key: &[u8]) -> Option<&Entry> {
-        let entry = live(&self.guard, self.db, Key::new(key), self.now_ms, &mut self.notes);
+        let entry = live(&self.guard, self.db, self.key(key), self.judged_ms, &mut self.notes);
         match entry {
             Some(_) => self.notes.hits += 1,
             None => {
@@ -139,7 +182,7 @@ impl<'g> Keys<'g> {
 
     /// The same without an event for a miss: OBJECT.
     pub fn inspect(&mut self, key: &[u8]) -> Option<&Entry> {
-        let entry = live(&self.guard, self.db, Key::new(key), self.now_ms, &mut self.notes);
+        let entry = live(&self.guard, self.db, self.key(key), self.judged_ms, &mut self.notes);
         match entry {
             Some(_) => self.notes.hits += 1,
             None => self.notes.misses += 1,
@@ -156,23 +199,23 @@ impl<'g> Keys<'g> {
     /// A key's entry for a look that leaves no trace.
     #[inline]
     pub fn peek(&mut self, key: &[u8]) -> Option<&Entry> {
-        live(&self.guard, self.db, Key::new(key), self.now_ms, &mut self.notes)
+        live(&self.guard, self.db, self.key(key), self.judged_ms, &mut self.notes)
     }
 
     /// The same in another database.
     pub fn peek_in(&mut self, db: u32, key: &[u8]) -> Option<&Entry> {
-        live(&self.guard, db, Key::new(key), self.now_ms, &mut self.notes)
+        live(&self.guard, db, self.key(key), self.judged_ms, &mut self.notes)
     }
 
     /// Whatever the key holds, even if it has expired: for DEBUG and MEMORY, which look at what is in memory.
     pub fn raw(&self, key: &[u8]) -> Option<&Entry> {
-        self.guard.get(self.db, Key::new(key))
+        self.guard.get(self.db, self.key(key))
     }
 
     /// Whether there is no such key that has not expired; false for one that is not held.
     pub(crate) fn is_missing(&self, key: &[u8]) -> bool {
-        let found = self.guard.get(self.db, Key::new(key));
-        found.is_none_or(|entry| entry.is_expired(self.now_ms))
+        let found = self.guard.get(self.db, self.key(key));
+        found.is_none_or(|entry| entry.is_expired(self.judged_ms))
     }
 
     /// Whether a key of the selected database is held.
@@ -196,13 +239,13 @@ impl<'g> Keys<'g> {
                 return Err(WRONG_TYPE);
             }
         }
-        let (guard, db, now_ms) = (&self.guard, self.db, self.now_ms);
-        Ok(keys.map(|key| guard.get(db, Key::new(key)).filter(|entry| !entry.is_expired(now_ms))).collect())
+        let (guard, db, judged_ms) = (&self.guard, self.db, self.judged_ms);
+        Ok(keys.map(|key| guard.get(db, Key::new(key)).filter(|entry| !entry.is_expired(judged_ms))).collect())
     }
 
     /// Whether a key is there but has expired.
     pub fn is_expired(&self, key: &[u8]) -> bool {
-        Self::has_expired(&self.guard, self.db, key, self.now_ms)
+        Self::has_expired(&self.guard, self.db, key, self.judged_ms)
     }
 
     pub(crate) fn has_expired(guard: &Guard<'_>, db: u32, key: &[u8], now_ms: i64) -> bool {
@@ -228,7 +271,7 @@ impl<'g> Keys<'g> {
             return show(self.read(key));
         }
         let guard = keyspace.lock_one(section, self.db, hash, Mode::Shared);
-        let entry = live(&guard, self.db, Key { bytes: key, hash }, self.now_ms, &mut self.notes);
+        let entry = live(&guard, self.db, Key { bytes: key, hash }, self.judged_ms, &mut self.notes);
         match entry {
             Some(entry) => {
                 self.notes.hits += 1;
@@ -273,7 +316,8 @@ impl<'g> Keys<'g> {
     /// The same in another database.
     #[inline]
     pub fn write_in(&mut self, db: u32, key: &[u8]) -> Option<EntryMut<'_>> {
-        match self.guard.live_mut(db, Key::new(key), self.now_ms) {
+        let looked_up = self.key(key);
+        match self.guard.live_mut(db, looked_up, self.judged_ms) {
             Live::Present(entry) => {
                 if let Some(access) = self.access {
                     entry.set_access(access.lru_clock);
@@ -306,14 +350,14 @@ impl<'g> Keys<'g> {
                 return Err(WRONG_TYPE);
             }
         }
-        let (guard, db, now_ms) = (&self.guard, self.db, self.now_ms);
-        let value = |key| guard.get(db, Key::new(key)).filter(|entry| !entry.is_expired(now_ms))?.get::<T>();
+        let (guard, db, judged_ms) = (&self.guard, self.db, self.judged_ms);
+        let value = |key| guard.get(db, Key::new(key)).filter(|entry| !entry.is_expired(judged_ms))?.get::<T>();
         Ok(keys.map(value).collect())
     }
 
     /// The time as hashes take it.
     pub fn now_for_fields(&self) -> u64 {
-        self.now_ms.max(0) as u64
+        self.judged_ms.max(0) as u64
     }
 
     /// A hash for reading, with the fields that have expired; every look at one is given the time.
@@ -334,8 +378,9 @@ impl<'g> Keys<'g> {
 
     /// A hash for changing, without expired fields (but for what is beyond [`EXPIRED_FIELDS_MAX`]).
     pub fn hash_mut(&mut self, key: &[u8]) -> Result<Option<HashMut<'_>>> {
+        let looked_up = self.key(key);
         let (db, notes, observed) = (self.db, &mut self.notes, self.observed);
-        match self.guard.live_hash(db, Key::new(key), self.now_ms, DueFields::UpTo(EXPIRED_FIELDS_MAX)) {
+        match self.guard.live_hash(db, looked_up, self.judged_ms, DueFields::UpTo(EXPIRED_FIELDS_MAX)) {
             LiveHash::Missing => Ok(None),
             LiveHash::OtherType => Err(WRONG_TYPE),
             LiveHash::Expired(entry) => {
@@ -372,7 +417,7 @@ impl<'g> Keys<'g> {
     /// A value of one of the boxed types for changing, created empty if the key is missing.
     pub fn value_or_new<T: Boxed + Default>(&mut self, key: &[u8]) -> Result<&mut T> {
         if self.write(key).is_none() {
-            self.insert(key, Entry::boxed(key, Box::<T>::default(), None));
+            self.insert(key, Entry::boxed(key, T::default(), None));
         }
         Ok(self.value_mut(key)?.expect("inserted just now"))
     }
@@ -423,7 +468,8 @@ impl<'g> Keys<'g> {
                 modified: false,
             });
         }
-        self.guard.insert(db, Key::new(key).hash, entry);
+        let hash = self.key(key).hash;
+        self.guard.insert(db, hash, entry);
     }
 
     /// Takes a key out; whoever does so calls [`Self::changed`]. The entry is freed after the guard unless it is kept.
@@ -434,7 +480,8 @@ impl<'g> Keys<'g> {
     /// The same in another database.
     pub fn take_in(&mut self, db: u32, key: &[u8]) -> Option<Entry> {
         self.write_in(db, key)?;
-        self.guard.remove(db, Key::new(key))
+        let key = self.key(key);
+        self.guard.remove(db, key)
     }
 
     /// Removes a key; whoever does so calls [`Self::changed`].

@@ -29,7 +29,7 @@ fn sadd(call: &mut Call<'_>) -> Result<Effect> {
             members.filter(|member| set.add(member, limits)).count()
         }
         None => {
-            let mut set = Box::new(Set::with_hint(call.args.get(2), count, limits));
+            let mut set = Set::with_hint(call.args.get(2), count, limits);
             let added = members.filter(|member| set.add(member, limits)).count();
             call.keys.insert(key, Entry::boxed(key, set, None));
             added
@@ -91,7 +91,7 @@ fn smove(call: &mut Call<'_>) -> Result<Effect> {
     let added = match call.keys.value_mut::<Set>(to)? {
         Some(target) => target.add(member, limits),
         None => {
-            let mut target = Box::new(Set::with_hint(member, 1, limits));
+            let mut target = Set::with_hint(member, 1, limits);
             target.add(member, limits);
             call.keys.insert(to, Entry::boxed(to, target, None));
             true

@@ -31,9 +31,11 @@ use crate::memory::Memory;
 use crate::pipeline::{self, Flow, GateHold, Prepared};
 use crate::pubsub;
 use crate::pubsub::channels::Channels;
+use crate::record::Record;
 use crate::reply::Reply;
 use crate::session::Session;
 use crate::settings::Settings;
+use crate::standing::Standing;
 use crate::stats::Stats;
 
 /// When a test begins, in milliseconds since 1970.
@@ -178,13 +180,39 @@ impl TestClient {
         self.session.client.resp.store(3, Relaxed);
     }
 
-    fn take_reply(&mut self) -> String {
+    pub fn take_reply(&mut self) -> String {
         let mut slices = Vec::new();
         self.out.slices(&mut slices, usize::MAX);
         let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
         self.out.advance(bytes.len());
         String::from_utf8(bytes).unwrap()
     }
+}
+
+/// What a record says: a line a command, with its database, but for the SELECTs.
+fn log_lines(mut bytes: &[u8], mut db: u32) -> Vec<String> {
+    let mut lines = Vec::new();
+    while !bytes.is_empty() {
+        let mut words = Vec::new();
+        for _ in 0..take_number(&mut bytes, b'*') {
+            let len = take_number(&mut bytes, b'$');
+            words.push(String::from_utf8_lossy(&bytes[..len]).into_owned());
+            bytes = &bytes[len + 2..];
+        }
+        match &words[..] {
+            [select, number] if select == "SELECT" => db = number.parse().unwrap(),
+            _ => lines.push(format!("{db} {}", words.join(" "))),
+        }
+    }
+    lines
+}
+
+fn take_number(bytes: &mut &[u8], marker: u8) -> usize {
+    assert_eq!(bytes[0], marker);
+    let end = bytes.iter().position(|byte| *byte == b'\r').unwrap();
+    let number = std::str::from_utf8(&bytes[1..end]).unwrap().parse().unwrap();
+    *bytes = &bytes[end + 2..];
+    number
 }
 
 /// The words of a line; `""` is the empty one.
@@ -200,6 +228,10 @@ pub struct FakeHost {
     /// Whether each database that was freed was to be freed at once.
     pub freed: Mutex<Vec<bool>>,
     log: Mutex<Vec<String>>,
+    pub standing: AtomicU32,
+    pub is_replica: AtomicBool,
+    /// What was applied of a primary's stream, and the database that is selected after it.
+    pub applied: Mutex<Vec<(String, u32)>>,
     events: Mutex<Vec<String>>,
     watches: Mutex<Vec<Watch>>,
     waiters: WaitQueues,
@@ -232,6 +264,9 @@ impl Default for FakeHost {
             used_memory: AtomicU64::new(0),
             freed: Mutex::default(),
             log: Mutex::default(),
+            standing: AtomicU32::new(0),
+            is_replica: AtomicBool::new(false),
+            applied: Mutex::default(),
             events: Mutex::default(),
             watches: Mutex::default(),
             waiters: WaitQueues::default(),
@@ -283,15 +318,21 @@ impl Host for FakeHost {
     }
 
     fn log_is_on(&self) -> bool {
-        true
+        !self.is_replica.load(Relaxed)
     }
 
-    fn append(&self, record: &[(u32, OwnedArgs)]) {
-        let line = |(db, args): &(u32, OwnedArgs)| {
-            let words = args.args().from(0).map(String::from_utf8_lossy);
-            words.fold(db.to_string(), |line, word| line + " " + &word)
-        };
-        self.log.lock().unwrap().extend(record.iter().map(line));
+    fn standing(&self) -> Standing {
+        Standing::from_bits_retain(self.standing.load(Relaxed))
+    }
+
+    fn append(&self, record: &Record) -> u64 {
+        let mut log = self.log.lock().unwrap();
+        log.extend(log_lines(&record.parts().concat(), record.first_db()));
+        log.len() as u64
+    }
+
+    fn append_applied(&self, raw: &[u8], db: u32) {
+        self.applied.lock().unwrap().push((String::from_utf8_lossy(raw).into_owned(), db));
     }
 
     fn free(&self, garbage: Vec<Entry>) {

@@ -87,9 +87,9 @@ impl<'a> Addition<'a> {
     }
 
     /// The smallest sorted set that the members would make, if they were all new.
-    fn empty(&self, limits: &Limits) -> Box<SortedSet> {
+    fn empty(&self, limits: &Limits) -> SortedSet {
         let longest = self.pairs.iter().map(|(_, member)| member.len()).max().unwrap_or(0);
-        Box::new(SortedSet::with_hint(self.pairs.len(), longest, limits))
+        SortedSet::with_hint(self.pairs.len(), longest, limits)
     }
 
     fn apply(&self, zset: &mut SortedSet, limits: &Limits) -> Result<Tally> {
@@ -187,7 +187,7 @@ pub(crate) fn store(call: &mut Call<'_>, destination: &[u8], result: SortedSet, 
     let len = result.len();
     call.out.len(len);
     if len > 0 {
-        call.keys.put(destination, Entry::boxed(destination, Box::new(result), None));
+        call.keys.put(destination, Entry::boxed(destination, result, None));
         call.keys.changed(destination, Class::ZSET, event);
     } else if call.keys.delete(destination) {
         call.keys.changed(destination, Class::GENERIC, "del");

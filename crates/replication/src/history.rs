@@ -6,59 +6,15 @@
 //!
 //! Offsets are Redis's: the number of bytes so far. A request names the *next* byte that it wants, so the offset plus one.
 
-use std::fmt;
-
-/// Characters of an id.
-pub const ID_BYTES: usize = 40;
-
-/// The id of a stream.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct ReplId([u8; ID_BYTES]);
-
-impl ReplId {
-    /// What stands in the place of an id that there is none of.
-    pub const NONE: Self = Self([b'0'; ID_BYTES]);
-
-    /// An id from 20 random bytes.
-    pub fn from_random(random: [u8; ID_BYTES / 2]) -> Self {
-        let mut id = [0; ID_BYTES];
-        for (pair, byte) in id.chunks_exact_mut(2).zip(random) {
-            let digit = |nibble: u8| b"0123456789abcdef"[usize::from(nibble)];
-            pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
-        }
-        Self(id)
-    }
-
-    /// An id as it is written, if it is as long as one. Redis looks at the length only, and so do others' ids.
-    pub fn from_text(text: &[u8]) -> Option<Self> {
-        text.try_into().ok().map(Self)
-    }
-
-    /// The text.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl fmt::Display for ReplId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&String::from_utf8_lossy(&self.0))
-    }
-}
-
-impl fmt::Debug for ReplId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
+use crate::id::ReplicationId;
 
 /// The ids of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct History {
     /// `master_replid`.
-    pub id: ReplId,
-    /// `master_replid2`: the stream that this one is the continuation of, [`ReplId::NONE`] if none.
-    pub second_id: ReplId,
+    pub id: ReplicationId,
+    /// `master_replid2`: the stream that this one is the continuation of, [`ReplicationId::NONE`] if none.
+    pub second_id: ReplicationId,
     /// `second_repl_offset`: the first byte, counted as PSYNC does, that the second id is not valid for; -1 if there is none.
     pub second_offset: i64,
 }
@@ -105,13 +61,13 @@ pub struct Request<'a> {
 
 impl History {
     /// A fresh one.
-    pub fn new(id: ReplId) -> Self {
-        Self { id, second_id: ReplId::NONE, second_offset: -1 }
+    pub fn new(id: ReplicationId) -> Self {
+        Self { id, second_id: ReplicationId::NONE, second_offset: -1 }
     }
 
     /// Takes a new id and keeps the old one as the second: promotion, or the loss of the primary's stream. `offset` is where
     /// the stream is.
-    pub fn shift(&mut self, id: ReplId, offset: u64) {
+    pub fn shift(&mut self, id: ReplicationId, offset: u64) {
         self.second_id = self.id;
         // One more: that byte has not been seen, but whoever has all before it may ask for it.
         self.second_offset = offset as i64 + 1;
@@ -120,13 +76,13 @@ impl History {
 
     /// Forgets the second id.
     pub fn clear_second(&mut self) {
-        self.second_id = ReplId::NONE;
+        self.second_id = ReplicationId::NONE;
         self.second_offset = -1;
     }
 
     /// How to answer a PSYNC. `backlog` is the part of the stream that is there: the first offset and the end.
     pub fn decide(&self, request: Request<'_>, backlog: Option<(u64, u64)>) -> Decision {
-        let is = |id: ReplId| request.id.eq_ignore_ascii_case(id.as_bytes());
+        let is = |id: ReplicationId| request.id.eq_ignore_ascii_case(id.as_str().as_bytes());
         if request.id.first() == Some(&b'?') {
             return Decision::Full(Reason::Asked);
         }
@@ -150,17 +106,8 @@ impl History {
 mod tests {
     use super::*;
 
-    fn id(digit: u8) -> ReplId {
-        ReplId([digit; ID_BYTES])
-    }
-
-    #[test]
-    fn ids_are_forty_hexadecimal_digits() {
-        let mut random = [0; 20];
-        random[..3].copy_from_slice(&[0x00, 0x9f, 0xa5]);
-        assert_eq!(ReplId::from_random(random).to_string(), format!("009fa5{}", "0".repeat(34)));
-        assert_eq!(ReplId::from_text(&[b'a'; 40]), Some(id(b'a')));
-        assert_eq!(ReplId::from_text(&[b'a'; 39]), None);
+    fn id(digit: u8) -> ReplicationId {
+        ReplicationId::parse(&[digit; 40]).unwrap()
     }
 
     #[test]

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use commands::args::OwnedArgs;
 use commands::blocking::{WaitQueues, Waiter};
 use commands::client::{Client, ClientFlags};
 use commands::effect::{Change, Class};
@@ -13,9 +12,11 @@ use commands::host::{Crash, Host, Pause, Shutdown};
 use commands::info::Section;
 use commands::memory::Memory;
 use commands::pubsub::{self, channels::Channels};
+use commands::record::Record;
 use commands::reply::Reply;
 use commands::session::Session;
 use commands::settings::Settings;
+use commands::standing::Standing;
 use commands::stats::Stats;
 use store::database::Database;
 use store::entry::Entry;
@@ -242,7 +243,15 @@ impl Host for Server {
         false
     }
 
-    fn append(&self, _record: &[(u32, OwnedArgs)]) {}
+    fn standing(&self) -> Standing {
+        Standing::empty()
+    }
+
+    fn append(&self, _record: &Record) -> u64 {
+        0
+    }
+
+    fn append_applied(&self, _raw: &[u8], _db: u32) {}
 
     fn free(&self, garbage: Vec<Entry>) {
         self.lazy_free.values(garbage);

@@ -24,6 +24,8 @@ pub(super) enum Admission {
     Refused(Error),
 }
 
+/// What a pause of writes holds back.
+const MAY_CHANGE: Flags = Flags::WRITE.union(Flags::MAY_REPLICATE);
 /// In [`crate::client::Client::last_command`]: none, or an unknown one.
 const NO_COMMAND: u16 = u16::MAX;
 
@@ -69,10 +71,16 @@ pub(super) fn admit(env: &Env, session: &mut Session, command: Command, args: Ar
     if is_out_of_memory(env, session, flags) {
         return Admission::Refused(OUT_OF_MEMORY);
     }
+    let standing = env.host.standing();
+    if !standing.is_empty()
+        && let Some(error) = standing.refuses(command.spec, is_or_runs(session, flags, Flags::WRITE))
+    {
+        return Admission::Refused(error);
+    }
     // A paused server does not even queue: a write that is queued now would run, and a client is told so by QUEUED.
     match env.host.pause() {
         Pause::All => return Admission::Postponed,
-        Pause::Writes if may_change(session, flags) => return Admission::Postponed,
+        Pause::Writes if is_or_runs(session, flags, MAY_CHANGE) => return Admission::Postponed,
         Pause::No | Pause::Writes => {}
     }
     if session.multi.is_some() && !flags.contains(Flags::SKIP_QUEUE) {
@@ -121,10 +129,10 @@ fn is_out_of_memory(env: &Env, session: &Session, flags: Flags) -> bool {
     wants && env.host.used_memory() > max_bytes
 }
 
-fn may_change(session: &Session, flags: Flags) -> bool {
-    const MAY: Flags = Flags::WRITE.union(Flags::MAY_REPLICATE);
-    let queued = || session.multi.iter().flat_map(|multi| &multi.queue).any(|q| q.command.spec.flags.intersects(MAY));
-    flags.intersects(MAY) || (flags.contains(Flags::EXEC) && queued())
+/// Whether a command has one of these flags, or is the EXEC of one that has.
+fn is_or_runs(session: &Session, flags: Flags, any: Flags) -> bool {
+    let queued = || session.multi.iter().flat_map(|multi| &multi.queue).any(|q| q.command.spec.flags.intersects(any));
+    flags.intersects(any) || (flags.contains(Flags::EXEC) && queued())
 }
 
 fn unknown(args: Args<'_>) -> Error {

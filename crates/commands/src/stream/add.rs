@@ -150,7 +150,7 @@ pub(super) fn xadd(call: &mut Call<'_>) -> Result<Effect> {
             return Ok(Effect::None);
         }
         None => {
-            let mut stream = Box::new(Stream::new());
+            let mut stream = Stream::new();
             let added = add(&mut stream, &options, args, now_ms, limits)?;
             call.keys.insert(key, Entry::boxed(key, stream, None));
             added

@@ -87,7 +87,7 @@ pub(super) fn xgroup_create(call: &mut Call<'_>) -> Result<Effect> {
             note(call, key, "xgroup-create");
         }
         None => {
-            let mut stream = Box::new(Stream::new());
+            let mut stream = Stream::new();
             stream.create_group(name, id, options.entries_read);
             call.keys.insert(key, Entry::boxed(key, stream, None));
             call.keys.changed(key, Class::STREAM, "xgroup-create");

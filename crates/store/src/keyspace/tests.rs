@@ -196,7 +196,7 @@ fn what_expires_is_booked() {
                     LiveHash::Missing | LiveHash::Expired(_) | LiveHash::Emptied(..) => true,
                 };
                 if create {
-                    let mut hash = Box::<Hash>::default();
+                    let mut hash = Hash::new();
                     hash.set(&field, b"v", OldExpiry::Clear, &limits);
                     hash.set_expiry(&field, at as u64 + 1, ExpiryCondition::Always, 0);
                     guard.insert(0, key.hash, Entry::boxed(key.bytes, hash, None));

@@ -314,6 +314,11 @@ impl Deref for EntryMut<'_> {
 pub struct HashMut<'g>(EntryMut<'g>);
 
 impl HashMut<'_> {
+    /// See [`Entry::access`].
+    pub fn access(&self) -> u32 {
+        self.0.access()
+    }
+
     /// See [`Entry::set_access`].
     pub fn set_access(&self, clock: u32) {
         self.0.set_access(clock);

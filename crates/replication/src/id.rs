@@ -1,0 +1,60 @@
+//! The name of a history, and a place in it.
+
+use std::fmt;
+
+/// Letters of a replication id.
+pub const ID_LEN: usize = 40;
+
+/// Names one history of effects: 40 hexadecimal digits, drawn at random. Whoever shares id and offset has the same data.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ReplicationId([u8; ID_LEN]);
+
+/// How far somebody has come in a history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The history.
+    pub id: ReplicationId,
+    /// Bytes of it so far: the offset of the last byte that was taken in. PSYNC asks for the one behind it.
+    pub offset: u64,
+}
+
+impl ReplicationId {
+    /// The id that these letters are. Any 40 printable bytes without a space are taken, since it is the primary's to choose.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let letters: [u8; ID_LEN] = text.try_into().ok()?;
+        letters.iter().all(u8::is_ascii_graphic).then_some(Self(letters))
+    }
+
+    /// The id as it goes over the wire.
+    pub fn as_str(&self) -> &str {
+        // Only printable ASCII gets into one.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for ReplicationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for ReplicationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forty_printable_letters_are_an_id() {
+        let letters = [b'a'; ID_LEN];
+        assert_eq!(ReplicationId::parse(&letters).unwrap().to_string(), "a".repeat(ID_LEN));
+        assert_eq!(ReplicationId::parse(&letters[1..]), None);
+        assert_eq!(ReplicationId::parse(&[b'a'; ID_LEN + 1]), None);
+        assert_eq!(ReplicationId::parse(&[b' '; ID_LEN]), None);
+        assert_eq!(ReplicationId::parse(&[0xff; ID_LEN]), None);
+    }
+}

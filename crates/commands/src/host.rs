@@ -14,6 +14,7 @@ use crate::error::Result;
 use crate::eviction::Exceeded;
 use crate::info::Section;
 use crate::memory::Memory;
+use crate::migrate::Migration;
 use crate::pubsub::channels::Channels;
 use crate::record::Record;
 use crate::reply::Reply;
@@ -206,6 +207,11 @@ pub trait Host: Send + Sync {
 
     /// Has eviction go on in the background, and commands that were postponed tried again when that is done.
     fn evict_in_background(&self);
+
+    // --- moving keys
+
+    /// Moves keys to another server in the background, then answers the client that waits for that.
+    fn migrate(&self, waiter: Arc<Waiter>, migration: Migration);
 
     // --- publish and subscribe
 

@@ -9,6 +9,7 @@ mod apply;
 mod evict;
 mod exec;
 mod fields;
+pub mod migration;
 mod plan;
 mod prepare;
 mod waiters;

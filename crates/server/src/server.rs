@@ -12,6 +12,7 @@ use commands::eviction::Exceeded;
 use commands::host::{Crash, Host, Pause, Shutdown};
 use commands::info::Section;
 use commands::memory::Memory;
+use commands::migrate::Migration;
 use commands::pubsub::{self, channels::Channels};
 use commands::record::Record;
 use commands::reply::Reply;
@@ -31,6 +32,7 @@ use crate::lazy_free::LazyFree;
 use crate::listening::Listening;
 use crate::live::Live;
 use crate::log::Log;
+use crate::migrate::Migrator;
 use crate::net::inbox::{Inbox, Message, Socket};
 use crate::oom_score::OomScore;
 use crate::pause::Pausing;
@@ -102,6 +104,8 @@ pub struct Server {
     pub(crate) suspected_ms: AtomicI64,
     /// Frees what takes long.
     pub lazy_free: LazyFree,
+    /// Moves keys to other servers.
+    pub migrator: Migrator,
     /// What it knows of itself.
     pub vitals: Vitals,
     next_client: AtomicU64,
@@ -144,6 +148,7 @@ impl Server {
             eviction_asked: Asked::default(),
             suspected_ms: AtomicI64::new(0),
             lazy_free,
+            migrator: Migrator::default(),
             vitals: Vitals::default(),
             next_client: AtomicU64::new(1),
             config,
@@ -404,6 +409,12 @@ impl Host for Server {
         if self.eviction_asked.ask() {
             self.ending.hurry();
         }
+    }
+
+    // --- moving keys
+
+    fn migrate(&self, waiter: Arc<Waiter>, migration: Migration) {
+        self.migrator.take(waiter, migration);
     }
 
     // --- publish and subscribe

@@ -10,6 +10,7 @@ pub mod hash;
 pub mod keyspace;
 pub mod number;
 pub mod sample;
+pub mod sizes;
 pub mod stripe;
 pub mod table;
 pub mod value;

@@ -3,7 +3,7 @@
 
 mod line;
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, AtomicU32, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use bitflags::bitflags;
@@ -130,6 +130,8 @@ pub struct Client {
     /// Output beyond it, which counts against `client-output-buffer-limit`: in pieces of 16 KiB, and in bytes.
     pub reply_list_len: AtomicUsize,
     pub reply_list_bytes: AtomicUsize,
+    /// Where the log ended after its last write; WAIT waits for that.
+    pub write_offset: AtomicU64,
     pub net_in: Tally,
     pub net_out: Tally,
     pub commands: Tally,

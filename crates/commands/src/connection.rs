@@ -208,7 +208,7 @@ const ANYONE: u32 = NOSCRIPT | LOADING | STALE | FAST | NO_AUTH | ALLOW_BUSY;
 
 /// The family's rows.
 pub(crate) static COMMANDS: &[Spec] = &[
-    Spec::new("ping", -1, FAST | LISTENING, Group::Connection, ping)
+    Spec::new("ping", -1, FAST | LISTENING | TELLS_OF_TROUBLE, Group::Connection, ping)
         .docs("Answers PONG, or what it was given.", "1.0.0", "O(1)")
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
         .args(&[Arg::string("message").optional()]),

@@ -7,8 +7,10 @@ use store::database::Database;
 use store::keyspace::Keyspace;
 use store::value::Limits;
 
+use crate::access::Access;
+use crate::eviction::Evictor;
 use crate::host::Host;
-use crate::keys::Access;
+use crate::record::Record;
 use crate::settings::Settings;
 use crate::stats::Stats;
 
@@ -34,6 +36,10 @@ pub struct Env {
     /// Databases that were taken out under the exclusive gate, and whether they are to be freed before the reply is
     /// sent. They wait here because nothing is freed under the gate.
     pub(crate) detached: Vec<(Arc<Database>, bool)>,
+    /// What this worker knows of keys that may go.
+    pub(crate) evictor: Evictor,
+    /// Room for the next record.
+    record: Record,
 }
 
 impl Env {
@@ -58,6 +64,8 @@ impl Env {
             limits_generation,
             last_ns: 0,
             detached: Vec::new(),
+            evictor: Evictor::default(),
+            record: Record::default(),
         }
     }
 
@@ -100,8 +108,21 @@ impl Env {
         self.host.count_error(code);
     }
 
+    /// An empty record, to be given back with [`Self::append`].
+    pub(crate) fn new_record(&mut self) -> Record {
+        std::mem::take(&mut self.record)
+    }
+
+    /// Appends a record to the log, if there is anything in it, and returns the offset at its end.
+    pub(crate) fn append(&mut self, mut record: Record) -> Option<u64> {
+        let end = (!record.is_empty()).then(|| self.host.append(&record));
+        record.clear();
+        self.record = record;
+        end
+    }
+
     /// The access clock of this section.
-    pub(crate) fn access(&self) -> Access {
-        Access { lru_clock: (self.now_ms / 1000) as u32 & 0xff_ffff }
+    pub(crate) fn access(&mut self) -> Access {
+        Access::at(self.now_ms, &self.settings, || self.rng.u64(..))
     }
 }

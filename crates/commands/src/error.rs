@@ -38,6 +38,10 @@ texts! {
     EXEC_ABORT = "EXECABORT Transaction discarded because of previous errors.";
     DEBUG_NOT_ALLOWED = "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.";
     LOADING = "LOADING Redis is loading the dataset in memory";
+    READ_ONLY = "READONLY You can't write against a read only replica.";
+    MASTER_DOWN = "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
+    NOT_ENOUGH_REPLICAS = "NOREPLICAS Not enough good replicas to write.";
+    DISK_ERROR = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.";
 }
 
 impl Error {

@@ -72,7 +72,7 @@ fn pexpireat(call: &mut Call<'_>) -> Result<Effect> {
 }
 
 fn set_deadline(call: &mut Call<'_>, unit: Unit) -> Result<Effect> {
-    let (key, now_ms) = (call.args.get(1), call.keys.now_ms);
+    let (key, now_ms, judged_ms) = (call.args.get(1), call.keys.now_ms, call.keys.judged_ms());
     let condition = Condition::parse(call.args)?;
     // Other than with SET, a deadline in the past is no error: it deletes.
     let deadline = unit.to_deadline(call.int(2)?, now_ms);
@@ -80,7 +80,7 @@ fn set_deadline(call: &mut Call<'_>, unit: Unit) -> Result<Effect> {
     let entry = call.keys.write(key).filter(|entry| condition.allows(entry.expiry(), deadline));
     call.out.flag(entry.is_some());
     let Some(mut entry) = entry else { return Ok(Effect::None) };
-    if deadline <= now_ms {
+    if deadline <= judged_ms {
         return Ok(expiry::set_in_the_past(&mut call.keys, key));
     }
     entry.set_expiry(Some(deadline));

@@ -36,7 +36,7 @@ fn change_or_create<R>(keys: &mut Keys<'_>, key: &[u8], change: impl FnOnce(&mut
     if let Some(mut hash) = keys.hash_mut(key)? {
         return Ok(change(&mut hash));
     }
-    let mut hash = Box::<Hash>::default();
+    let mut hash = Hash::new();
     let result = change(&mut hash);
     if !hash.is_empty() {
         keys.insert(key, Entry::boxed(key, hash, None));
@@ -164,7 +164,7 @@ fn hdel(call: &mut Call<'_>) -> Result<Effect> {
         call.out.int(0);
         return Ok(Effect::None);
     };
-    let mut hash = entry.into_hash().ok_or(WRONG_TYPE)?;
+    let mut hash = entry.into_value::<Hash>().ok_or(WRONG_TYPE)?;
     let removed = fields.filter(|field| hash.remove(field)).count();
     let emptied = hash.is_empty();
     drop(hash);

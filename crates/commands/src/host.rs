@@ -7,15 +7,18 @@ use std::time::Duration;
 use store::database::Database;
 use store::entry::Entry;
 
-use crate::args::OwnedArgs;
 use crate::blocking::{WaitQueues, Waiter};
 use crate::client::Client;
 use crate::effect::Change;
 use crate::error::Result;
+use crate::eviction::Exceeded;
 use crate::info::Section;
 use crate::memory::Memory;
+use crate::migrate::Migration;
 use crate::pubsub::channels::Channels;
+use crate::record::Record;
 use crate::reply::Reply;
+use crate::standing::Standing;
 use crate::stats::Stats;
 
 /// Which commands CLIENT PAUSE holds back.
@@ -73,11 +76,20 @@ pub trait Host: Send + Sync {
     /// Tells whoever watches or has asked for events of a changed key. Called under the key's guard; wakes nobody yet.
     fn key_changed(&self, change: &Change);
 
-    /// Whether effects are logged.
+    /// How the process stands. Changes only under the exclusive gate.
+    fn standing(&self) -> Standing;
+
+    /// Whether effects are logged: somebody reads the log, or its history is kept. Never on a replica, whose log is its
+    /// primary's.
     fn log_is_on(&self) -> bool;
 
-    /// Appends one contiguous record of effects, each with its database. Called under the guards of all its keys.
-    fn append(&self, record: &[(u32, OwnedArgs)]);
+    /// Appends one contiguous record of effects, and returns the offset at its end. Called under the guards of all its
+    /// keys.
+    fn append(&self, record: &Record) -> u64;
+
+    /// Appends what was just applied of the primary's stream, as it came; `db` is selected at its end. Called under the
+    /// guards of all its keys.
+    fn append_applied(&self, raw: &[u8], db: u32);
 
     /// Frees values where it does not delay anybody.
     fn free(&self, garbage: Vec<Entry>);
@@ -120,6 +132,10 @@ pub trait Host: Send + Sync {
 
     /// Bytes allocated at this moment.
     fn used_memory(&self) -> u64;
+
+    /// Bytes that count against `maxmemory`: what is allocated, without what the log keeps for those who read it (else
+    /// eviction would feed itself). Cheap, and behind the truth by no more than some KiB for each thread.
+    fn counted_memory(&self) -> u64;
 
     /// Gives memory that is free back to the machine, as far as the allocator can.
     fn purge_memory(&self);
@@ -177,6 +193,25 @@ pub trait Host: Send + Sync {
     /// # Errors
     /// There is none.
     fn abort_shutdown(&self) -> Result<()>;
+
+    // --- eviction
+
+    /// Whether keys may be evicted now: not while clients are paused, and not by a replica that leaves it to its primary.
+    fn may_evict(&self) -> bool;
+
+    /// Whether values wait to be freed in the background, so that memory is on its way.
+    fn frees_in_background(&self) -> bool;
+
+    /// How long the limit has been exceeded.
+    fn exceeded(&self) -> &Exceeded;
+
+    /// Has eviction go on in the background, and commands that were postponed tried again when that is done.
+    fn evict_in_background(&self);
+
+    // --- moving keys
+
+    /// Moves keys to another server in the background, then answers the client that waits for that.
+    fn migrate(&self, waiter: Arc<Waiter>, migration: Migration);
 
     // --- publish and subscribe
 

@@ -6,18 +6,22 @@
 use smallvec::SmallVec;
 use store::entry::{Boxed, Entry};
 use store::gate::Section;
-use store::guard::{DueFields, EntryMut, Guard, HashMut, Key, Live, LiveHash};
+use store::guard::{DueFields, EntryMut, Guard, Key, Live, LiveHash, ValueMut};
 use store::keyspace::Keyspace;
 use store::stripe::Mode;
 use store::value::Str;
 use store::value::hash::Hash;
 
+use crate::access::Access;
 use crate::effect::{Change, Class};
 use crate::error::{Result, WRONG_TYPE};
 
 /// Expired fields that a write takes out of its hash before it begins. Those beyond wait for active expiry; commands do
 /// not show them.
 const EXPIRED_FIELDS_MAX: usize = 1024;
+
+/// See [`Keys::let_nothing_expire`].
+const NOTHING_EXPIRES: i64 = i64::MIN;
 
 /// See the file's head.
 pub struct Keys<'g> {
@@ -26,20 +30,18 @@ pub struct Keys<'g> {
     pub db: u32,
     /// The time that this command runs at, in milliseconds since 1970.
     pub now_ms: i64,
-    /// The access clock that reads stamp, unless the client asked not to.
-    pub(crate) access: Option<Access>,
-    /// The access clock that new entries get.
-    clock: Access,
+    /// The time by which keys and fields are judged to have expired: the same, but for the applier of a primary's stream,
+    /// to whom nothing has ([`NOTHING_EXPIRES`]), because its primary says when they go.
+    judged_ms: i64,
+    /// How uses are stamped into entries; eviction reads it.
+    access: Access,
+    /// Whether looks at entries count as uses, which a client may have asked them not to.
+    touches: bool,
     /// Whether anybody wants to hear of changes by key; else they are only counted.
     pub(crate) observed: bool,
+    /// A key whose hash is known.
+    known: Option<Key<'g>>,
     pub(crate) notes: Notes,
-}
-
-/// How an access is stamped into an entry; eviction reads it.
-#[derive(Clone, Copy, Debug)]
-pub struct Access {
-    /// Seconds, as LRU counts them (24 bits).
-    pub lru_clock: u32,
 }
 
 /// What has happened to the keys so far. Most commands leave nothing but counts, so the rest is boxed.
@@ -101,22 +103,57 @@ impl Notes {
 
 impl<'g> Keys<'g> {
     /// `touches` says whether reads count as accesses.
-    pub(crate) fn new(guard: Guard<'g>, db: u32, now_ms: i64, clock: Access, touches: bool, observed: bool) -> Self {
-        Self { guard, db, now_ms, access: touches.then_some(clock), clock, observed, notes: Notes::default() }
+    pub(crate) fn new(guard: Guard<'g>, db: u32, now_ms: i64, access: Access, touches: bool, observed: bool) -> Self {
+        Self { guard, db, now_ms, judged_ms: now_ms, access, touches, observed, known: None, notes: Notes::default() }
     }
 
-    /// Says whether reads count as accesses from now on.
-    pub(crate) fn set_touches(&mut self, touches: bool) {
-        self.access = touches.then_some(self.clock);
+    /// Takes over the hash of a key that was computed before.
+    #[inline]
+    pub(crate) fn know(&mut self, key: Option<Key<'g>>) {
+        self.known = key;
+    }
+
+    /// A key with its hash. It is not computed for the one that is known, which is told by where it lies.
+    #[inline]
+    fn key<'k>(&self, bytes: &'k [u8]) -> Key<'k> {
+        match self.known {
+            Some(known) if known.bytes.as_ptr() == bytes.as_ptr() && known.bytes.len() == bytes.len() => {
+                Key { bytes, hash: known.hash }
+            }
+            _ => Key::new(bytes),
+        }
+    }
+
+    /// Sees nothing as expired from now on.
+    pub(crate) fn let_nothing_expire(&mut self) {
+        self.judged_ms = NOTHING_EXPIRES;
+    }
+
+    /// Takes a later time.
+    pub(crate) fn set_now(&mut self, now_ms: i64) {
+        self.now_ms = now_ms;
+        self.judged_ms = now_ms;
+    }
+
+    /// The time by which keys are judged to have expired. A command that sets a deadline which is not beyond it deletes
+    /// instead.
+    pub fn judged_ms(&self) -> i64 {
+        self.judged_ms
+    }
+
+    /// Says whether reads count as accesses from now on, and returns whether they did.
+    pub(crate) fn set_touches(&mut self, touches: bool) -> bool {
+        std::mem::replace(&mut self.touches, touches)
     }
 
     /// A key's entry for reading; counts as an access.
     #[inline]
     pub fn read(&mut self, key: &[u8]) -> Option<&Entry> {
-        let access = self.access;
+        // `entry` borrows all of `self`, so the clock is taken before and its chance moved on first.
+        let stamp = self.touches.then(|| self.access.stamp());
         let entry = self.look(key);
-        if let (Some(entry), Some(access)) = (entry, access) {
-            entry.set_access(access.lru_clock);
+        if let (Some(entry), Some(stamp)) = (entry, stamp) {
+            entry.set_access(stamp.used(entry.access()));
         }
         entry
     }
@@ -124,7 +161,7 @@ impl<'g> Keys<'g> {
     /// A key's entry for a look that counts as a hit or a miss but not as an access: TYPE, TTL, EXISTS.
     #[inline]
     pub fn look(&mut self, key: &[u8]) -> Option<&Entry> {
-        let entry = live(&self.guard, self.db, Key::new(key), self.now_ms, &mut self.notes);
+        let entry = live(&self.guard, self.db, self.key(key), self.judged_ms, &mut self.notes);
         match entry {
             Some(_) => self.notes.hits += 1,
             None => {
@@ -139,7 +176,7 @@ impl<'g> Keys<'g> {
 
     /// The same without an event for a miss: OBJECT.
     pub fn inspect(&mut self, key: &[u8]) -> Option<&Entry> {
-        let entry = live(&self.guard, self.db, Key::new(key), self.now_ms, &mut self.notes);
+        let entry = live(&self.guard, self.db, self.key(key), self.judged_ms, &mut self.notes);
         match entry {
             Some(_) => self.notes.hits += 1,
             None => self.notes.misses += 1,
@@ -156,23 +193,23 @@ impl<'g> Keys<'g> {
     /// A key's entry for a look that leaves no trace.
     #[inline]
     pub fn peek(&mut self, key: &[u8]) -> Option<&Entry> {
-        live(&self.guard, self.db, Key::new(key), self.now_ms, &mut self.notes)
+        live(&self.guard, self.db, self.key(key), self.judged_ms, &mut self.notes)
     }
 
     /// The same in another database.
     pub fn peek_in(&mut self, db: u32, key: &[u8]) -> Option<&Entry> {
-        live(&self.guard, db, Key::new(key), self.now_ms, &mut self.notes)
+        live(&self.guard, db, self.key(key), self.judged_ms, &mut self.notes)
     }
 
     /// Whatever the key holds, even if it has expired: for DEBUG and MEMORY, which look at what is in memory.
     pub fn raw(&self, key: &[u8]) -> Option<&Entry> {
-        self.guard.get(self.db, Key::new(key))
+        self.guard.get(self.db, self.key(key))
     }
 
     /// Whether there is no such key that has not expired; false for one that is not held.
     pub(crate) fn is_missing(&self, key: &[u8]) -> bool {
-        let found = self.guard.get(self.db, Key::new(key));
-        found.is_none_or(|entry| entry.is_expired(self.now_ms))
+        let found = self.guard.get(self.db, self.key(key));
+        found.is_none_or(|entry| entry.is_expired(self.judged_ms))
     }
 
     /// Whether a key of the selected database is held.
@@ -196,13 +233,13 @@ impl<'g> Keys<'g> {
                 return Err(WRONG_TYPE);
             }
         }
-        let (guard, db, now_ms) = (&self.guard, self.db, self.now_ms);
-        Ok(keys.map(|key| guard.get(db, Key::new(key)).filter(|entry| !entry.is_expired(now_ms))).collect())
+        let (guard, db, judged_ms) = (&self.guard, self.db, self.judged_ms);
+        Ok(keys.map(|key| guard.get(db, Key::new(key)).filter(|entry| !entry.is_expired(judged_ms))).collect())
     }
 
     /// Whether a key is there but has expired.
     pub fn is_expired(&self, key: &[u8]) -> bool {
-        Self::has_expired(&self.guard, self.db, key, self.now_ms)
+        Self::has_expired(&self.guard, self.db, key, self.judged_ms)
     }
 
     pub(crate) fn has_expired(guard: &Guard<'_>, db: u32, key: &[u8], now_ms: i64) -> bool {
@@ -228,12 +265,12 @@ impl<'g> Keys<'g> {
             return show(self.read(key));
         }
         let guard = keyspace.lock_one(section, self.db, hash, Mode::Shared);
-        let entry = live(&guard, self.db, Key { bytes: key, hash }, self.now_ms, &mut self.notes);
+        let entry = live(&guard, self.db, Key { bytes: key, hash }, self.judged_ms, &mut self.notes);
         match entry {
             Some(entry) => {
                 self.notes.hits += 1;
-                if let Some(access) = self.access {
-                    entry.set_access(access.lru_clock);
+                if self.touches {
+                    entry.set_access(self.access.stamp().used(entry.access()));
                 }
             }
             None => {
@@ -273,10 +310,11 @@ impl<'g> Keys<'g> {
     /// The same in another database.
     #[inline]
     pub fn write_in(&mut self, db: u32, key: &[u8]) -> Option<EntryMut<'_>> {
-        match self.guard.live_mut(db, Key::new(key), self.now_ms) {
+        let looked_up = self.key(key);
+        match self.guard.live_mut(db, looked_up, self.judged_ms) {
             Live::Present(entry) => {
-                if let Some(access) = self.access {
-                    entry.set_access(access.lru_clock);
+                if self.touches {
+                    entry.set_access(self.access.stamp().used(entry.access()));
                 }
                 Some(entry)
             }
@@ -306,14 +344,14 @@ impl<'g> Keys<'g> {
                 return Err(WRONG_TYPE);
             }
         }
-        let (guard, db, now_ms) = (&self.guard, self.db, self.now_ms);
-        let value = |key| guard.get(db, Key::new(key)).filter(|entry| !entry.is_expired(now_ms))?.get::<T>();
+        let (guard, db, judged_ms) = (&self.guard, self.db, self.judged_ms);
+        let value = |key| guard.get(db, Key::new(key)).filter(|entry| !entry.is_expired(judged_ms))?.get::<T>();
         Ok(keys.map(value).collect())
     }
 
     /// The time as hashes take it.
     pub fn now_for_fields(&self) -> u64 {
-        self.now_ms.max(0) as u64
+        self.judged_ms.max(0) as u64
     }
 
     /// A hash for reading, with the fields that have expired; every look at one is given the time.
@@ -333,9 +371,10 @@ impl<'g> Keys<'g> {
     }
 
     /// A hash for changing, without expired fields (but for what is beyond [`EXPIRED_FIELDS_MAX`]).
-    pub fn hash_mut(&mut self, key: &[u8]) -> Result<Option<HashMut<'_>>> {
+    pub fn hash_mut(&mut self, key: &[u8]) -> Result<Option<ValueMut<'_, Hash>>> {
+        let looked_up = self.key(key);
         let (db, notes, observed) = (self.db, &mut self.notes, self.observed);
-        match self.guard.live_hash(db, Key::new(key), self.now_ms, DueFields::UpTo(EXPIRED_FIELDS_MAX)) {
+        match self.guard.live_hash(db, looked_up, self.judged_ms, DueFields::UpTo(EXPIRED_FIELDS_MAX)) {
             LiveHash::Missing => Ok(None),
             LiveHash::OtherType => Err(WRONG_TYPE),
             LiveHash::Expired(entry) => {
@@ -349,8 +388,8 @@ impl<'g> Keys<'g> {
                 Ok(None)
             }
             LiveHash::Present(hash, fields) => {
-                if let Some(access) = self.access {
-                    hash.set_access(access.lru_clock);
+                if self.touches {
+                    hash.set_access(self.access.stamp().used(hash.access()));
                 }
                 if !fields.is_empty() {
                     notes.fields_expired(db, key, fields, false, observed);
@@ -362,17 +401,17 @@ impl<'g> Keys<'g> {
 
     /// A value of one of the boxed types for changing.
     #[inline]
-    pub fn value_mut<T: Boxed>(&mut self, key: &[u8]) -> Result<Option<&mut T>> {
+    pub fn value_mut<T: Boxed>(&mut self, key: &[u8]) -> Result<Option<ValueMut<'_, T>>> {
         match self.write(key) {
             None => Ok(None),
-            Some(entry) => entry.into_mut::<T>().map(Some).ok_or(WRONG_TYPE),
+            Some(entry) => entry.into_value::<T>().map(Some).ok_or(WRONG_TYPE),
         }
     }
 
     /// A value of one of the boxed types for changing, created empty if the key is missing.
-    pub fn value_or_new<T: Boxed + Default>(&mut self, key: &[u8]) -> Result<&mut T> {
+    pub fn value_or_new<T: Boxed + Default>(&mut self, key: &[u8]) -> Result<ValueMut<'_, T>> {
         if self.write(key).is_none() {
-            self.insert(key, Entry::boxed(key, Box::<T>::default(), None));
+            self.insert(key, Entry::boxed(key, T::default(), None));
         }
         Ok(self.value_mut(key)?.expect("inserted just now"))
     }
@@ -407,7 +446,7 @@ impl<'g> Keys<'g> {
     /// The same in another database.
     pub fn insert_in(&mut self, db: u32, key: &[u8], entry: Entry) {
         // A new entry begins its life now, even if its client's accesses do not count.
-        entry.set_access(self.clock.lru_clock);
+        entry.set_access(self.access.fresh());
         self.settle_in(db, key, entry);
     }
 
@@ -423,7 +462,8 @@ impl<'g> Keys<'g> {
                 modified: false,
             });
         }
-        self.guard.insert(db, Key::new(key).hash, entry);
+        let hash = self.key(key).hash;
+        self.guard.insert(db, hash, entry);
     }
 
     /// Takes a key out; whoever does so calls [`Self::changed`]. The entry is freed after the guard unless it is kept.
@@ -434,7 +474,8 @@ impl<'g> Keys<'g> {
     /// The same in another database.
     pub fn take_in(&mut self, db: u32, key: &[u8]) -> Option<Entry> {
         self.write_in(db, key)?;
-        self.guard.remove(db, Key::new(key))
+        let key = self.key(key);
+        self.guard.remove(db, key)
     }
 
     /// Removes a key; whoever does so calls [`Self::changed`].

@@ -5,8 +5,11 @@
 //! after the guard is gone.
 
 mod admit;
+mod apply;
+mod evict;
 mod exec;
 mod fields;
+pub mod migration;
 mod plan;
 mod prepare;
 mod waiters;
@@ -18,17 +21,20 @@ use store::guard::{Guard, Key, Live};
 use store::keyspace::{Expired, Keyspace};
 use store::stripe::Mode;
 
+pub use apply::{Unit, apply};
+pub use evict::{Room, make_room};
 pub use plan::keys_of;
 pub use prepare::{GROUP, Prepared, prefetch};
 
-use crate::args::{Args, OwnedArgs};
+use crate::args::Args;
 use crate::blocking::Block;
 use crate::call::Call;
-use crate::client::ClientFlags;
+use crate::client::{Client, ClientFlags};
 use crate::effect::{Change, Class, Effect};
 use crate::env::Env;
 use crate::error::Error;
 use crate::keys::{Keys, Notes};
+use crate::record::Record;
 use crate::reply::{Mark, Reply};
 use crate::session::Session;
 use crate::spec::Flags;
@@ -90,9 +96,15 @@ pub fn execute(
             return after(session, out, before);
         }
     };
-    gate.shared(|| env.begin_section(now_ms()));
-    match admit::admit(env, session, command, args) {
-        Admission::Run => {}
+    let admission = loop {
+        let section = gate.shared(|| env.begin_section(now_ms()));
+        match admit::admit(env, section, session, command, args) {
+            Admission::Again => gate.end(),
+            admission => break admission,
+        }
+    };
+    match admission {
+        Admission::Run | Admission::Again => {}
         Admission::Queued => {
             out.simple("QUEUED");
             return after(session, out, before);
@@ -104,22 +116,27 @@ pub fn execute(
         }
     }
     if plan::wants_to_be_alone(command, args, session) {
-        gate.end();
-        let keyspace = env.keyspace;
-        let section = keyspace.gate().enter_alone();
-        env.begin_section(now_ms());
-        in_section(env, &section, now_ms, session, command, args, out);
-        drop(section);
-        for (database, sync) in env.detached.drain(..) {
-            env.host.free_database(database, sync);
-        }
+        alone(env, gate, now_ms, |env, section| in_section(env, section, now_ms, session, command, prepared, out));
     } else {
         let section = gate.shared(|| ());
-        in_section(env, section, now_ms, session, command, args, out);
+        in_section(env, section, now_ms, session, command, prepared, out);
     }
     // What it has answered has met CLIENT REPLY already, piece by piece.
     session.reply_mode.advance();
     Flow::Next
+}
+
+/// Runs something with the gate to itself, and frees afterwards what it has detached.
+fn alone(env: &mut Env, gate: &mut GateHold<'_>, now_ms: &dyn Fn() -> i64, run: impl FnOnce(&mut Env, &Section<'_>)) {
+    gate.end();
+    let keyspace = env.keyspace;
+    let section = keyspace.gate().enter_alone();
+    env.begin_section(now_ms());
+    run(env, &section);
+    drop(section);
+    for (database, sync) in env.detached.drain(..) {
+        env.host.free_database(database, sync);
+    }
 }
 
 fn in_section(
@@ -128,39 +145,87 @@ fn in_section(
     now_ms: &dyn Fn() -> i64,
     session: &mut Session,
     command: Command,
-    args: Args<'_>,
+    Prepared { args, first, .. }: Prepared<'_>,
     out: &mut Reply,
 ) {
     if command.spec.flags.contains(Flags::EXEC) && session.multi.is_some() {
         return exec::exec(env, section, now_ms, session, command, out);
     }
     let keyspace = env.keyspace;
-    let guard = plan::lock(env.host.waiters(), keyspace, section, command, args, session.db);
+    let hash = first.map(|key| key.hash);
+    let guard = plan::lock(env.host.waiters(), keyspace, section, command, args, hash, session.db);
     let mut call = call(env, section, guard, session, command, args, out);
-    let db = call.keys.db;
-    let mut done = run(&mut call, command);
+    call.keys.know(first);
+    let done = run(&mut call, command);
+    if done.leaves_nothing_to_do() && !call.env.host.log_is_on() && !section.is_exclusive() {
+        return;
+    }
+    conclude(call, section, command, done);
+}
+
+/// What follows when others may have to hear of what was done.
+#[inline(never)]
+fn conclude(mut call: Call<'_>, section: &Section<'_>, command: Command, mut done: Done) {
+    let (db, args) = (call.keys.db, call.args);
     if let Some(block) = done.take_block() {
         waiters::park(&mut call, command, block);
     }
-    let Call { mut keys, env, .. } = call;
-    let Outcome { answered, late } = waiters::serve_all(env, &mut keys, [&done.notes]);
-    if env.host.log_is_on() {
-        let mut record = Vec::new();
-        done.record(db, args, &mut record);
-        answered.iter().for_each(|answered| answered.record(&mut record));
-        exec::append(env, record);
+    tell(call.env, &done.notes);
+    let Call { keys, env, session, .. } = call;
+    finish(env, section, keys, [Ran { db, args, done }], Source::Client(&session.client));
+    if section.is_exclusive() {
+        let mut record = env.new_record();
+        waiters::serve_everywhere(env, section, &mut record);
+        env.append(record);
     }
-    tell(env, &done.notes);
+}
+
+/// A command that has run, and was told of, under a guard that is still held.
+struct Ran<'a> {
+    db: u32,
+    args: Args<'a>,
+    done: Done,
+}
+
+/// Where commands come from, and with that what goes into the log.
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    /// From a client: their effects.
+    Client(&'a Client),
+    /// From the primary: these bytes, after which a database is selected.
+    Primary(&'a [u8], u32),
+    /// From nobody: the effects of eviction.
+    Eviction,
+}
+
+/// Ends what ran under one guard: serves those who wait for what has changed, logs all of it as one record, and settles
+/// when the guard is gone.
+fn finish<'a, R>(env: &mut Env, section: &Section<'_>, mut keys: Keys<'_>, ran: R, source: Source<'_>)
+where
+    R: AsRef<[Ran<'a>]> + IntoIterator<Item = Ran<'a>>,
+{
+    let Outcome { answered, late } = waiters::serve_all(env, &mut keys, ran.as_ref().iter().map(|ran| &ran.done.notes));
+    match source {
+        Source::Client(_) | Source::Eviction if env.host.log_is_on() => {
+            let mut record = env.new_record();
+            ran.as_ref().iter().for_each(|ran| ran.done.record(ran.db, ran.args, &mut record));
+            answered.iter().for_each(|answered| answered.record(&mut record));
+            if let Some(end) = env.append(record) {
+                if let Source::Client(client) = source {
+                    client.write_offset.store(end, Relaxed);
+                }
+                answered.iter().for_each(|answered| answered.waiter.client.write_offset.store(end, Relaxed));
+            }
+        }
+        Source::Client(_) | Source::Eviction => {}
+        // On a replica nobody waits who changes anything, so there is no effect of theirs.
+        Source::Primary(raw, db) => env.host.append_applied(raw, db),
+    }
     answered.iter().for_each(|answered| tell(env, &answered.done.notes));
     drop(keys);
-    settle(env, section, done.notes, None);
+    ran.into_iter().for_each(|ran| settle(env, section, ran.done.notes, None));
     answered.into_iter().for_each(|answered| settle(env, section, answered.done.notes, None));
     waiters::serve_late(env, section, late);
-    if section.is_exclusive() {
-        let mut record = Vec::new();
-        waiters::serve_everywhere(env, section, &mut record);
-        exec::append(env, record);
-    }
 }
 
 fn call<'a>(
@@ -174,7 +239,10 @@ fn call<'a>(
 ) -> Call<'a> {
     let touches = touches(session);
     let observed = env.host.observes_keys() || !env.host.waiters().is_empty();
-    let keys = Keys::new(guard, session.db, env.now_ms, env.access(), touches, observed);
+    let mut keys = Keys::new(guard, session.db, env.now_ms, env.access(), touches, observed);
+    if session.applies {
+        keys.let_nothing_expire();
+    }
     Call { spec: command.spec, args, keys, out, session, env, section }
 }
 
@@ -191,6 +259,11 @@ struct Done {
 }
 
 impl Done {
+    /// Whether nobody waits, has asked for events, or has left anything behind; the log is another matter.
+    fn leaves_nothing_to_do(&self) -> bool {
+        self.notes.rest.is_none() && !matches!(self.effect, Effect::Block(_))
+    }
+
     /// The wish to wait, if the command has returned one; what it has done before remains as its effect.
     fn take_block(&mut self) -> Option<Block> {
         if !matches!(self.effect, Effect::Block(_)) {
@@ -204,15 +277,15 @@ impl Done {
     }
 
     /// The command's part of the log: first the keys that it found expired, then its effect.
-    fn record(&self, db: u32, args: Args<'_>, record: &mut Vec<(u32, OwnedArgs)>) {
+    fn record(&self, db: u32, args: Args<'_>, record: &mut Record) {
         let expired = self.notes.rest.iter().flat_map(|rest| &rest.expired);
-        record.extend(expired.map(|(db, key)| (*db, removal(key))));
+        expired.for_each(|(db, key)| record_removal(*db, key, record));
         let fields = self.notes.rest.iter().flat_map(|rest| &rest.expired_fields);
-        record.extend(fields.flat_map(|of| fields::removals(of.db, &of.key, &of.fields)));
+        fields.for_each(|of| fields::record_removals(of.db, &of.key, &of.fields, record));
         match &self.effect {
             Effect::None | Effect::Block(_) => {}
-            Effect::AsIs => record.push((db, OwnedArgs::copy(args))),
-            Effect::Rewritten(commands) => record.extend(commands.iter().map(|command| (db, command.clone()))),
+            Effect::AsIs => record.push(db, args.from(0)),
+            Effect::Rewritten(commands) => commands.iter().for_each(|it| record.push(db, it.args().from(0))),
         }
     }
 }
@@ -268,7 +341,7 @@ fn tell(env: &Env, notes: &Notes) {
 /// What is left to do when the guard is gone: free values, and remove the expired keys that reads have met. The removals
 /// go into the log at once, or into `record` if there is one: that of a transaction in which SWAPDB may have given the
 /// databases other numbers.
-fn settle(env: &mut Env, section: &Section<'_>, notes: Notes, mut record: Option<&mut Vec<(u32, OwnedArgs)>>) {
+fn settle(env: &mut Env, section: &Section<'_>, notes: Notes, mut record: Option<&mut Record>) {
     let Some(rest) = notes.rest else { return };
     if !rest.garbage.is_empty() {
         env.host.free(rest.garbage.into_vec());
@@ -282,7 +355,7 @@ fn settle(env: &mut Env, section: &Section<'_>, notes: Notes, mut record: Option
 }
 
 /// Removes a key that a read has found expired, if it still is.
-fn reap(env: &mut Env, section: &Section<'_>, db: u32, key: &[u8], record: Option<&mut Vec<(u32, OwnedArgs)>>) {
+fn reap(env: &mut Env, section: &Section<'_>, db: u32, key: &[u8], record: Option<&mut Record>) {
     if env.host.expiry_is_paused() {
         return;
     }
@@ -317,13 +390,24 @@ pub fn expire_stripe(env: &mut Env, section: &Section<'_>, db: u32, stripe: usiz
 }
 
 /// Logs (in `record` if there is one), counts and announces an expired key that was removed; called under its guard.
-fn key_gone(env: &Env, db: u32, key: &[u8], record: Option<&mut Vec<(u32, OwnedArgs)>>) {
-    match record {
-        Some(record) => record.push((db, removal(key))),
-        None if env.host.log_is_on() => env.host.append(&[(db, removal(key))]),
-        None => {}
-    }
+fn key_gone(env: &mut Env, db: u32, key: &[u8], record: Option<&mut Record>) {
+    record_in(env, record, |record| record_removal(db, key, record));
     expired(env, db, key);
+}
+
+/// Records something in the record given, or else in one of its own that is appended at once.
+fn record_in(env: &mut Env, record: Option<&mut Record>, write: impl FnOnce(&mut Record)) {
+    if !env.host.log_is_on() {
+        return;
+    }
+    match record {
+        Some(record) => write(record),
+        None => {
+            let mut own = env.new_record();
+            write(&mut own);
+            env.append(own);
+        }
+    }
 }
 
 /// Counts and announces an expired key that was removed; called under its guard.
@@ -335,8 +419,8 @@ fn expired(env: &Env, db: u32, key: &[u8]) {
 }
 
 /// How the removal of an expired key stands in the log.
-fn removal(key: &[u8]) -> OwnedArgs {
-    [&b"DEL"[..], key].into_iter().collect()
+fn record_removal(db: u32, key: &[u8], record: &mut Record) {
+    record.push(db, [&b"DEL"[..], key]);
 }
 
 /// Answers a command that does not run at all. An EXEC that is refused ends its transaction.

@@ -27,6 +27,8 @@ pub struct Session {
     pub subscriptions: Option<Box<Subscriptions>>,
     /// EXEC is running its commands.
     pub in_exec: bool,
+    /// This is the stream of our primary; see [`crate::pipeline::apply`].
+    pub applies: bool,
     /// CLIENT REPLY.
     pub reply_mode: ReplyMode,
     /// What the connection does once the reply is sent.
@@ -100,6 +102,7 @@ impl Session {
             blocked: None,
             subscriptions: None,
             in_exec: false,
+            applies: false,
             reply_mode: ReplyMode::default(),
             close: false,
         };
@@ -107,6 +110,14 @@ impl Session {
         session.client.resp.store(2, Relaxed);
         session.client.last_command.store(u16::MAX, Relaxed);
         session.set_authenticated(authenticated);
+        session
+    }
+
+    /// A session for the stream of our primary, which begins in a database.
+    pub fn of_primary(client: Arc<Client>, db: u32) -> Self {
+        client.set_flags(ClientFlags::MASTER, true);
+        let mut session = Self { applies: true, ..Self::new(client, true) };
+        session.select(db);
         session
     }
 

@@ -137,7 +137,7 @@ fn unpack(call: &mut Call<'_>) {
     let key = call.arg(1);
     let zset = call.keys.peek(key).and_then(|entry| entry.get::<SortedSet>());
     if zset.is_some_and(|zset| zset.encoding() == Encoding::Listpack)
-        && let Ok(Some(zset)) = call.keys.value_mut::<SortedSet>(key)
+        && let Ok(Some(mut zset)) = call.keys.value_mut::<SortedSet>(key)
     {
         zset.prepare(usize::MAX, &call.env.limits);
     }
@@ -258,7 +258,7 @@ fn look_up<R>(
         Some(Pattern::Constant) => show(call.out, None),
         Some(&Pattern::Key { prefix, suffix, field }) => {
             let key = [prefix, element, suffix].concat();
-            let (out, now_ms) = (&mut *call.out, call.keys.now_ms);
+            let (out, now_ms) = (&mut *call.out, call.keys.now_for_fields());
             call.keys.read_unplanned(call.env.keyspace, call.section, &key, |entry| {
                 show(out, entry.and_then(|entry| pattern::value(entry, field, now_ms)))
             })
@@ -308,7 +308,7 @@ fn store(
         }
     } else {
         let list = List::from_elements(stored.iter(), &call.env.limits);
-        call.keys.put(destination, Entry::boxed(destination, Box::new(list), None));
+        call.keys.put(destination, Entry::boxed(destination, list, None));
         call.keys.changed(destination, Class::LIST, "sortstore");
         call.keys.add_dirty(stored.len() as u64 - 1);
     }

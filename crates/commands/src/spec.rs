@@ -84,6 +84,8 @@ bitflags! {
         const LISTENING = 1 << 26;
         /// Its reply is a push message, which CLIENT REPLY does not hold back.
         const PUSHES = 1 << 27;
+        /// Refused like a write when the last save has failed, so that those who watch the server notice.
+        const TELLS_OF_TROUBLE = 1 << 28;
     }
 }
 
@@ -147,6 +149,7 @@ pub mod flag {
     pub const PROTECTED: u32 = Flags::PROTECTED.bits();
     pub const LISTENING: u32 = Flags::LISTENING.bits();
     pub const PUSHES: u32 = Flags::PUSHES.bits();
+    pub const TELLS_OF_TROUBLE: u32 = Flags::TELLS_OF_TROUBLE.bits();
 }
 
 /// COMMAND DOCS' groups; most are access-control categories as well.
@@ -269,6 +272,11 @@ impl KeySpec {
     /// As many keys as the argument at `index` says, right behind it.
     pub const fn counted(index: usize, flags: &'static [&'static str]) -> Self {
         Self { begin: Begin::Index(index), find: Find::KeyNum { index: 0, first: 1, step: 1 }, flags, notes: "" }
+    }
+
+    /// As many pairs of a key and something else as the argument at `index` says, right behind it.
+    pub const fn counted_pairs(index: usize, flags: &'static [&'static str]) -> Self {
+        Self { begin: Begin::Index(index), find: Find::KeyNum { index: 0, first: 1, step: 2 }, flags, notes: "" }
     }
 
     /// Adds a remark.

@@ -11,7 +11,7 @@
 //! ```
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -25,15 +25,19 @@ use crate::client::{Client, ClientFlags};
 use crate::effect::{Change, Class};
 use crate::env::Env;
 use crate::error::Result;
+use crate::eviction::Exceeded;
 use crate::host::{Crash, Host, Pause, Shutdown};
 use crate::info::Section;
 use crate::memory::Memory;
+use crate::migrate::Migration;
 use crate::pipeline::{self, Flow, GateHold, Prepared};
 use crate::pubsub;
 use crate::pubsub::channels::Channels;
+use crate::record::Record;
 use crate::reply::Reply;
 use crate::session::Session;
 use crate::settings::Settings;
+use crate::standing::Standing;
 use crate::stats::Stats;
 
 /// When a test begins, in milliseconds since 1970.
@@ -53,14 +57,10 @@ impl Server {
     /// An empty server with four databases.
     pub fn new() -> Self {
         let host = Arc::<FakeHost>::default();
-        Self {
-            now_ms: host.now_ms.clone(),
-            host,
-            // As in a process, it is never given back; a test may well lose that little.
-            keyspace: Box::leak(Box::new(Keyspace::new(4, STRIPES))),
-            settings: Arc::default(),
-            clients: AtomicU64::new(1),
-        }
+        // As in a process, it is never given back; a test may well lose that little.
+        let keyspace: &'static Keyspace = Box::leak(Box::new(Keyspace::new(4, STRIPES)));
+        let _ = host.keyspace.set(keyspace);
+        Self { now_ms: host.now_ms.clone(), host, keyspace, settings: Arc::default(), clients: AtomicU64::new(1) }
     }
 
     /// A new connection, which speaks RESP2.
@@ -178,13 +178,39 @@ impl TestClient {
         self.session.client.resp.store(3, Relaxed);
     }
 
-    fn take_reply(&mut self) -> String {
+    pub fn take_reply(&mut self) -> String {
         let mut slices = Vec::new();
         self.out.slices(&mut slices, usize::MAX);
         let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
         self.out.advance(bytes.len());
         String::from_utf8(bytes).unwrap()
     }
+}
+
+/// What a record says: a line a command, with its database, but for the SELECTs.
+fn log_lines(mut bytes: &[u8], mut db: u32) -> Vec<String> {
+    let mut lines = Vec::new();
+    while !bytes.is_empty() {
+        let mut words = Vec::new();
+        for _ in 0..take_number(&mut bytes, b'*') {
+            let len = take_number(&mut bytes, b'$');
+            words.push(String::from_utf8_lossy(&bytes[..len]).into_owned());
+            bytes = &bytes[len + 2..];
+        }
+        match &words[..] {
+            [select, number] if select == "SELECT" => db = number.parse().unwrap(),
+            _ => lines.push(format!("{db} {}", words.join(" "))),
+        }
+    }
+    lines
+}
+
+fn take_number(bytes: &mut &[u8], marker: u8) -> usize {
+    assert_eq!(bytes[0], marker);
+    let end = bytes.iter().position(|byte| *byte == b'\r').unwrap();
+    let number = std::str::from_utf8(&bytes[1..end]).unwrap().parse().unwrap();
+    *bytes = &bytes[end + 2..];
+    number
 }
 
 /// The words of a line; `""` is the empty one.
@@ -197,9 +223,24 @@ pub struct FakeHost {
     pub expiry_is_paused: AtomicBool,
     /// What `maxmemory` is compared with.
     pub used_memory: AtomicU64,
+    /// Bytes by which each key makes it more.
+    pub bytes_a_key: AtomicU64,
+    /// Whether keys may be evicted.
+    pub may_evict: AtomicBool,
+    /// Whether values wait to be freed.
+    pub frees_in_background: AtomicBool,
+    pub exceeded: Exceeded,
+    /// How often the background was asked to evict.
+    pub asked_to_evict: AtomicU64,
+    /// The keyspace, to count its keys.
+    pub keyspace: OnceLock<&'static Keyspace>,
     /// Whether each database that was freed was to be freed at once.
     pub freed: Mutex<Vec<bool>>,
     log: Mutex<Vec<String>>,
+    pub standing: AtomicU32,
+    pub is_replica: AtomicBool,
+    /// What was applied of a primary's stream, and the database that is selected after it.
+    pub applied: Mutex<Vec<(String, u32)>>,
     events: Mutex<Vec<String>>,
     watches: Mutex<Vec<Watch>>,
     waiters: WaitQueues,
@@ -211,6 +252,8 @@ pub struct FakeHost {
     /// Answers to clients that waited, with their numbers.
     pub delivered: Mutex<Vec<(u64, String)>>,
     clients: Mutex<Vec<Arc<Client>>>,
+    /// What MIGRATE has handed over.
+    pub migrations: Mutex<Vec<(Arc<Waiter>, Migration)>>,
     /// CLIENT PAUSE as it was asked for last.
     paused: Mutex<Option<(i64, Pause)>>,
     ticks: AtomicU64,
@@ -230,8 +273,17 @@ impl Default for FakeHost {
         Self {
             expiry_is_paused: AtomicBool::new(false),
             used_memory: AtomicU64::new(0),
+            bytes_a_key: AtomicU64::new(0),
+            may_evict: AtomicBool::new(true),
+            frees_in_background: AtomicBool::new(false),
+            exceeded: Exceeded::default(),
+            asked_to_evict: AtomicU64::new(0),
+            keyspace: OnceLock::new(),
             freed: Mutex::default(),
             log: Mutex::default(),
+            standing: AtomicU32::new(0),
+            is_replica: AtomicBool::new(false),
+            applied: Mutex::default(),
             events: Mutex::default(),
             watches: Mutex::default(),
             waiters: WaitQueues::default(),
@@ -240,6 +292,7 @@ impl Default for FakeHost {
             rung: Mutex::default(),
             delivered: Mutex::default(),
             clients: Mutex::default(),
+            migrations: Mutex::default(),
             paused: Mutex::default(),
             ticks: AtomicU64::new(0),
             now_ms: Arc::new(AtomicI64::new(START_MS)),
@@ -283,15 +336,21 @@ impl Host for FakeHost {
     }
 
     fn log_is_on(&self) -> bool {
-        true
+        !self.is_replica.load(Relaxed)
     }
 
-    fn append(&self, record: &[(u32, OwnedArgs)]) {
-        let line = |(db, args): &(u32, OwnedArgs)| {
-            let words = args.args().from(0).map(String::from_utf8_lossy);
-            words.fold(db.to_string(), |line, word| line + " " + &word)
-        };
-        self.log.lock().unwrap().extend(record.iter().map(line));
+    fn standing(&self) -> Standing {
+        Standing::from_bits_retain(self.standing.load(Relaxed))
+    }
+
+    fn append(&self, record: &Record) -> u64 {
+        let mut log = self.log.lock().unwrap();
+        log.extend(log_lines(&record.parts().concat(), record.first_db()));
+        log.len() as u64
+    }
+
+    fn append_applied(&self, raw: &[u8], db: u32) {
+        self.applied.lock().unwrap().push((String::from_utf8_lossy(raw).into_owned(), db));
     }
 
     fn free(&self, garbage: Vec<Entry>) {
@@ -362,6 +421,34 @@ impl Host for FakeHost {
         self.used_memory.load(Relaxed)
     }
 
+    fn counted_memory(&self) -> u64 {
+        let bytes_a_key = self.bytes_a_key.load(Relaxed);
+        if bytes_a_key == 0 {
+            return self.used_memory();
+        }
+        // The caller holds a section already, which is never entered twice; but nobody wants to be alone here.
+        let keyspace = self.keyspace.get().expect("set with the server");
+        let section = keyspace.gate().enter();
+        let databases = (0..keyspace.database_count()).filter_map(|db| keyspace.database(&section, db));
+        self.used_memory() + bytes_a_key * databases.map(|database| database.len() as u64).sum::<u64>()
+    }
+
+    fn may_evict(&self) -> bool {
+        self.may_evict.load(Relaxed)
+    }
+
+    fn frees_in_background(&self) -> bool {
+        self.frees_in_background.load(Relaxed)
+    }
+
+    fn exceeded(&self) -> &Exceeded {
+        &self.exceeded
+    }
+
+    fn evict_in_background(&self) {
+        self.asked_to_evict.fetch_add(1, Relaxed);
+    }
+
     fn purge_memory(&self) {}
 
     fn allocator_report(&self) -> String {
@@ -396,6 +483,10 @@ impl Host for FakeHost {
 
     fn abort_shutdown(&self) -> Result<()> {
         Ok(())
+    }
+
+    fn migrate(&self, waiter: Arc<Waiter>, migration: Migration) {
+        self.migrations.lock().unwrap().push((waiter, migration));
     }
 
     fn channels(&self) -> &Channels {

@@ -4,18 +4,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use commands::args::OwnedArgs;
 use commands::blocking::{WaitQueues, Waiter};
 use commands::client::{Client, ClientFlags};
 use commands::effect::{Change, Class};
 use commands::error::{Error, Result};
+use commands::eviction::Exceeded;
 use commands::host::{Crash, Host, Pause, Shutdown};
 use commands::info::Section;
 use commands::memory::Memory;
+use commands::migrate::Migration;
 use commands::pubsub::{self, channels::Channels};
+use commands::record::Record;
 use commands::reply::Reply;
 use commands::session::Session;
 use commands::settings::Settings;
+use commands::standing::Standing;
 use commands::stats::Stats;
 use store::database::Database;
 use store::entry::Entry;
@@ -24,10 +27,12 @@ use store::keyspace::Keyspace;
 use crate::config::{Config, keys};
 use crate::configuration;
 use crate::ending::Ending;
+use crate::eviction::Asked;
 use crate::lazy_free::LazyFree;
 use crate::listening::Listening;
 use crate::live::Live;
 use crate::log::Log;
+use crate::migrate::Migrator;
 use crate::net::inbox::{Inbox, Message, Socket};
 use crate::oom_score::OomScore;
 use crate::pause::Pausing;
@@ -91,10 +96,16 @@ pub struct Server {
     pub active_expiry: AtomicBool,
     /// CLIENT PAUSE.
     pub pausing: Pausing,
+    /// How long `maxmemory` has been exceeded.
+    pub exceeded: Exceeded,
+    /// Whether eviction is to go on in the background.
+    pub eviction_asked: Asked,
     /// When [`Self::warn_of`] warned last.
     pub(crate) suspected_ms: AtomicI64,
     /// Frees what takes long.
     pub lazy_free: LazyFree,
+    /// Moves keys to other servers.
+    pub migrator: Migrator,
     /// What it knows of itself.
     pub vitals: Vitals,
     next_client: AtomicU64,
@@ -133,8 +144,11 @@ impl Server {
             background_stats: Arc::default(),
             active_expiry: AtomicBool::new(true),
             pausing: Pausing::default(),
+            exceeded: Exceeded::default(),
+            eviction_asked: Asked::default(),
             suspected_ms: AtomicI64::new(0),
             lazy_free,
+            migrator: Migrator::default(),
             vitals: Vitals::default(),
             next_client: AtomicU64::new(1),
             config,
@@ -242,7 +256,15 @@ impl Host for Server {
         false
     }
 
-    fn append(&self, _record: &[(u32, OwnedArgs)]) {}
+    fn standing(&self) -> Standing {
+        Standing::empty()
+    }
+
+    fn append(&self, _record: &Record) -> u64 {
+        0
+    }
+
+    fn append_applied(&self, _raw: &[u8], _db: u32) {}
 
     fn free(&self, garbage: Vec<Entry>) {
         self.lazy_free.values(garbage);
@@ -299,6 +321,10 @@ impl Host for Server {
 
     fn used_memory(&self) -> u64 {
         alloc::used_memory()
+    }
+
+    fn counted_memory(&self) -> u64 {
+        alloc::used_memory_about()
     }
 
     fn purge_memory(&self) {
@@ -363,6 +389,32 @@ impl Host for Server {
 
     fn abort_shutdown(&self) -> Result<()> {
         if self.ending.abort(self) { Ok(()) } else { Err(Error::new("ERR No shutdown in progress.")) }
+    }
+
+    // --- eviction
+
+    fn may_evict(&self) -> bool {
+        self.paused() == Pause::No
+    }
+
+    fn frees_in_background(&self) -> bool {
+        self.lazy_free.pending() > 0
+    }
+
+    fn exceeded(&self) -> &Exceeded {
+        &self.exceeded
+    }
+
+    fn evict_in_background(&self) {
+        if self.eviction_asked.ask() {
+            self.ending.hurry();
+        }
+    }
+
+    // --- moving keys
+
+    fn migrate(&self, waiter: Arc<Waiter>, migration: Migration) {
+        self.migrator.take(waiter, migration);
     }
 
     // --- publish and subscribe

@@ -13,15 +13,19 @@
 //! 3. ... and else `due` is not above any entry's [`Entry::due`].
 //!
 //! The bound is lowered when an expiry comes, and left as it is when one goes: whoever visits the stripe too early
-//! computes it anew ([`crate::keyspace::Keyspace::expire_stripe`]). A hash changes behind the entry's back, so whoever
-//! was given one to change ([`crate::guard::HashMut`]) books it when he is done.
+//! computes it anew ([`crate::keyspace::Keyspace::expire_stripe`]). A value changes behind the entry's back, so whoever
+//! was given one to change ([`crate::guard::ValueMut`]) books it when he is done.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
 use crate::counter::Counter;
 use crate::entry::Entry;
+use crate::sizes::Sizes;
 use crate::stripe::{Inner, Stripe};
 use crate::table::prefetch;
+use crate::walk::Walks;
+use crate::walk::frozen::Frozen;
 
 /// "No key here expires."
 const NEVER: i64 = i64::MAX;
@@ -37,10 +41,12 @@ pub struct Database {
     keys: Counter,
     volatile: Counter,
     timed: Counter,
+    sizes: Sizes,
+    walks: Walks,
 }
 
 impl Database {
-    pub(crate) fn new(stripes: usize) -> Self {
+    pub(crate) fn new(stripes: usize, frozen: Arc<Frozen>) -> Self {
         assert!(stripes.is_power_of_two(), "the number of stripes is a power of two");
         let bits = stripes.trailing_zeros() as u8;
         Self {
@@ -51,6 +57,8 @@ impl Database {
             keys: Counter::default(),
             volatile: Counter::default(),
             timed: Counter::default(),
+            sizes: Sizes::default(),
+            walks: Walks::new(frozen),
         }
     }
 
@@ -74,6 +82,11 @@ impl Database {
         self.timed.sum().max(0) as usize
     }
 
+    /// How large the values are.
+    pub fn sizes(&self) -> &Sizes {
+        &self.sizes
+    }
+
     /// Number of stripes.
     pub fn stripe_count(&self) -> usize {
         self.stripes.len()
@@ -91,10 +104,10 @@ impl Database {
         prefetch((&raw const self.stripes[self.stripe_of(hash)]).cast());
     }
 
-    /// Brings the bucket of the hash near, if its stripe can be looked at without waiting.
+    /// Brings the bucket of the hash near.
     #[inline]
     pub fn prefetch_bucket(&self, hash: u64) {
-        self.hint(hash, |inner| inner.table.prefetch(hash));
+        self.stripes[self.stripe_of(hash)].prefetch_bucket(hash, self.bits);
     }
 
     /// Brings the entry of the hash near, if its stripe can be looked at without waiting.
@@ -125,6 +138,12 @@ impl Database {
         &self.stripes[index]
     }
 
+    /// The walks that go over it.
+    #[inline]
+    pub(crate) fn walks(&self) -> &Walks {
+        &self.walks
+    }
+
     pub(crate) fn bits(&self) -> u8 {
         self.bits
     }
@@ -142,6 +161,11 @@ impl Database {
         }
     }
 
+    /// The first stripe at or after `from` that holds a key with an expiry, or a hash with such a field.
+    pub(crate) fn next_volatile(&self, from: usize) -> Option<usize> {
+        self.due.get(from..)?.iter().position(|due| due.load(Relaxed) != NEVER).map(|at| from + at)
+    }
+
     /// The first stripe at or after `from` in which a key or a field may have expired at `now_ms`.
     pub(crate) fn next_due(&self, from: usize, now_ms: i64) -> Option<usize> {
         self.due.get(from..)?.iter().position(|due| due.load(Relaxed) <= now_ms).map(|at| from + at)
@@ -150,6 +174,7 @@ impl Database {
     /// Books an entry that is about to come into the stripe, which the caller holds exclusively.
     pub(crate) fn entry_comes(&self, stripe: usize, inner: &mut Inner, entry: &mut Entry) {
         self.keys.add(1);
+        self.sizes.moved(None, entry.size_bin());
         if inner.table.is_empty() {
             self.occupied[stripe / 64].fetch_or(1 << (stripe % 64), Relaxed);
         }
@@ -161,6 +186,7 @@ impl Database {
     /// Books an entry that has left the stripe, which the caller holds exclusively.
     pub(crate) fn entry_left(&self, stripe: usize, inner: &mut Inner, entry: &Entry) {
         self.keys.add(-1);
+        self.sizes.moved(entry.size_bin(), None);
         if inner.table.is_empty() {
             self.occupied[stripe / 64].fetch_and(!(1 << (stripe % 64)), Relaxed);
         }

@@ -10,7 +10,9 @@
 //!
 //! **Invariants.**
 //! 1. The allocation's size follows from `kind`, `flags` and the two lengths ([`Head::size`]).
-//! 2. A body word of a boxed kind owns its value.
+//! 2. A body word of a boxed kind is one of the owners of its value. Others are walkers that have [`Entry::share`]d it, and
+//!    what they were given: so a value with more than one owner is frozen, and whoever wants to change it makes it his own
+//!    first ([`Entry::get_mut`]).
 //! 3. Everything but `access` changes only while the entry is reached through an exclusive guard; `access` is a relaxed
 //!    atomic, because readers under a shared guard store it too.
 
@@ -21,7 +23,10 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use crate::table::Word;
+use triomphe::Arc as Counted;
+
+use crate::sizes::Bin;
+use crate::table::{Word, prefetch};
 use crate::value::hash::Hash;
 use crate::value::list::List;
 use crate::value::set::Set;
@@ -31,6 +36,10 @@ use crate::value::{Encoding, Str, ValueType};
 
 /// Strings from this length on live in a shared buffer, so that a reply can borrow them after the lock is gone.
 pub const SHARED_MIN: usize = 16 * 1024;
+/// Values of more parts, or of more bytes, are large: who changes one beside a walk waits instead of copying it. Both take
+/// some 200 microseconds to copy.
+const COPIED_PARTS_MAX: usize = if cfg!(test) { 64 } else { 4096 };
+const COPIED_BYTES_MAX: usize = 1 << 20;
 /// Redis's limit for the `embstr` encoding.
 const EMBSTR_MAX: usize = 44;
 
@@ -50,23 +59,23 @@ pub enum Kind {
     Inline,
     /// A string in a shared buffer.
     Shared,
-    /// A boxed [`List`].
+    /// A counted [`List`].
     List,
-    /// A boxed [`Set`].
+    /// A counted [`Set`].
     Set,
-    /// A boxed [`SortedSet`].
+    /// A counted [`SortedSet`].
     SortedSet,
-    /// A boxed [`Hash`].
+    /// A counted [`Hash`].
     Hash,
-    /// A boxed [`Stream`].
+    /// A counted [`Stream`].
     Stream,
 }
 
-/// A value type that an entry holds as a box.
+/// A value type that lies outside of its entry, in an allocation that has a count of its owners.
 ///
 /// # Safety
 /// `KIND` must name this type and no other type may use it.
-pub unsafe trait Boxed: Sized {
+pub unsafe trait Boxed: Clone {
     /// The kind that stands for this type.
     const KIND: Kind;
 }
@@ -101,6 +110,13 @@ struct Head {
     key_len: u32,
     value_len: u32,
 }
+
+/// What mimalloc and jemalloc hand out for a small value and its count of owners; a word more would take 16 bytes more.
+const SMALL_VALUE_MAX: usize = 32;
+const _: () = {
+    assert!(size_of::<List>() + WORD <= SMALL_VALUE_MAX && size_of::<Set>() + WORD <= SMALL_VALUE_MAX);
+    assert!(size_of::<SortedSet>() + WORD <= SMALL_VALUE_MAX && size_of::<Hash>() + WORD <= SMALL_VALUE_MAX);
+};
 
 const HEAD: usize = size_of::<Head>();
 const WORD: usize = 8;
@@ -172,8 +188,14 @@ impl Entry {
     }
 
     /// An entry of one of the boxed types.
-    pub fn boxed<T: Boxed>(key: &[u8], value: Box<T>, expiry: Option<i64>) -> Self {
-        Self::with_body(T::KIND, key, value, expiry)
+    pub fn boxed<T: Boxed>(key: &[u8], value: T, expiry: Option<i64>) -> Self {
+        Self::with_body(T::KIND, key, Counted::new(value), expiry)
+    }
+
+    /// Brings the entry near that somebody is about to look at.
+    #[inline]
+    pub fn prefetch(&self) {
+        prefetch(self.0.as_ptr().cast());
     }
 
     /// The key.
@@ -251,6 +273,30 @@ impl Entry {
         }
     }
 
+    /// How large the value is: a string by its bytes, a container by its elements.
+    #[inline]
+    pub(crate) fn size_bin(&self) -> Option<Bin> {
+        match self.kind() {
+            // SAFETY: the kind says what the body is.
+            Kind::Int => Some(Bin::of_int(unsafe { self.body().cast::<i64>().read() })),
+            Kind::Inline => Some(Bin::of_string(self.head().value_len as usize)),
+            Kind::Shared => Some(Bin::of_string(self.arc().len())),
+            _ => self.container_bin(),
+        }
+    }
+
+    /// The same where it is no string. Not inlined, so that strings have a short way.
+    #[inline(never)]
+    fn container_bin(&self) -> Option<Bin> {
+        match self.kind() {
+            Kind::List => Bin::of_container(ValueType::List, self.get::<List>()?.len()),
+            Kind::Set => Bin::of_container(ValueType::Set, self.get::<Set>()?.len()),
+            Kind::SortedSet => Bin::of_container(ValueType::SortedSet, self.get::<SortedSet>()?.len()),
+            Kind::Hash => Bin::of_container(ValueType::Hash, self.get::<Hash>()?.len()),
+            Kind::Int | Kind::Inline | Kind::Shared | Kind::Stream => None,
+        }
+    }
+
     /// The encoding, as `OBJECT ENCODING` names it.
     pub fn encoding(&self) -> Encoding {
         match self.kind() {
@@ -269,6 +315,23 @@ impl Entry {
             }
             _ => 1,
         }
+    }
+
+    /// Where the value is, if it lies outside of the entry: which value it is.
+    pub(crate) fn value_address(&self) -> Option<usize> {
+        // SAFETY: these kinds have one word as their body, which is a pointer.
+        (!matches!(self.kind(), Kind::Int | Kind::Inline)).then(|| unsafe { self.body().cast::<usize>().read() })
+    }
+
+    /// The address of the value if it is so large that a copy of it would stall others.
+    pub(crate) fn large_value(&self) -> Option<usize> {
+        let address = self.value_address()?;
+        let large = match self.encoding() {
+            // The lengths of its members stand with them, all over the memory: it is judged by their number alone.
+            Encoding::Skiplist => self.parts() > COPIED_PARTS_MAX,
+            _ => self.parts() > COPIED_PARTS_MAX || self.memory_bytes() > COPIED_BYTES_MAX,
+        };
+        large.then_some(address)
     }
 
     /// Bytes allocated for the entry and its value.
@@ -299,27 +362,47 @@ impl Entry {
             // The payload is shared until one of the two changes it.
             Kind::Shared => Self::shared(key, self.arc().clone(), expiry),
             _ => self.by_type(
-                |list| Self::boxed(key, Box::new(list.clone()), expiry),
-                |set| Self::boxed(key, Box::new(set.clone()), expiry),
-                |zset| Self::boxed(key, Box::new(zset.clone()), expiry),
-                |hash| Self::boxed(key, Box::new(hash.clone()), expiry),
-                |stream| Self::boxed(key, Box::new(stream.clone()), expiry),
+                |list| Self::boxed(key, list.clone(), expiry),
+                |set| Self::boxed(key, set.clone(), expiry),
+                |zset| Self::boxed(key, zset.clone(), expiry),
+                |hash| Self::boxed(key, hash.clone(), expiry),
+                |stream| Self::boxed(key, stream.clone(), expiry),
             ),
         }
+    }
+
+    /// The same entry once more, for a walker: its value is not copied but gets one more owner, unless it lies inside the
+    /// entry. Epoch and access clock go over.
+    pub fn share(&self) -> Self {
+        let head = self.head();
+        let mut shared = Self::allocate(head.kind, head.flags, self.key(), head.value_len as usize, self.expiry());
+        match head.kind {
+            Kind::Int | Kind::Inline => self.move_value_to(&shared),
+            Kind::Shared => self.share_body::<Arc<Vec<u8>>>(&shared),
+            Kind::List => self.share_body::<Counted<List>>(&shared),
+            Kind::Set => self.share_body::<Counted<Set>>(&shared),
+            Kind::SortedSet => self.share_body::<Counted<SortedSet>>(&shared),
+            Kind::Hash => self.share_body::<Counted<Hash>>(&shared),
+            Kind::Stream => self.share_body::<Counted<Stream>>(&shared),
+        }
+        shared.head().access.store(self.access(), Relaxed);
+        shared.set_epoch(head.epoch);
+        shared
     }
 
     /// The boxed value, if it is of this type.
     #[inline]
     pub fn get<T: Boxed>(&self) -> Option<&T> {
-        // SAFETY: the kind says that the body owns a box of `T`.
-        (self.kind() == T::KIND).then(|| unsafe { &**self.body().cast::<Box<T>>() })
+        // SAFETY: the kind says that the body owns a counted `T`.
+        (self.kind() == T::KIND).then(|| unsafe { &**self.body().cast::<Counted<T>>() })
     }
 
-    /// The boxed value to be changed, if it is of this type.
+    /// The boxed value to be changed, if it is of this type. A value that others own too is copied first, so that they keep
+    /// what they were given; that takes its time if it is large.
     #[inline]
     pub fn get_mut<T: Boxed>(&mut self) -> Option<&mut T> {
         // SAFETY: as in `get`, and the entry is borrowed exclusively.
-        (self.kind() == T::KIND).then(|| unsafe { &mut **self.body().cast::<Box<T>>() })
+        (self.kind() == T::KIND).then(|| Counted::make_mut(unsafe { &mut *self.body().cast::<Counted<T>>() }))
     }
 
     /// Sets or removes the expiry.
@@ -340,34 +423,44 @@ impl Entry {
     /// Replaces the value with a string (an integer where it is one), in place where the size allows; the expiry is
     /// set to `expiry`.
     pub fn set_string(&mut self, value: &[u8], expiry: Option<i64>) {
-        let int = parse_canonical(value);
-        let fits = int.is_none()
-            && self.kind() == Kind::Inline
+        if !self.overwrite(value, expiry) {
+            let new = Self::string(self.key(), value, expiry);
+            self.replace_with(new);
+        }
+    }
+
+    /// The part of [`Self::set_string`] that leaves the length as it is; false, and nothing has changed, where it would not.
+    #[inline]
+    pub(crate) fn overwrite(&mut self, value: &[u8], expiry: Option<i64>) -> bool {
+        let fits = self.kind() == Kind::Inline
             && self.head().value_len as usize == value.len()
-            && self.expiry().is_some() == expiry.is_some();
+            && self.expiry().is_some() == expiry.is_some()
+            && parse_canonical(value).is_none();
         if fits {
             // SAFETY: the value has the same length; the source is not part of this entry, which is borrowed mutably.
             unsafe { self.at(self.head().value_at()).copy_from_nonoverlapping(value.as_ptr(), value.len()) };
             self.head_mut().flags &= !GROWN;
             self.set_expiry(expiry);
-            return;
         }
-        let new = match int {
-            Some(int) => Self::int(self.key(), int, expiry),
-            None => Self::raw_string(self.key(), value, expiry),
-        };
-        self.replace_with(new);
+        fits
     }
 
     /// Replaces the value with an integer and keeps the expiry.
     pub fn set_int(&mut self, value: i64) {
-        if self.kind() == Kind::Int {
-            // SAFETY: an Int's body is one word.
-            unsafe { self.body().cast::<i64>().write(value) };
-        } else {
-            let new = Self::int(self.key(), value, self.expiry());
-            self.replace_with(new);
+        match self.int_mut() {
+            Some(int) => *int = value,
+            None => {
+                let new = Self::int(self.key(), value, self.expiry());
+                self.replace_with(new);
+            }
         }
+    }
+
+    /// The integer to be changed, if the string is one.
+    #[inline]
+    pub(crate) fn int_mut(&mut self) -> Option<&mut i64> {
+        // SAFETY: an Int's body is one word, aligned as one, and the entry is borrowed exclusively.
+        (self.kind() == Kind::Int).then(|| unsafe { &mut *self.body().cast::<i64>() })
     }
 
     /// The string's bytes, to be changed, grown to `len` bytes with zeroes if it was shorter. The expiry stays.
@@ -523,6 +616,12 @@ impl Entry {
         }
     }
 
+    /// Makes an entry of the same kind, whose body is not there yet, one more owner of the value.
+    fn share_body<B: Clone>(&self, other: &Self) {
+        // SAFETY: the caller has matched the kind with the type of its body, which is one word.
+        unsafe { other.body().cast::<B>().write((*self.body().cast::<B>()).clone()) };
+    }
+
     /// Takes the place of this entry, whose value has been moved to `moved` already.
     fn adopt(&mut self, moved: Self) {
         let epoch = self.epoch();
@@ -584,11 +683,11 @@ impl Drop for Entry {
         match self.kind() {
             Kind::Int | Kind::Inline => {}
             Kind::Shared => self.drop_body::<Arc<Vec<u8>>>(),
-            Kind::List => self.drop_body::<Box<List>>(),
-            Kind::Set => self.drop_body::<Box<Set>>(),
-            Kind::SortedSet => self.drop_body::<Box<SortedSet>>(),
-            Kind::Hash => self.drop_body::<Box<Hash>>(),
-            Kind::Stream => self.drop_body::<Box<Stream>>(),
+            Kind::List => self.drop_body::<Counted<List>>(),
+            Kind::Set => self.drop_body::<Counted<Set>>(),
+            Kind::SortedSet => self.drop_body::<Counted<SortedSet>>(),
+            Kind::Hash => self.drop_body::<Counted<Hash>>(),
+            Kind::Stream => self.drop_body::<Counted<Stream>>(),
         }
         self.free_allocation();
     }
@@ -620,6 +719,7 @@ pub fn parse_canonical(bytes: &[u8]) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::value::list::Side;
 
     fn text(entry: &Entry) -> Vec<u8> {
         entry.as_str().unwrap().to_vec()
@@ -676,6 +776,35 @@ mod tests {
         assert_eq!((text(&entry), entry.expiry()), (b"short".to_vec(), Some(8)));
         entry.set_string(b"shore", Some(9));
         assert_eq!((text(&entry), entry.expiry()), (b"shore".to_vec(), Some(9)));
+    }
+
+    #[test]
+    fn a_shared_entry_keeps_what_it_was_given() {
+        let list = |entry: &Entry| entry.get::<List>().unwrap().iter().map(|item| item.to_vec()).collect::<Vec<_>>();
+        let limits = crate::value::Limits::default();
+        let mut entry = Entry::boxed(b"k", List::from_elements([&b"a"[..]], &limits), Some(7));
+        entry.set_epoch(3);
+        entry.set_access(9);
+        let shared = entry.share();
+        assert_eq!((shared.key(), shared.expiry(), shared.epoch(), shared.access()), (&b"k"[..], Some(7), 3, 9));
+        let at = |entry: &Entry| std::ptr::from_ref(entry.get::<List>().unwrap());
+        assert_eq!(at(&entry), at(&shared), "the value itself is not copied");
+        let before = at(&entry);
+        entry.get_mut::<List>().unwrap().push_all(Side::Right, [&b"b"[..]], &limits);
+        assert_eq!((list(&entry), list(&shared)), (vec![b"a".to_vec(), b"b".to_vec()], vec![b"a".to_vec()]));
+        assert_eq!(at(&shared), before);
+        let own = at(&entry);
+        entry.get_mut::<List>().unwrap().push_all(Side::Right, [&b"c"[..]], &limits);
+        assert_eq!(at(&entry), own, "what is one's own already is not copied again");
+        drop(entry);
+        assert_eq!(list(&shared), [b"a"]);
+
+        for value in [&b"12"[..], b"text", &[b'x'; SHARED_MIN]] {
+            let mut entry = Entry::string(b"k", value, None);
+            let shared = entry.share();
+            entry.string_mut(value.len()).unwrap()[0] = b'!';
+            assert_eq!((text(&shared), text(&entry)[0]), (value.to_vec(), b'!'));
+        }
     }
 
     #[test]

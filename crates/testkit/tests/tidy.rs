@@ -36,9 +36,11 @@ const DEPENDENCIES: &[(&str, &[&str], &[&str])] = &[
             "slab",
         ],
     ),
-    // num-bigint: the exact decimal digits of a long double.
-    ("commands", &["store", "resp-parser", "rdb"], &["bytes", "num-bigint"]),
-    ("persistence", &["store", "resp-parser", "rdb"], &["bytes"]),
+    // num-bigint: the exact decimal digits of a long double. xxhash-rust: DIGEST.
+    // num-bigint: the exact decimal digits of a long double. xxhash-rust: DIGEST.
+    ("commands", &["store", "resp-parser", "rdb"], &["bytes", "num-bigint", "xxhash-rust"]),
+    // crossbeam: a queue from the thread that splits a file to those that build its entries.
+    ("persistence", &["store", "resp-parser", "rdb"], &["bytes", "crossbeam"]),
     ("replication", &["resp-parser"], &["crossbeam", "bytes"]),
     // crc-fast: the checksum of a payload.
     ("rdb", &["store"], &["bytes", "crc-fast"]),
@@ -73,11 +75,12 @@ const UTILITY_CRATES: &[&str] = &[
     "smallvec",
     "socket2",
     "thiserror",
+    "triomphe",
     "tracing",
 ];
 
 /// What tests may use besides.
-const TEST_CRATES: &[&str] = &["testkit", "proptest", "loom", "shuttle", "criterion", "num-bigint"];
+const TEST_CRATES: &[&str] = &["testkit", "proptest", "loom", "shuttle", "criterion", "num-bigint", "tempfile"];
 
 /// The only files in which `unsafe` may stand.
 const UNSAFE_FILES: &[&str] = &[
@@ -90,6 +93,12 @@ const UNSAFE_FILES: &[&str] = &[
     // Its tests implement the unsafe trait of table.rs.
     "crates/store/src/dict.rs",
     "crates/store/src/value/thin.rs",
+    "crates/replication/src/ring/append.rs",
+    "crates/replication/src/ring/directory.rs",
+    "crates/replication/src/ring/marks.rs",
+    "crates/replication/src/ring/reader.rs",
+    "crates/replication/src/ring/segment.rs",
+    "crates/replication/src/ring/trim.rs",
     "crates/server/src/alloc.rs",
     "crates/server/src/daemon.rs",
     "crates/server/src/signals.rs",

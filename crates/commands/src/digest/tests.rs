@@ -32,7 +32,7 @@ fn both(check: impl Fn(&Limits)) {
 }
 
 fn entry<T: Boxed>(value: T) -> Entry {
-    Entry::boxed(b"k", Box::new(value), None)
+    Entry::boxed(b"k", value, None)
 }
 
 #[test]

@@ -11,14 +11,14 @@ use store::guard::Guard;
 use store::hash::hash_bytes;
 use store::keyspace::Keyspace;
 
-use super::waiters::{self, Outcome};
-use super::{call, plan, run, settle, silence, tell, touches};
-use crate::args::OwnedArgs;
+use super::{Ran, Source, call, finish, plan, run, settle, silence, tell, touches, waiters};
+use crate::args::Args;
 use crate::blocking::WaitQueues;
 use crate::call::Call;
 use crate::env::Env;
 use crate::error::{EXEC_ABORT, Result};
 use crate::keys::Keys;
+use crate::record::Record;
 use crate::reply::Reply;
 use crate::session::{Queued, Session};
 use crate::table::Command;
@@ -59,7 +59,8 @@ fn transact(
     out: &mut Reply,
 ) -> Result<()> {
     let keyspace = env.keyspace;
-    let guard = lock_all(env.host.waiters(), keyspace, section, session, queue);
+    let commands: Vec<_> = queue.iter().map(|queued| (queued.command, queued.args.args())).collect();
+    let guard = lock_all(env.host.waiters(), keyspace, section, session, &commands);
     if session.is_dirty() || a_watched_key_expired(env, &guard, session) {
         let before = out.mark();
         out.null_array();
@@ -69,41 +70,39 @@ fn transact(
     let before = out.mark();
     out.array(queue.len());
     silence(session, out, before);
-    let Some(first) = queue.first() else { return Ok(()) };
+    let Some(&(first, args)) = commands.first() else { return Ok(()) };
     if section.is_exclusive() {
         drop(guard);
-        one_by_one(env, section, now_ms, session, queue, out);
+        let record = one_by_one(env, section, now_ms, session, &commands, out);
+        if let Some(end) = env.append(record) {
+            session.client.write_offset.store(end, Relaxed);
+        }
         return Ok(());
     }
-    let mut call = call(env, section, guard, session, first.command, first.args.args(), out);
-    let mut all = Vec::with_capacity(queue.len());
-    for queued in queue {
-        call.spec = queued.command.spec;
-        call.args = queued.args.args();
+    let mut call = call(env, section, guard, session, first, args, out);
+    let ran = run_each(&mut call, &commands);
+    let Call { mut keys, env, session, .. } = call;
+    read_clock_for_waiters(env, now_ms);
+    keys.set_now(env.now_ms);
+    finish(env, section, keys, ran, Source::Client(&session.client));
+    Ok(())
+}
+
+/// Runs commands one after the other under the same guard.
+pub(super) fn run_each<'a>(call: &mut Call<'a>, commands: &[(Command, Args<'a>)]) -> Vec<Ran<'a>> {
+    let mut all = Vec::with_capacity(commands.len());
+    for &(command, args) in commands {
+        call.spec = command.spec;
+        call.args = args;
         call.keys.db = call.session.db;
         call.keys.set_touches(touches(call.session));
         let db = call.keys.db;
-        let done = run_at_once(&mut call, queued.command);
+        let done = run_at_once(call, command);
         // Told at once, so that events and what the transaction publishes itself come in the order of its commands.
         tell(call.env, &done.notes);
-        all.push((db, done));
+        all.push(Ran { db, args, done });
     }
-    let Call { mut keys, env, .. } = call;
-    read_clock_for_waiters(env, now_ms);
-    keys.now_ms = env.now_ms;
-    let Outcome { answered, late } = waiters::serve_all(env, &mut keys, all.iter().map(|(_, done)| &done.notes));
-    if env.host.log_is_on() {
-        let mut record = Vec::new();
-        all.iter().zip(queue).for_each(|((db, done), queued)| done.record(*db, queued.args.args(), &mut record));
-        answered.iter().for_each(|answered| answered.record(&mut record));
-        append(env, record);
-    }
-    answered.iter().for_each(|answered| tell(env, &answered.done.notes));
-    drop(keys);
-    all.into_iter().for_each(|(_, done)| settle(env, section, done.notes, None));
-    answered.into_iter().for_each(|answered| settle(env, section, answered.done.notes, None));
-    waiters::serve_late(env, section, late);
-    Ok(())
+    all
 }
 
 /// Runs a command that may not wait: inside a transaction, one that finds nothing says so at once.
@@ -117,24 +116,25 @@ fn run_at_once(call: &mut Call<'_>, command: Command) -> super::Done {
 }
 
 /// Under the exclusive gate nobody else is here; and commands that walk the keyspace lock stripes themselves. So each
-/// command takes its own guard.
-fn one_by_one(
+/// command takes its own guard. Returns what is to be logged.
+pub(super) fn one_by_one(
     env: &mut Env,
     section: &Section<'_>,
     now_ms: &dyn Fn() -> i64,
     session: &mut Session,
-    queue: &[Queued],
+    commands: &[(Command, Args<'_>)],
     out: &mut Reply,
-) {
+) -> Record {
     let keyspace = env.keyspace;
-    let mut record = Vec::new();
-    for queued in queue {
-        let args = queued.args.args();
-        let guard = plan::lock(env.host.waiters(), keyspace, section, queued.command, args, session.db);
-        let mut call = call(env, section, guard, session, queued.command, args, out);
+    let mut record = env.new_record();
+    for &(command, args) in commands {
+        let guard = plan::lock(env.host.waiters(), keyspace, section, command, args, None, session.db);
+        let mut call = call(env, section, guard, session, command, args, out);
         let db = call.keys.db;
-        let done = run_at_once(&mut call, queued.command);
-        done.record(db, args, &mut record);
+        let done = run_at_once(&mut call, command);
+        if call.env.host.log_is_on() {
+            done.record(db, args, &mut record);
+        }
         let Call { keys, env, .. } = call;
         tell(env, &done.notes);
         drop(keys);
@@ -142,7 +142,7 @@ fn one_by_one(
     }
     read_clock_for_waiters(env, now_ms);
     waiters::serve_everywhere(env, section, &mut record);
-    append(env, record);
+    record
 }
 
 /// The commands of a transaction share one instant, but what it leaves for those who wait is looked at when it is over:
@@ -153,34 +153,23 @@ fn read_clock_for_waiters(env: &mut Env, now_ms: &dyn Fn() -> i64) {
     }
 }
 
-/// One command needs no wrapping; several are wrapped so that they are applied together.
-pub(super) fn append(env: &Env, mut record: Vec<(u32, OwnedArgs)>) {
-    if let [(first, _), .., (last, _)] = record[..] {
-        // In the databases of their neighbours, so that no SELECT is needed for them.
-        record.insert(0, (first, ["MULTI"].into_iter().collect()));
-        record.push((last, ["EXEC"].into_iter().collect()));
-    }
-    if !record.is_empty() && env.host.log_is_on() {
-        env.host.append(&record);
-    }
-}
-
-fn lock_all<'s>(
+/// Locks the keys of commands that run together, each in the database that is selected when it does, and the watched
+/// keys.
+pub(super) fn lock_all<'s>(
     queues: &WaitQueues,
     keyspace: &'s Keyspace,
     section: &'s Section<'_>,
     session: &Session,
-    queue: &[Queued],
+    commands: &[(Command, Args<'_>)],
 ) -> Guard<'s> {
     let mut db = session.db;
-    let mut commands = Vec::with_capacity(queue.len());
-    for queued in queue {
-        let args = queued.args.args();
-        commands.push((queued.command.spec, args, db));
-        db = crate::connection::selects(queued.command, args, keyspace).unwrap_or(db);
+    let mut wishes = Vec::with_capacity(commands.len());
+    for &(command, args) in commands {
+        wishes.push((command.spec, args, db));
+        db = crate::connection::selects(command, args, keyspace).unwrap_or(db);
     }
     let watched: Vec<_> = session.watched.iter().map(|watched| (watched.db, hash_bytes(&watched.key))).collect();
-    plan::lock_all(queues, keyspace, section, &commands, &watched)
+    plan::lock_all(queues, keyspace, section, &wishes, &watched)
 }
 
 fn a_watched_key_expired(env: &Env, guard: &Guard<'_>, session: &Session) -> bool {

@@ -4,34 +4,21 @@ use store::gate::Section;
 use store::guard::{DueFields, Key, LiveHash};
 use store::stripe::Mode;
 
-use crate::args::OwnedArgs;
 use crate::env::Env;
 use crate::keys::{HiddenField, field_expiry_events};
+use crate::record::Record;
 
 /// Fields that are removed at once because a read has met them; the rest is left to active expiry.
 const REAPED_AT_ONCE_MAX: usize = 256;
 
 /// How the removal of fields stands in the log: one command a field, as Redis has it. The last one removes the key too.
-pub(super) fn removals(db: u32, key: &[u8], fields: &[Vec<u8>]) -> impl Iterator<Item = (u32, OwnedArgs)> {
-    fields.iter().map(move |field| (db, [&b"HDEL"[..], key, field].into_iter().collect()))
+pub(super) fn record_removals(db: u32, key: &[u8], fields: &[Vec<u8>], record: &mut Record) {
+    fields.iter().for_each(|field| record.push(db, [&b"HDEL"[..], key, field]));
 }
 
-/// Logs (in `record` if there is one, else one by one), counts and announces removed fields; called under the guard of
-/// their key.
-pub(super) fn gone(
-    env: &Env,
-    db: u32,
-    key: &[u8],
-    fields: &[Vec<u8>],
-    emptied: bool,
-    record: Option<&mut Vec<(u32, OwnedArgs)>>,
-) {
-    let commands = removals(db, key, fields);
-    match record {
-        Some(record) => record.extend(commands),
-        None if env.host.log_is_on() => env.host.append(&commands.collect::<Vec<_>>()),
-        None => {}
-    }
+/// Logs (in `record` if there is one), counts and announces removed fields; called under the guard of their key.
+pub(super) fn gone(env: &mut Env, db: u32, key: &[u8], fields: &[Vec<u8>], emptied: bool, record: Option<&mut Record>) {
+    super::record_in(env, record, |record| record_removals(db, key, fields, record));
     env.stats.expired_fields.add(fields.len() as u64);
     if env.host.observes_keys() {
         field_expiry_events(db, key, emptied).for_each(|change| env.host.key_changed(&change));
@@ -39,12 +26,7 @@ pub(super) fn gone(
 }
 
 /// Removes a field that a read has found expired, if it still is; without a name all such fields of the hash.
-pub(super) fn reap(
-    env: &mut Env,
-    section: &Section<'_>,
-    hidden: &HiddenField,
-    record: Option<&mut Vec<(u32, OwnedArgs)>>,
-) {
+pub(super) fn reap(env: &mut Env, section: &Section<'_>, hidden: &HiddenField, record: Option<&mut Record>) {
     if env.host.expiry_is_paused() {
         return;
     }
@@ -59,20 +41,11 @@ pub(super) fn reap(
         LiveHash::Expired(entry) => (Vec::new(), Some(entry)),
         LiveHash::Missing | LiveHash::OtherType => return,
     };
-    // What goes with one look goes together, as in Redis.
-    let mut own = Vec::new();
-    let (to_log, into_own) = match record {
-        Some(record) => (record, false),
-        None => (&mut own, true),
-    };
     if !fields.is_empty() {
-        gone(env, *db, key, &fields, entry.is_some(), Some(to_log));
+        gone(env, *db, key, &fields, entry.is_some(), record);
     } else if entry.is_some() {
         // The key itself had expired, and this look has taken it out.
-        super::key_gone(env, *db, key, Some(to_log));
-    }
-    if into_own {
-        super::exec::append(env, own);
+        super::key_gone(env, *db, key, record);
     }
     drop(guard);
     if let Some(entry) = entry {

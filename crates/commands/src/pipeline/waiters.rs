@@ -15,25 +15,29 @@ use store::guard::{Guard, Plan};
 use store::hash::hash_bytes;
 use store::stripe::Mode;
 
-use crate::args::OwnedArgs;
 use crate::blocking::{Block, Served, Serving, WaitQueues, Waiter};
 use crate::call::Call;
 use crate::client::ClientFlags;
 use crate::effect::Effect;
 use crate::env::Env;
 use crate::keys::{Keys, Notes};
+use crate::record::Record;
 use crate::table::Command;
 
 use super::Done;
 
 /// Parks the client of a command that found nothing; its guard is held.
-pub(super) fn park(call: &mut Call<'_>, command: Command, block: Block) {
+pub(super) fn park(call: &mut Call<'_>, command: Command, mut block: Block) {
     let queues = call.env.host.waiters();
-    let waiter = Arc::new(Waiter::new(call, command, block, queues.next_ticket()));
+    let waiter = Arc::new(Waiter::new(call, command, &mut block, queues.next_ticket()));
     call.session.client.set_flags(ClientFlags::BLOCKED, true);
+    call.session.blocked = Some(waiter.clone());
+    if let Some(migration) = block.migration {
+        // What is under way cannot be taken back, so CLIENT UNBLOCK does not find this one.
+        return call.env.host.migrate(waiter, migration);
+    }
     *call.session.client.waiter.lock().expect("never poisoned") = Some(waiter.clone());
     queues.add(&waiter);
-    call.session.blocked = Some(waiter);
 }
 
 /// Adds to a plan what those need who may be served when these keys change, and says whether that was anything new.
@@ -76,7 +80,7 @@ pub(super) fn serve_all<'n>(
 
 /// Serves everybody who waits for any key, when databases may have changed as a whole. The gate is held alone, and no
 /// guard.
-pub(super) fn serve_everywhere(env: &mut Env, section: &Section<'_>, record: &mut Vec<(u32, OwnedArgs)>) {
+pub(super) fn serve_everywhere(env: &mut Env, section: &Section<'_>, record: &mut Record) {
     debug_assert!(section.is_exclusive());
     if env.host.waiters().is_empty() {
         return;
@@ -89,7 +93,7 @@ pub(super) fn serve_everywhere(env: &mut Env, section: &Section<'_>, record: &mu
 }
 
 /// Serves who waits for one key, under a guard of its own.
-fn serve_key(env: &mut Env, section: &Section<'_>, db: u32, key: Box<[u8]>, record: &mut Vec<(u32, OwnedArgs)>) {
+fn serve_key(env: &mut Env, section: &Section<'_>, db: u32, key: Box<[u8]>, record: &mut Record) {
     let keyspace = env.keyspace;
     let mut further = Plan::default();
     let guard = loop {
@@ -102,7 +106,9 @@ fn serve_key(env: &mut Env, section: &Section<'_>, db: u32, key: Box<[u8]>, reco
     };
     let mut keys = Keys::new(guard, db, env.now_ms, env.access(), true, true);
     let Outcome { answered, .. } = serve_ready(env, &mut keys, [(db, key)].into());
-    answered.iter().for_each(|answered| answered.record(record));
+    if env.host.log_is_on() {
+        answered.iter().for_each(|answered| answered.record(record));
+    }
     answered.iter().for_each(|answered| super::tell(env, &answered.done.notes));
     drop(keys);
     answered.into_iter().for_each(|answered| super::settle(env, section, answered.done.notes, Some(record)));
@@ -120,9 +126,9 @@ pub(super) struct Outcome {
 /// Serves those who had to be left when the guard was held; it is gone now.
 pub(super) fn serve_late(env: &mut Env, section: &Section<'_>, late: Vec<(u32, Box<[u8]>)>) {
     for (db, key) in late {
-        let mut record = Vec::new();
+        let mut record = env.new_record();
         serve_key(env, section, db, key, &mut record);
-        super::exec::append(env, record);
+        env.append(record);
     }
 }
 
@@ -191,7 +197,7 @@ fn serve(env: &mut Env, keys: &mut Keys<'_>, waiter: &Arc<Waiter>, key: &[u8]) -
 
 impl Answered {
     /// The waiter's part of the log.
-    pub(super) fn record(&self, record: &mut Vec<(u32, OwnedArgs)>) {
+    pub(super) fn record(&self, record: &mut Record) {
         self.done.record(self.waiter.db, self.waiter.args.args(), record);
     }
 }

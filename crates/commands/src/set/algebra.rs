@@ -154,7 +154,7 @@ fn store(call: &mut Call<'_>, result: Set, event: &'static str) -> Result<Effect
     let (key, len) = (call.arg(1), result.len());
     call.out.len(len);
     if len > 0 {
-        call.keys.put(key, Entry::boxed(key, Box::new(result), None));
+        call.keys.put(key, Entry::boxed(key, result, None));
         call.keys.changed(key, Class::SET, event);
     } else if call.keys.delete(key) {
         call.keys.changed(key, Class::GENERIC, "del");

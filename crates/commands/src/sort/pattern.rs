@@ -40,9 +40,9 @@ impl<'a> Pattern<'a> {
 }
 
 /// What a pattern finds in the entry that it names, if that is of the right type.
-pub(super) fn value<'e>(entry: &'e Entry, field: Option<&[u8]>, now_ms: i64) -> Option<Str<'e>> {
+pub(super) fn value<'e>(entry: &'e Entry, field: Option<&[u8]>, now_ms: u64) -> Option<Str<'e>> {
     let Some(field) = field else { return entry.as_str() };
-    Some(match entry.get::<Hash>()?.get(field, now_ms as u64)? {
+    Some(match entry.get::<Hash>()?.get(field, now_ms)? {
         Item::Int(int) => Str::Int(int),
         Item::Bytes(bytes) => Str::Bytes(bytes),
     })

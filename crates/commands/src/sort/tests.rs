@@ -12,7 +12,7 @@ use crate::testing::{START_MS, Server};
 fn put<T: Boxed>(server: &Server, key: &str, value: T) {
     let (key, section) = (Key::new(key.as_bytes()), server.keyspace.gate().enter());
     let mut guard = server.keyspace.lock_one(&section, 0, key.hash, Mode::Exclusive);
-    guard.insert(0, key.hash, Entry::boxed(key.bytes, Box::new(value), None));
+    guard.insert(0, key.hash, Entry::boxed(key.bytes, value, None));
 }
 
 /// The reply of a command as words: an array of bulk strings.

@@ -14,7 +14,7 @@ const PAYLOADS: &str = include_str!("tests/payloads.txt");
 /// Fields are shown whether they have expired or not.
 const NEVER: u64 = 0;
 
-fn payloads() -> impl Iterator<Item = (&'static str, Vec<u8>)> {
+pub(crate) fn payloads() -> impl Iterator<Item = (&'static str, Vec<u8>)> {
     let lines = PAYLOADS.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines.map(|line| {
         let (content, hex) = line.rsplit_once(" | ").expect("content and bytes");
@@ -29,7 +29,7 @@ fn restore(payload: &[u8], limits: &Limits) -> Result<Entry> {
 }
 
 /// Encoding and content of a value, with sets and general hashes in order.
-fn show(entry: &Entry) -> String {
+pub(crate) fn show(entry: &Entry) -> String {
     let text = |bytes: &[u8]| match bytes.len() {
         0..1000 => bytes.escape_ascii().to_string(),
         len => format!("{len} bytes like {}", bytes[..3].escape_ascii()),
@@ -140,21 +140,21 @@ fn the_version_is_the_lowest_that_holds_the_value() {
     };
     let mut hash = Hash::new();
     hash.set(b"f", b"v", store::value::hash::OldExpiry::Clear, &limits);
-    assert_eq!(version(&Entry::boxed(b"k", Box::new(hash.clone()), None)), 10);
+    assert_eq!(version(&Entry::boxed(b"k", hash.clone(), None)), 10);
     hash.set_expiry(b"f", 5000, store::value::hash::ExpiryCondition::Always, 0);
-    assert_eq!(version(&Entry::boxed(b"k", Box::new(hash.clone()), None)), 12);
+    assert_eq!(version(&Entry::boxed(b"k", hash.clone(), None)), 12);
     hash.persist(b"f", 0);
-    assert_eq!(version(&Entry::boxed(b"k", Box::new(hash), None)), 10);
+    assert_eq!(version(&Entry::boxed(b"k", hash, None)), 10);
     let mut set = Set::new();
     set.add(b"text", &limits);
-    assert_eq!(version(&Entry::boxed(b"k", Box::new(set), None)), 10);
+    assert_eq!(version(&Entry::boxed(b"k", set, None)), 10);
     let mut stream = Stream::new();
     stream.append(NewId::Exact(StreamId::new(1, 1)), [(&b"f"[..], &b"v"[..])], 0, &limits).expect("added");
     stream.create_group(b"g", StreamId::MIN, None);
     stream.deliver(b"g", b"c", 0, false, 77);
-    assert_eq!(version(&Entry::boxed(b"k", Box::new(stream.clone()), None)), 10, "seen and active at one time");
+    assert_eq!(version(&Entry::boxed(b"k", stream.clone(), None)), 10, "seen and active at one time");
     stream.touch_consumer(b"g", b"c", 78);
-    assert_eq!(version(&Entry::boxed(b"k", Box::new(stream), None)), 11);
+    assert_eq!(version(&Entry::boxed(b"k", stream, None)), 11);
 }
 
 /// Cut anywhere, or with any byte changed, bytes are refused or make some value; they never panic.
@@ -205,7 +205,7 @@ fn errors_tell_what_and_where() {
     check(b"\x01\x81\x80\0\0\0\0\0\0\0\x01a", 12, Problem::Truncated);
 }
 
-fn small_limits() -> Limits {
+pub(crate) fn small_limits() -> Limits {
     Limits {
         hash_max_listpack_entries: 4,
         list_max_listpack_size: 4,
@@ -218,7 +218,7 @@ fn small_limits() -> Limits {
 }
 
 /// A value of each kind.
-fn values(rng: &mut Rng, limits: &Limits) -> Vec<Entry> {
+pub(crate) fn values(rng: &mut Rng, limits: &Limits) -> Vec<Entry> {
     let count = [1, 3, 20, 200, 700][rng.usize(..5)];
     let (mut list, mut set, mut ints) = (List::new(), Set::new(), Set::new());
     let (mut zset, mut hash, mut stream) = (SortedSet::new(), Hash::new(), Stream::new());
@@ -247,12 +247,12 @@ fn values(rng: &mut Rng, limits: &Limits) -> Vec<Entry> {
     vec![
         Entry::string(b"k", &word(rng), None),
         Entry::string(b"k", &long, None),
-        Entry::boxed(b"k", Box::new(list), None),
-        Entry::boxed(b"k", Box::new(set), None),
-        Entry::boxed(b"k", Box::new(ints), None),
-        Entry::boxed(b"k", Box::new(zset), None),
-        Entry::boxed(b"k", Box::new(hash), None),
-        Entry::boxed(b"k", Box::new(stream), None),
+        Entry::boxed(b"k", list, None),
+        Entry::boxed(b"k", set, None),
+        Entry::boxed(b"k", ints, None),
+        Entry::boxed(b"k", zset, None),
+        Entry::boxed(b"k", hash, None),
+        Entry::boxed(b"k", stream, None),
     ]
 }
 

@@ -17,10 +17,12 @@ const GROWTH: usize = 16;
 pub const MEMBERS_MAX: usize = 1 << 30;
 
 /// The packed set of integers; see the top of the file for its bytes.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Intset {
-    /// Invariants: the header is whole; width is 2, 4 or 8; the length is `HEADER + count * width`; integers ascend strictly.
-    bytes: Vec<u8>,
+    /// Room for the bytes, of which the header tells how many there are: so a set is two words and not three.
+    ///
+    /// Invariants: the header is whole; width is 2, 4 or 8; there is room for `HEADER + count * width`; integers ascend strictly.
+    room: Box<[u8]>,
 }
 
 /// Why bytes are not an intset.
@@ -55,10 +57,9 @@ impl Default for Intset {
 impl Intset {
     /// The empty set, at the narrowest width.
     pub fn new() -> Self {
-        let mut bytes = Vec::with_capacity(GROWTH);
-        bytes.extend_from_slice(&2u32.to_le_bytes());
-        bytes.extend_from_slice(&0u32.to_le_bytes());
-        Self { bytes }
+        let mut set = Self { room: Box::from([0; GROWTH]) };
+        set.room[0] = 2;
+        set
     }
 
     /// Takes over bytes from a dump after checking all of them.
@@ -72,7 +73,7 @@ impl Intset {
         if bytes.len() as u64 != HEADER as u64 + u64::from(width) * u64::from(count) {
             return Err(IntsetError::Length);
         }
-        let set = Self { bytes };
+        let set = Self { room: bytes.into_boxed_slice() };
         if set.iter().zip(set.iter().skip(1)).any(|(a, b)| a >= b) {
             return Err(IntsetError::Order);
         }
@@ -81,17 +82,18 @@ impl Intset {
 
     /// The bytes as Redis dumps them.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes
+        &self.room[..self.size()]
     }
 
     /// How many members there are.
     pub fn len(&self) -> usize {
-        (self.bytes.len() - HEADER) / self.width()
+        let [_, _, _, _, count @ ..] = self.room.first_chunk::<HEADER>().expect("the header is whole");
+        u32::from_le_bytes(*count) as usize
     }
 
     /// Whether there is no member.
     pub fn is_empty(&self) -> bool {
-        self.bytes.len() == HEADER
+        self.len() == 0
     }
 
     /// The member at `index` in ascending order.
@@ -121,14 +123,14 @@ impl Intset {
             return true;
         }
         let Err(index) = self.search(value) else { return false };
-        let width = self.width();
-        self.reserve(width);
+        let (width, end) = (self.width(), self.size());
         let at = HEADER + index * width;
-        let end = self.bytes.len();
-        self.bytes.resize(end + width, 0);
-        self.bytes.copy_within(at..end, at + width);
-        self.bytes[at..at + width].copy_from_slice(&value.to_le_bytes()[..width]);
-        self.write_count();
+        if end + width > self.room.len() {
+            self.resize_room(end + width);
+        }
+        self.room.copy_within(at..end, at + width);
+        self.room[at..at + width].copy_from_slice(&value.to_le_bytes()[..width]);
+        self.set_len(self.len() + 1);
         true
     }
 
@@ -138,12 +140,12 @@ impl Intset {
             return false;
         }
         let Ok(index) = self.search(value) else { return false };
-        let (width, at) = (self.width(), HEADER + index * self.width());
-        self.bytes.drain(at..at + width);
-        if self.bytes.capacity() >= 2 * self.bytes.len() + GROWTH {
-            self.bytes.shrink_to(self.bytes.len().next_multiple_of(GROWTH));
+        let (width, at, end) = (self.width(), HEADER + index * self.width(), self.size());
+        self.room.copy_within(at + width..end, at);
+        self.set_len(self.len() - 1);
+        if self.room.len() >= 2 * self.size() + GROWTH {
+            self.resize_room(self.size());
         }
-        self.write_count();
         true
     }
 
@@ -159,16 +161,21 @@ impl Intset {
 
     /// Heap bytes, without the allocator's own overhead.
     pub fn memory_bytes(&self) -> usize {
-        self.bytes.capacity()
+        self.room.len()
+    }
+
+    /// Bytes in use.
+    fn size(&self) -> usize {
+        HEADER + self.len() * self.width()
     }
 
     fn width(&self) -> usize {
-        usize::from(self.bytes[0])
+        usize::from(self.room[0])
     }
 
     fn at(&self, index: usize) -> i64 {
         let width = self.width();
-        let bytes = &self.bytes[HEADER + index * width..][..width];
+        let bytes = &self.room[HEADER + index * width..][..width];
         match *bytes {
             [a, b] => i64::from(i16::from_le_bytes([a, b])),
             [a, b, c, d] => i64::from(i32::from_le_bytes([a, b, c, d])),
@@ -202,22 +209,35 @@ impl Intset {
         for member in before.into_iter().chain(self.iter()).chain(after) {
             wide.extend_from_slice(&member.to_le_bytes()[..width]);
         }
-        self.bytes = wide;
-        self.write_count();
+        wide.resize(size.next_multiple_of(GROWTH), 0);
+        let len = self.len() + 1;
+        self.room = wide.into_boxed_slice();
+        self.set_len(len);
     }
 
-    fn reserve(&mut self, more: usize) {
-        let needed = self.bytes.len() + more;
-        if needed > self.bytes.capacity() {
-            self.bytes.reserve_exact(needed.next_multiple_of(GROWTH) - self.bytes.len());
-        }
+    /// Makes the room fit for `size` bytes.
+    fn resize_room(&mut self, size: usize) {
+        let size = size.next_multiple_of(GROWTH);
+        let mut room = std::mem::take(&mut self.room).into_vec();
+        room.truncate(size);
+        room.reserve_exact(size - room.len());
+        room.resize(size, 0);
+        self.room = room.into_boxed_slice();
     }
 
-    fn write_count(&mut self) {
-        let count = u32::try_from(self.len()).expect("an intset has fewer than 2^30 members");
-        self.bytes[4..HEADER].copy_from_slice(&count.to_le_bytes());
+    fn set_len(&mut self, len: usize) {
+        let count = u32::try_from(len).expect("an intset has fewer than 2^30 members");
+        self.room[4..HEADER].copy_from_slice(&count.to_le_bytes());
     }
 }
+
+impl PartialEq for Intset {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for Intset {}
 
 impl fmt::Debug for Intset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

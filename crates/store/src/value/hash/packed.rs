@@ -9,27 +9,28 @@ use crate::value::listpack::{Item, Listpack, Position};
 
 /// The small form; see the top of the file.
 #[derive(Clone)]
-pub(super) struct Packed {
-    listpack: Listpack,
-    timed: bool,
+pub(super) enum Packed {
+    Plain(Listpack),
+    /// With expiries. Boxed, so that hashes without, the many, need no word to tell the two apart.
+    Timed(Box<Listpack>),
 }
 
 impl Packed {
     pub(super) fn new() -> Self {
-        Self { listpack: Listpack::new(), timed: false }
+        Self::Plain(Listpack::new())
     }
 
     /// Takes over a listpack from a dump. `None` if elements are missing or a field comes twice, and with `timed` if an expiry
     /// is no positive number or 0, or out of order.
     pub(super) fn from_listpack(listpack: Listpack, timed: bool) -> Option<Self> {
-        let packed = Self { listpack, timed };
-        if !packed.listpack.len().is_multiple_of(packed.stride()) {
+        let packed = if timed { Self::Timed(Box::new(listpack)) } else { Self::Plain(listpack) };
+        if !packed.listpack().len().is_multiple_of(packed.stride()) {
             return None;
         }
         let stride = packed.stride();
         let mut fields = HashSet::new();
         let mut least = 1;
-        for (index, (_, item)) in packed.listpack.iter().enumerate() {
+        for (index, (_, item)) in packed.listpack().iter().enumerate() {
             match index % stride {
                 0 if !fields.insert(item.to_vec()) => return None,
                 2 => match item {
@@ -44,22 +45,25 @@ impl Packed {
     }
 
     pub(super) fn listpack(&self) -> &Listpack {
-        &self.listpack
+        match self {
+            Self::Plain(listpack) => listpack,
+            Self::Timed(listpack) => listpack,
+        }
     }
 
-    pub(super) fn is_timed(&self) -> bool {
-        self.timed
+    pub(super) const fn is_timed(&self) -> bool {
+        matches!(self, Self::Timed(_))
     }
 
     pub(super) fn len(&self) -> usize {
-        self.listpack.len() / self.stride()
+        self.listpack().len() / self.stride()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = Entry<'_>> {
-        let mut items = self.listpack.iter().map(|(_, item)| item);
+        let mut items = self.listpack().iter().map(|(_, item)| item);
         std::iter::from_fn(move || {
             let (field, value) = (items.next()?, items.next()?);
-            let expiry = if self.timed { expiry_of(items.next()?) } else { None };
+            let expiry = if self.is_timed() { expiry_of(items.next()?) } else { None };
             Some(Entry { field, value, expiry })
         })
     }
@@ -70,7 +74,7 @@ impl Packed {
 
     /// The field at `index`.
     pub(super) fn get(&self, index: usize) -> Option<Entry<'_>> {
-        self.listpack.seek((index * self.stride()) as isize).map(|position| self.entry_at(position))
+        self.listpack().seek((index * self.stride()) as isize).map(|position| self.entry_at(position))
     }
 
     /// Sets a field; true if it is new. Its expiry goes, unless `keep_expiry`.
@@ -81,9 +85,10 @@ impl Packed {
         };
         if keep_expiry || self.entry_at(position).expiry.is_none() {
             let at = self.after(position);
-            self.listpack.replace(at, value);
+            self.listpack_mut().replace(at, value);
         } else {
-            self.listpack.remove_entries(position, self.stride());
+            let stride = self.stride();
+            self.listpack_mut().remove_entries(position, stride);
             self.push_back(field, value);
         }
         false
@@ -91,23 +96,23 @@ impl Packed {
 
     pub(super) fn remove(&mut self, field: &[u8]) -> bool {
         let Some(position) = self.position(field) else { return false };
-        self.listpack.remove_entries(position, self.stride());
+        let stride = self.stride();
+        self.listpack_mut().remove_entries(position, stride);
         true
     }
 
     /// From now on every field has a place for its expiry.
     pub(super) fn make_timed(&mut self) {
-        if self.timed {
+        if self.is_timed() {
             return;
         }
-        let mut timed =
-            Self { listpack: Listpack::with_capacity(self.listpack.bytes_len() + 2 * self.len()), timed: true };
+        let mut timed = Listpack::with_capacity(self.listpack().bytes_len() + 2 * self.len());
         for entry in self.iter() {
-            timed.listpack.push_back_item(entry.field);
-            timed.listpack.push_back_item(entry.value);
-            timed.listpack.push_back_int(0);
+            timed.push_back_item(entry.field);
+            timed.push_back_item(entry.value);
+            timed.push_back_int(0);
         }
-        *self = timed;
+        *self = Self::Timed(Box::new(timed));
     }
 
     /// Gives a field that is there an expiry, or takes it away, and moves the field to its place: before those that expire at
@@ -115,66 +120,75 @@ impl Packed {
     pub(super) fn set_expiry(&mut self, field: &[u8], expiry: Option<u64>) {
         let position = self.position(field).expect("the field is there");
         let value = self.entry_at(position).value.to_vec();
-        self.listpack.remove_entries(position, self.stride());
+        let stride = self.stride();
+        self.listpack_mut().remove_entries(position, stride);
         let (Some(at), Some(expiry)) = (expiry.and_then(|expiry| self.first_from(expiry)), expiry) else {
-            self.listpack.push_back(field);
-            self.listpack.push_back(&value);
-            self.listpack.push_back_int(expiry.map_or(0, stored));
+            self.listpack_mut().push_back(field);
+            self.listpack_mut().push_back(&value);
+            self.listpack_mut().push_back_int(expiry.map_or(0, stored));
             return;
         };
-        let at = self.listpack.insert_before(at, field);
-        let at = self.listpack.insert_after(at, &value);
-        self.listpack.insert_item_after(at, Item::Int(stored(expiry)));
+        let at = self.listpack_mut().insert_before(at, field);
+        let at = self.listpack_mut().insert_after(at, &value);
+        self.listpack_mut().insert_item_after(at, Item::Int(stored(expiry)));
     }
 
     /// The earliest expiry.
     pub(super) fn next_expiry(&self) -> Option<u64> {
-        if self.timed { self.iter().next()?.expiry } else { None }
+        if self.is_timed() { self.iter().next()?.expiry } else { None }
     }
 
     /// How many fields have expired; they are the first.
     pub(super) fn expired(&self, now_ms: u64) -> usize {
-        if self.timed { self.iter().take_while(|entry| entry.is_expired(now_ms)).count() } else { 0 }
+        if self.is_timed() { self.iter().take_while(|entry| entry.is_expired(now_ms)).count() } else { 0 }
     }
 
     /// Removes up to `limit` expired fields and returns their names.
     pub(super) fn remove_expired(&mut self, now_ms: u64, limit: usize) -> Vec<Vec<u8>> {
         let names: Vec<_> =
             self.iter().take(self.expired(now_ms).min(limit)).map(|entry| entry.field.to_vec()).collect();
-        self.listpack.remove_range(0, names.len() * self.stride());
+        let stride = self.stride();
+        self.listpack_mut().remove_range(0, names.len() * stride);
         names
     }
 
+    fn listpack_mut(&mut self) -> &mut Listpack {
+        match self {
+            Self::Plain(listpack) => listpack,
+            Self::Timed(listpack) => listpack,
+        }
+    }
+
     fn stride(&self) -> usize {
-        2 + usize::from(self.timed)
+        2 + usize::from(self.is_timed())
     }
 
     fn position(&self, field: &[u8]) -> Option<Position> {
-        self.listpack.find(field, self.stride() - 1)
+        self.listpack().find(field, self.stride() - 1)
     }
 
     fn entry_at(&self, position: Position) -> Entry<'_> {
         let value = self.after(position);
-        let expiry = if self.timed { expiry_of(self.listpack.at(self.after(value))) } else { None };
-        Entry { field: self.listpack.at(position), value: self.listpack.at(value), expiry }
+        let expiry = if self.is_timed() { expiry_of(self.listpack().at(self.after(value))) } else { None };
+        Entry { field: self.listpack().at(position), value: self.listpack().at(value), expiry }
     }
 
     fn after(&self, position: Position) -> Position {
-        self.listpack.next(position).expect("a field has all its elements")
+        self.listpack().next(position).expect("a field has all its elements")
     }
 
     fn push_back(&mut self, field: &[u8], value: &[u8]) {
-        self.listpack.push_back(field);
-        self.listpack.push_back(value);
-        if self.timed {
-            self.listpack.push_back_int(0);
+        self.listpack_mut().push_back(field);
+        self.listpack_mut().push_back(value);
+        if self.is_timed() {
+            self.listpack_mut().push_back_int(0);
         }
     }
 
     /// The first field that expires at `expiry` or later, or never.
     fn first_from(&self, expiry: u64) -> Option<Position> {
         let index = self.iter().take_while(|entry| entry.expiry.is_some_and(|other| other < expiry)).count();
-        self.listpack.seek((index * self.stride()) as isize)
+        self.listpack().seek((index * self.stride()) as isize)
     }
 }
 

@@ -1,0 +1,105 @@
+//! What a replica does with its primary's stream: each unit, a command or a whole MULTI..EXEC, is applied under one guard
+//! and stands in our own log as it came. So whoever reads here sees a transaction whole or not at all, and a chain of
+//! replicas shares one history with one set of offsets.
+//!
+//! The primary has decided already: nothing is admitted, nothing is seen as expired, and nothing is answered.
+
+use smallvec::SmallVec;
+use store::keyspace::Keyspace;
+
+use super::exec::{lock_all, one_by_one, run_each};
+use super::{Flow, GateHold, Source, alone, call, finish};
+use crate::args::Args;
+use crate::env::Env;
+use crate::error::Error;
+use crate::reply::Reply;
+use crate::session::Session;
+use crate::spec::{Flags, Spec};
+use crate::table::{self, Command};
+
+/// A part of the stream that is applied as a whole.
+pub struct Unit<'a> {
+    /// Its commands, without the MULTI and EXEC around them; none for a PING, say.
+    pub commands: &'a [Args<'a>],
+    /// All its bytes.
+    pub raw: &'a [u8],
+}
+
+/// Applies a unit. `session` is one that [applies](Session::applies); its answers go to `out`, to be thrown away. Commands
+/// that there are not, or that fail, are passed over, since the rest of the stream still counts: their errors stand in
+/// `out`.
+pub fn apply(
+    env: &mut Env,
+    gate: &mut GateHold<'_>,
+    now_ms: &dyn Fn() -> i64,
+    session: &mut Session,
+    unit: &Unit<'_>,
+    out: &mut Reply,
+) -> Flow {
+    debug_assert!(session.applies);
+    let commands = known(env, unit.commands, out);
+    gate.shared(|| env.begin_section(now_ms()));
+    if wants_to_be_alone(&commands) {
+        alone(env, gate, now_ms, |env, section| {
+            // Nothing of our own goes into a replica's log, so this record is empty.
+            let own = one_by_one(env, section, now_ms, session, &commands, out);
+            env.append(own);
+            env.host.append_applied(unit.raw, session.db);
+        });
+        return Flow::Next;
+    }
+    let section = gate.shared(|| ());
+    let keyspace = env.keyspace;
+    let db_after = db_after(&commands, session.db, keyspace);
+    let guard = lock_all(env.host.waiters(), keyspace, section, session, &commands);
+    let Some(&(first, args)) = commands.first() else {
+        env.host.append_applied(unit.raw, session.db);
+        return Flow::Next;
+    };
+    let mut call = call(env, section, guard, session, first, args, out);
+    let ran = run_each(&mut call, &commands);
+    debug_assert_eq!(call.session.db, db_after);
+    finish(call.env, section, call.keys, ran, Source::Primary(unit.raw, db_after));
+    Flow::Next
+}
+
+type Commands<'a> = SmallVec<[(Command, Args<'a>); 1]>;
+
+fn known<'a>(env: &Env, commands: &[Args<'a>], out: &mut Reply) -> Commands<'a> {
+    let mut known = Commands::new();
+    for &args in commands {
+        let found = table::lookup(args.get(0)).and_then(|command| match args.opt(1) {
+            Some(name) if !command.spec.subcommands.is_empty() => table::subcommand(command, name),
+            _ => Some(command),
+        });
+        match found {
+            Some(command) if command.spec.arity_fits(args.len()) => known.push((command, args)),
+            Some(command) => refuse(env, &Error::arity(command.spec.full_name), out),
+            None => {
+                let name = String::from_utf8_lossy(args.get(0));
+                refuse(env, &Error::new(format!("ERR unknown command '{name}'")), out);
+            }
+        }
+    }
+    known
+}
+
+fn refuse(env: &Env, error: &Error, out: &mut Reply) {
+    env.count_error(error.code());
+    out.error(error);
+}
+
+fn wants_to_be_alone(commands: &[(Command, Args<'_>)]) -> bool {
+    let many = commands.len() > 1;
+    let flags = if many { Flags::ALONE | Flags::SPANNING } else { Flags::ALONE };
+    let wants = |spec: &Spec, args| spec.flags.intersects(flags) || spec.alone_if.is_some_and(|test| test(args));
+    commands.iter().any(|&(command, args)| wants(command.spec, args))
+}
+
+fn db_after(commands: &[(Command, Args<'_>)], db: u32, keyspace: &Keyspace) -> u32 {
+    let selected = commands.iter().filter_map(|&(command, args)| crate::connection::selects(command, args, keyspace));
+    selected.last().unwrap_or(db)
+}
+
+#[cfg(test)]
+mod tests;

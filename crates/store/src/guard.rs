@@ -5,6 +5,7 @@
 
 #![allow(unsafe_code)]
 
+use std::iter::Empty;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 
@@ -225,6 +226,13 @@ pub enum DueFields<I> {
     UpTo(usize),
     /// These.
     Named(I),
+}
+
+impl DueFields<Empty<&'static [u8]>> {
+    /// [`Self::UpTo`], without the names that it has no use for.
+    pub fn up_to(max: usize) -> Self {
+        Self::UpTo(max)
+    }
 }
 
 /// What [`Guard::live_hash`] found. Fields that it took out come with their names; their effect is to be propagated.

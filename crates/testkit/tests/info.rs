@@ -154,3 +154,17 @@ fn debug_needs_permission() {
         }
     }
 }
+
+/// The sum of a few such times is more than 64 bits can tell: it once ended a server built with overflow checks.
+#[test]
+fn expiries_may_be_as_late_as_a_number_tells() {
+    let Some((subject, _reference)) = servers() else { return };
+    let mut client = subject.connect().expect("connects");
+    for key in ["a", "b", "c"] {
+        client.call(&["SET", key, "1"]).expect("a reply");
+        client.call(&["PEXPIREAT", key, &i64::MAX.to_string()]).expect("a reply");
+    }
+    let database = field(&mut client, "keyspace", "db0");
+    let average = database.split("avg_ttl=").nth(1).and_then(|rest| rest.split(',').next()).expect("an average");
+    assert!(average.parse::<i64>().is_ok_and(|average| average > 0), "{database}");
+}

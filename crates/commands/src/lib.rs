@@ -40,6 +40,7 @@ pub mod pipeline;
 pub mod pubsub;
 pub mod record;
 pub mod reply;
+pub mod replication;
 mod scan_options;
 mod server_commands;
 pub mod session;

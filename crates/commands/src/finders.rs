@@ -3,10 +3,15 @@
 use crate::args::Args;
 use crate::spec::FoundKey;
 
-/// SET: an overwrite, unless GET asks for the old value.
+/// SET: an overwrite, unless GET asks for the old value, or a comparison looks at it.
 pub fn set(args: Args<'_>) -> Vec<FoundKey> {
-    let get = (3..args.len()).any(|at| args.is(at, "get"));
-    vec![FoundKey { at: 1, flags: if get { &["RW", "access", "update"] } else { &["OW", "update"] } }]
+    let has = |words: &[&str]| (3..args.len()).any(|at| words.iter().any(|word| args.is(at, word)));
+    let flags: &[&str] = match () {
+        () if has(&["get"]) => &["RW", "access", "update"],
+        () if has(&["ifeq", "ifne", "ifdeq", "ifdne"]) => &["RW", "update"],
+        () => &["OW", "update"],
+    };
+    vec![FoundKey { at: 1, flags }]
 }
 
 /// BITFIELD: a read if it only has GET.

@@ -38,6 +38,8 @@ pub struct Keys<'g> {
     clock: Access,
     /// Whether anybody wants to hear of changes by key; else they are only counted.
     pub(crate) observed: bool,
+    /// A key whose hash is known.
+    known: Option<Key<'g>>,
     pub(crate) notes: Notes,
 }
 
@@ -109,7 +111,24 @@ impl<'g> Keys<'g> {
     /// `touches` says whether reads count as accesses.
     pub(crate) fn new(guard: Guard<'g>, db: u32, now_ms: i64, clock: Access, touches: bool, observed: bool) -> Self {
         let access = touches.then_some(clock);
-        Self { guard, db, now_ms, judged_ms: now_ms, access, clock, observed, notes: Notes::default() }
+        Self { guard, db, now_ms, judged_ms: now_ms, access, clock, observed, known: None, notes: Notes::default() }
+    }
+
+    /// Takes over the hash of a key that was computed before.
+    #[inline]
+    pub(crate) fn know(&mut self, key: Option<Key<'g>>) {
+        self.known = key;
+    }
+
+    /// A key with its hash. It is not computed for the one that is known, which is told by where it lies.
+    #[inline]
+    fn key<'k>(&self, bytes: &'k [u8]) -> Key<'k> {
+        match self.known {
+            Some(known) if known.bytes.as_ptr() == bytes.as_ptr() && known.bytes.len() == bytes.len() => {
+                Key { bytes, hash: known.hash }
+            }
+            _ => Key::new(bytes),
+        }
     }
 
     /// Sees nothing as expired from now on.
@@ -148,7 +167,7 @@ impl<'g> Keys<'g> {
     /// A key's entry for a look that counts as a hit or a miss but not as an access: TYPE, TTL, EXISTS.
     #[inline]
     pub fn look(&mut self, key: &[u8]) -> Option<&Entry> {
-        let entry = live(&self.guard, self.db, Key::new(key), self.judged_ms, &mut self.notes);
+        let entry = live(&self.guard, self.db, self.key(key), self.judged_ms, &mut self.notes);
         match entry {
             Some(_) => self.notes.hits += 1,
             None => {
@@ -163,7 +182,7 @@ impl<'g> Keys<'g> {
 
     /// The same without an event for a miss: OBJECT.
     pub fn inspect(&mut self, key: &[u8]) -> Option<&Entry> {
-        let entry = live(&self.guard, self.db, Key::new(key), self.judged_ms, &mut self.notes);
+        let entry = live(&self.guard, self.db, self.key(key), self.judged_ms, &mut self.notes);
         match entry {
             Some(_) => self.notes.hits += 1,
             None => self.notes.misses += 1,
@@ -180,22 +199,22 @@ impl<'g> Keys<'g> {
     /// A key's entry for a look that leaves no trace.
     #[inline]
     pub fn peek(&mut self, key: &[u8]) -> Option<&Entry> {
-        live(&self.guard, self.db, Key::new(key), self.judged_ms, &mut self.notes)
+        live(&self.guard, self.db, self.key(key), self.judged_ms, &mut self.notes)
     }
 
     /// The same in another database.
     pub fn peek_in(&mut self, db: u32, key: &[u8]) -> Option<&Entry> {
-        live(&self.guard, db, Key::new(key), self.judged_ms, &mut self.notes)
+        live(&self.guard, db, self.key(key), self.judged_ms, &mut self.notes)
     }
 
     /// Whatever the key holds, even if it has expired: for DEBUG and MEMORY, which look at what is in memory.
     pub fn raw(&self, key: &[u8]) -> Option<&Entry> {
-        self.guard.get(self.db, Key::new(key))
+        self.guard.get(self.db, self.key(key))
     }
 
     /// Whether there is no such key that has not expired; false for one that is not held.
     pub(crate) fn is_missing(&self, key: &[u8]) -> bool {
-        let found = self.guard.get(self.db, Key::new(key));
+        let found = self.guard.get(self.db, self.key(key));
         found.is_none_or(|entry| entry.is_expired(self.judged_ms))
     }
 
@@ -297,7 +316,8 @@ impl<'g> Keys<'g> {
     /// The same in another database.
     #[inline]
     pub fn write_in(&mut self, db: u32, key: &[u8]) -> Option<EntryMut<'_>> {
-        match self.guard.live_mut(db, Key::new(key), self.judged_ms) {
+        let looked_up = self.key(key);
+        match self.guard.live_mut(db, looked_up, self.judged_ms) {
             Live::Present(entry) => {
                 if let Some(access) = self.access {
                     entry.set_access(access.lru_clock);
@@ -358,8 +378,9 @@ impl<'g> Keys<'g> {
 
     /// A hash for changing, without expired fields (but for what is beyond [`EXPIRED_FIELDS_MAX`]).
     pub fn hash_mut(&mut self, key: &[u8]) -> Result<Option<HashMut<'_>>> {
+        let looked_up = self.key(key);
         let (db, notes, observed) = (self.db, &mut self.notes, self.observed);
-        match self.guard.live_hash(db, Key::new(key), self.judged_ms, DueFields::UpTo(EXPIRED_FIELDS_MAX)) {
+        match self.guard.live_hash(db, looked_up, self.judged_ms, DueFields::UpTo(EXPIRED_FIELDS_MAX)) {
             LiveHash::Missing => Ok(None),
             LiveHash::OtherType => Err(WRONG_TYPE),
             LiveHash::Expired(entry) => {
@@ -447,7 +468,8 @@ impl<'g> Keys<'g> {
                 modified: false,
             });
         }
-        self.guard.insert(db, Key::new(key).hash, entry);
+        let hash = self.key(key).hash;
+        self.guard.insert(db, hash, entry);
     }
 
     /// Takes a key out; whoever does so calls [`Self::changed`]. The entry is freed after the guard unless it is kept.
@@ -458,7 +480,8 @@ impl<'g> Keys<'g> {
     /// The same in another database.
     pub fn take_in(&mut self, db: u32, key: &[u8]) -> Option<Entry> {
         self.write_in(db, key)?;
-        self.guard.remove(db, Key::new(key))
+        let key = self.key(key);
+        self.guard.remove(db, key)
     }
 
     /// Removes a key; whoever does so calls [`Self::changed`].

@@ -107,10 +107,10 @@ pub fn execute(
         }
     }
     if plan::wants_to_be_alone(command, args, session) {
-        alone(env, gate, now_ms, |env, section| in_section(env, section, now_ms, session, command, args, out));
+        alone(env, gate, now_ms, |env, section| in_section(env, section, now_ms, session, command, prepared, out));
     } else {
         let section = gate.shared(|| ());
-        in_section(env, section, now_ms, session, command, args, out);
+        in_section(env, section, now_ms, session, command, prepared, out);
     }
     // What it has answered has met CLIENT REPLY already, piece by piece.
     session.reply_mode.advance();
@@ -136,17 +136,28 @@ fn in_section(
     now_ms: &dyn Fn() -> i64,
     session: &mut Session,
     command: Command,
-    args: Args<'_>,
+    Prepared { args, first, .. }: Prepared<'_>,
     out: &mut Reply,
 ) {
     if command.spec.flags.contains(Flags::EXEC) && session.multi.is_some() {
         return exec::exec(env, section, now_ms, session, command, out);
     }
     let keyspace = env.keyspace;
-    let guard = plan::lock(env.host.waiters(), keyspace, section, command, args, session.db);
+    let hash = first.map(|key| key.hash);
+    let guard = plan::lock(env.host.waiters(), keyspace, section, command, args, hash, session.db);
     let mut call = call(env, section, guard, session, command, args, out);
-    let db = call.keys.db;
-    let mut done = run(&mut call, command);
+    call.keys.know(first);
+    let done = run(&mut call, command);
+    if done.leaves_nothing_to_do() && !call.env.host.log_is_on() && !section.is_exclusive() {
+        return;
+    }
+    conclude(call, section, command, done);
+}
+
+/// What follows when others may have to hear of what was done.
+#[inline(never)]
+fn conclude(mut call: Call<'_>, section: &Section<'_>, command: Command, mut done: Done) {
+    let (db, args) = (call.keys.db, call.args);
     if let Some(block) = done.take_block() {
         waiters::park(&mut call, command, block);
     }
@@ -235,6 +246,11 @@ struct Done {
 }
 
 impl Done {
+    /// Whether nobody waits, has asked for events, or has left anything behind; the log is another matter.
+    fn leaves_nothing_to_do(&self) -> bool {
+        self.notes.rest.is_none() && !matches!(self.effect, Effect::Block(_))
+    }
+
     /// The wish to wait, if the command has returned one; what it has done before remains as its effect.
     fn take_block(&mut self) -> Option<Block> {
         if !matches!(self.effect, Effect::Block(_)) {

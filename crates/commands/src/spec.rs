@@ -274,6 +274,11 @@ impl KeySpec {
         Self { begin: Begin::Index(index), find: Find::KeyNum { index: 0, first: 1, step: 1 }, flags, notes: "" }
     }
 
+    /// As many pairs of a key and something else as the argument at `index` says, right behind it.
+    pub const fn counted_pairs(index: usize, flags: &'static [&'static str]) -> Self {
+        Self { begin: Begin::Index(index), find: Find::KeyNum { index: 0, first: 1, step: 2 }, flags, notes: "" }
+    }
+
     /// Adds a remark.
     pub const fn notes(mut self, notes: &'static str) -> Self {
         self.notes = notes;

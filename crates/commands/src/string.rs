@@ -3,18 +3,22 @@
 use store::entry::Entry;
 use store::value::Str;
 
-use crate::args::Args;
+use crate::args::{Args, OwnedArgs};
 use crate::call::Call;
 use crate::effect::{Class, Effect};
 use crate::error::{Error, NOT_FLOAT, NOT_INTEGER, Result, STRING_TOO_LONG, SYNTAX, WRONG_TYPE};
 use crate::expiry::{self, Unit};
+use crate::keys::Keys;
 use crate::longdouble::LongDouble;
 use crate::number;
 use crate::spec::flag::*;
 use crate::spec::{Arg, ArgKind, Group, KeySpec, Spec};
 
+pub(crate) mod compare;
 mod lcs;
+pub(crate) mod msetex;
 
+use compare::Comparison;
 use lcs::lcs;
 
 fn get(call: &mut Call<'_>) -> Result<Effect> {
@@ -26,11 +30,12 @@ fn get(call: &mut Call<'_>) -> Result<Effect> {
 }
 
 /// When SET writes at all.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Condition {
+#[derive(Clone, Copy)]
+enum Condition<'a> {
     Always,
     IfMissing,
     IfPresent,
+    If(Comparison<'a>),
 }
 
 /// What SET does with the key's expiry.
@@ -41,25 +46,25 @@ enum Ttl {
     At(i64),
 }
 
-struct SetOptions {
-    condition: Condition,
+struct SetOptions<'a> {
+    condition: Condition<'a>,
     ttl: Ttl,
     /// Answer with the string before.
     get: bool,
 }
 
-impl SetOptions {
-    fn parse(call: &Call<'_>) -> Result<Self> {
+impl<'a> SetOptions<'a> {
+    /// Reads the options from an argument on. MSETEX has no use for those that look at one string (`on_value`).
+    fn parse(call: &Call<'a>, mut index: usize, on_value: bool) -> Result<Self> {
         let mut options = Self { condition: Condition::Always, ttl: Ttl::Discard, get: false };
         let (mut expiration, mut keep) = (None, false);
-        let mut index = 3;
         while index < call.args.len() {
             let is = |word| call.args.is(index, word);
-            if is("NX") && options.condition != Condition::IfPresent {
+            if is("NX") && matches!(options.condition, Condition::Always | Condition::IfMissing) {
                 options.condition = Condition::IfMissing;
-            } else if is("XX") && options.condition != Condition::IfMissing {
+            } else if is("XX") && matches!(options.condition, Condition::Always | Condition::IfPresent) {
                 options.condition = Condition::IfPresent;
-            } else if is("GET") {
+            } else if is("GET") && on_value {
                 options.get = true;
             } else if is("KEEPTTL") && expiration.is_none() {
                 keep = true;
@@ -69,6 +74,13 @@ impl SetOptions {
                 && let Some(amount) = call.args.opt(index + 1)
             {
                 expiration = Some((unit, amount));
+                index += 1;
+            } else if let Some(operand) = call.args.opt(index + 1)
+                && let Some(comparison) = Comparison::parse(call.arg(index), operand)
+                && matches!(options.condition, Condition::Always)
+                && on_value
+            {
+                options.condition = Condition::If(comparison);
                 index += 1;
             } else {
                 return Err(SYNTAX);
@@ -88,16 +100,38 @@ fn set(call: &mut Call<'_>) -> Result<Effect> {
     let options = if call.args.len() == 3 {
         SetOptions { condition: Condition::Always, ttl: Ttl::Discard, get: false }
     } else {
-        SetOptions::parse(call)?
+        SetOptions::parse(call, 3, true)?
     };
     apply_set(call, call.args.get(1), call.args.get(2), &options)
 }
 
 /// SET and its old relatives; answers for all of them but SETNX.
-fn apply_set(call: &mut Call<'_>, key: &[u8], value: &[u8], options: &SetOptions) -> Result<Effect> {
-    let judged_ms = call.keys.judged_ms();
+fn apply_set(call: &mut Call<'_>, key: &[u8], value: &[u8], options: &SetOptions<'_>) -> Result<Effect> {
+    let judges = options.get || !matches!(options.condition, Condition::Always);
+    let fits = !judges || judge(call, key, options)?;
+    if !options.get {
+        if fits { call.out.ok() } else { call.out.null() }
+    }
+    if !fits {
+        return Ok(Effect::None);
+    }
+    if let Ttl::At(deadline) = options.ttl
+        && deadline <= call.keys.judged_ms()
+    {
+        return Ok(expiry::set_in_the_past(&mut call.keys, key));
+    }
+    put_string(&mut call.keys, key, value, options.ttl);
+    Ok(match (options.ttl, options.condition) {
+        // What compared once need not compare again where the effect is applied.
+        (Ttl::At(_), _) | (_, Condition::If(_)) => Effect::Rewritten(vec![log_of_set(key, value, options.ttl)]),
+        _ if options.get => Effect::Rewritten(vec![without_get(call.args)]),
+        _ => Effect::AsIs,
+    })
+}
+
+/// Whether what the key holds lets it be set; answers GET.
+fn judge(call: &mut Call<'_>, key: &[u8], options: &SetOptions<'_>) -> Result<bool> {
     let existing = call.keys.write(key);
-    let exists = existing.is_some();
     if options.get {
         match existing.as_ref().map(|entry| entry.as_str()) {
             None => call.out.null(),
@@ -105,51 +139,50 @@ fn apply_set(call: &mut Call<'_>, key: &[u8], value: &[u8], options: &SetOptions
             Some(Some(before)) => call.out.string(before),
         }
     }
-    let refused = match options.condition {
-        Condition::Always => false,
-        Condition::IfMissing => exists,
-        Condition::IfPresent => !exists,
-    };
-    if refused {
-        if !options.get {
-            call.out.null();
-        }
-        return Ok(Effect::None);
+    match (options.condition, existing) {
+        (Condition::Always, _) => Ok(true),
+        (Condition::IfMissing, existing) => Ok(existing.is_none()),
+        (Condition::IfPresent, existing) => Ok(existing.is_some()),
+        (Condition::If(comparison), None) => Ok(comparison.fits_nothing()),
+        (Condition::If(comparison), Some(entry)) => comparison.fits(entry.as_str().ok_or(WRONG_TYPE)?),
     }
-    if !options.get {
-        call.out.ok();
-    }
-    let expiry = match options.ttl {
+}
+
+/// Sets a string, whatever the key held before, and notes the change.
+fn put_string(keys: &mut Keys<'_>, key: &[u8], value: &[u8], ttl: Ttl) {
+    let existing = keys.write(key);
+    let expiry = match ttl {
         Ttl::Discard => None,
         Ttl::Keep => existing.as_ref().and_then(|entry| entry.expiry()),
         Ttl::At(deadline) => Some(deadline),
     };
-    if let Ttl::At(deadline) = options.ttl
-        && deadline <= judged_ms
-    {
-        return Ok(expiry::set_in_the_past(&mut call.keys, key));
-    }
     match existing {
         // A string is overwritten in place where it fits; any other value is put aside, to be freed after the guard.
         Some(mut entry) if entry.as_str().is_some() => entry.set_string(value, expiry),
-        _ => {
-            call.keys.put(key, Entry::string(key, value, expiry));
-        }
+        _ => keys.put(key, Entry::string(key, value, expiry)),
     }
-    call.keys.changed(key, Class::STRING, "set");
-    match options.ttl {
-        Ttl::At(deadline) => {
-            call.keys.event(key, Class::GENERIC, "expire");
-            let deadline = deadline.to_string();
-            Ok(Effect::rewritten([b"SET", key, value, b"PXAT", deadline.as_bytes()]))
-        }
-        Ttl::Discard | Ttl::Keep if options.get => Ok(Effect::Rewritten(vec![without_get(call.args)])),
-        Ttl::Discard | Ttl::Keep => Ok(Effect::AsIs),
+    keys.changed(key, Class::STRING, "set");
+    if let Ttl::At(_) = ttl {
+        keys.event(key, Class::GENERIC, "expire");
     }
 }
 
+/// The SET that has this effect.
+fn log_of_set(key: &[u8], value: &[u8], ttl: Ttl) -> OwnedArgs {
+    let mut args: OwnedArgs = [b"SET", key, value].into_iter().collect();
+    match ttl {
+        Ttl::Discard => {}
+        Ttl::Keep => args.push(b"KEEPTTL"),
+        Ttl::At(deadline) => {
+            args.push(b"PXAT");
+            args.push(deadline.to_string().as_bytes());
+        }
+    }
+    args
+}
+
 /// The command without its GET, which has no effect where nobody reads the reply.
-fn without_get(args: Args<'_>) -> crate::args::OwnedArgs {
+fn without_get(args: Args<'_>) -> OwnedArgs {
     let keep = |&(index, arg): &(usize, &[u8])| index < 3 || !arg.eq_ignore_ascii_case(b"GET");
     args.from(0).enumerate().filter(keep).map(|(_, arg)| arg).collect()
 }
@@ -291,13 +324,7 @@ fn msetnx(call: &mut Call<'_>) -> Result<Effect> {
 fn set_all(call: &mut Call<'_>) {
     let args = call.args;
     for (key, value) in args.from(1).step_by(2).zip(args.from(2).step_by(2)) {
-        match call.keys.write(key) {
-            Some(mut entry) if entry.as_str().is_some() => entry.set_string(value, None),
-            _ => {
-                call.keys.put(key, Entry::string(key, value, None));
-            }
-        }
-        call.keys.changed(key, Class::STRING, "set");
+        put_string(&mut call.keys, key, value, Ttl::Discard);
     }
 }
 
@@ -596,6 +623,10 @@ pub(crate) static COMMANDS: &[Spec] = &[
             Arg::one_of("condition", &[
                 Arg::word("nx", "NX"),
                 Arg::word("xx", "XX"),
+                compare::COMPARISONS[0].since("8.4.0"),
+                compare::COMPARISONS[1].since("8.4.0"),
+                compare::COMPARISONS[2].since("8.4.0"),
+                compare::COMPARISONS[3].since("8.4.0"),
             ]).optional().since("2.6.12"),
             Arg::word("get", "GET").optional().since("6.2.0"),
             Arg::one_of("expiration", &[

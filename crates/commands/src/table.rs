@@ -36,6 +36,8 @@ static FAMILIES: &[&[Spec]] = &[
     crate::sort::COMMANDS,
     crate::stream::COMMANDS,
     crate::string::COMMANDS,
+    crate::string::compare::COMMANDS,
+    crate::string::msetex::COMMANDS,
     crate::transactions::COMMANDS,
     crate::walk::COMMANDS,
     crate::zset::COMMANDS,

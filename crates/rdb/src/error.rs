@@ -59,6 +59,35 @@ pub enum Problem {
     StreamId,
     /// The parts of a stream do not fit together.
     Stream(StreamCorrupt),
+    /// What begins here is no RDB file.
+    Signature,
+    /// The file is of a version that is not known.
+    Version(u16),
+    /// No server has a database of this number.
+    Database(u64),
+    /// A value (of type 6 or 7) belongs to the module of this id.
+    ModuleValue(u8, u64),
+    /// The file has data of the module of this id.
+    ModuleData(u64),
+    /// Functions in the form that only previews of Redis 7.0 wrote.
+    FunctionPreview,
+    /// The bytes are not those that were written.
+    Checksum {
+        /// What the file says.
+        expected: u64,
+        /// What its bytes come to.
+        found: u64,
+    },
+}
+
+/// The name in a module's id: nine characters of six bits above ten bits of version.
+struct ModuleName(u64);
+
+impl fmt::Display for ModuleName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const CHARACTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        (0..9).try_for_each(|place| write!(f, "{}", char::from(CHARACTERS[(self.0 >> (58 - 6 * place)) as usize & 63])))
+    }
 }
 
 impl fmt::Display for Error {
@@ -91,6 +120,21 @@ impl fmt::Display for Problem {
             Self::Intset(error) => write!(f, "{error}"),
             Self::StreamId => write!(f, "a stream id is not 16 bytes long"),
             Self::Stream(corrupt) => write!(f, "{corrupt}"),
+            Self::Signature => write!(f, "not the beginning of an RDB file"),
+            Self::Version(version) => {
+                write!(f, "RDB version {version} is not known, only those up to {}", crate::payload::VERSION_MAX)
+            }
+            Self::Database(db) => write!(f, "database {db} is out of range"),
+            Self::ModuleValue(_, id) => {
+                write!(f, "a value belongs to the module '{}', and there are no modules here", ModuleName(*id))
+            }
+            Self::ModuleData(id) => {
+                write!(f, "there is data of the module '{}', and there are no modules here", ModuleName(*id))
+            }
+            Self::FunctionPreview => write!(f, "functions in a form of previews of Redis 7.0 only"),
+            Self::Checksum { expected, found } => {
+                write!(f, "the checksum should be {expected:016x} and is {found:016x}")
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod crc64;
 pub mod error;
+pub mod file;
 pub mod lzf;
 pub mod payload;
 pub mod read;

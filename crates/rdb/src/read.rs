@@ -109,10 +109,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Goes past a string without unpacking it.
-    pub fn skip_string(&mut self) -> Result<()> {
+    /// Goes past what stands before a string's bytes and tells how many these are, packed as they may be.
+    pub fn string_prefix(&mut self) -> Result<u64> {
         let start = self.clone();
-        let len = match self.prefix()? {
+        Ok(match self.prefix()? {
             Length::Plain(len) => len,
             Length::Special(kind @ (INT_8 | INT_16 | INT_32)) => 1 << kind,
             Length::Special(COMPRESSED) => {
@@ -121,7 +121,12 @@ impl<'a> Reader<'a> {
                 packed_len
             }
             Length::Special(kind) => return Err(start.error(Problem::Length(0xc0 | kind))),
-        };
+        })
+    }
+
+    /// Goes past a string without unpacking it.
+    pub fn skip_string(&mut self) -> Result<()> {
+        let len = self.string_prefix()?;
         self.take(len).map(drop)
     }
 
@@ -147,12 +152,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Goes past a score as text.
-    pub fn skip_text_score(&mut self) -> Result<()> {
-        match self.byte()? {
-            253..=255 => Ok(()),
-            len => self.take(len.into()).map(drop),
-        }
+    /// Goes past what stands before a score's text and tells how long that is.
+    pub fn text_score_prefix(&mut self) -> Result<u64> {
+        Ok(match self.byte()? {
+            253..=255 => 0,
+            len => len.into(),
+        })
     }
 
     /// A stream id as two numbers.
@@ -232,7 +237,8 @@ mod tests {
         let check = |bytes: &[u8], expected| {
             assert_eq!(Reader::new(bytes, 0).text_score().ok(), expected);
             let mut skipped = Reader::new(bytes, 0);
-            assert_eq!((skipped.skip_text_score(), skipped.rest().len()), (Ok(()), 0));
+            let text_len = skipped.text_score_prefix().expect("a score");
+            assert_eq!(skipped.rest().len() as u64, text_len);
         };
         check(b"\x031.5", Some(1.5));
         check(b"\xff", Some(f64::NEG_INFINITY));

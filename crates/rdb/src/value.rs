@@ -7,11 +7,12 @@
 mod hash;
 mod list;
 mod set;
+mod shape;
 mod stream;
 mod zset;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -29,6 +30,8 @@ use crate::error::{Error, Problem, Result};
 use crate::read::Reader;
 use crate::write::Writer;
 use crate::ziplist;
+
+pub use shape::Skip;
 
 macro_rules! types {
     ($($(#[$doc:meta])* $name:ident = $number:literal;)*) => {
@@ -141,7 +144,7 @@ pub fn type_of(entry: &Entry) -> Type {
 
 /// Writes an entry's value as `value_type`, which [`type_of`] has told; the type's number is not written, for in files
 /// the key stands between the two.
-pub fn write(entry: &Entry, value_type: Type, out: &mut Writer) {
+pub fn write(entry: &Entry, value_type: Type, out: &mut Writer<'_>) {
     if let Some(list) = entry.get::<List>() {
         list::write(list, out);
     } else if let Some(set) = entry.get::<Set>() {
@@ -192,48 +195,7 @@ pub fn read(
 /// Goes past a value without building it. Only its outer frame is checked, so this is quick: it lets one thread find
 /// where values end and others read them.
 pub fn skip(value_type: Type, reader: &mut Reader<'_>) -> Result<()> {
-    use Type as T;
-    match value_type {
-        T::String
-        | T::HashZipmap
-        | T::ListZiplist
-        | T::SetIntset
-        | T::ZsetZiplist
-        | T::HashZiplist
-        | T::HashListpack
-        | T::ZsetListpack
-        | T::SetListpack => reader.skip_string(),
-        T::List | T::Set | T::ListQuicklist => repeat(reader, Reader::skip_string),
-        T::Hash => repeat(reader, |reader| {
-            reader.skip_string()?;
-            reader.skip_string()
-        }),
-        T::ZsetText => repeat(reader, |reader| {
-            reader.skip_string()?;
-            reader.skip_text_score()
-        }),
-        T::Zset => repeat(reader, |reader| {
-            reader.skip_string()?;
-            reader.take(8).map(drop)
-        }),
-        T::ListQuicklist2 => repeat(reader, |reader| {
-            reader.length()?;
-            reader.skip_string()
-        }),
-        T::HashExpiries => {
-            reader.millis()?;
-            repeat(reader, |reader| {
-                reader.length()?;
-                reader.skip_string()?;
-                reader.skip_string()
-            })
-        }
-        T::HashListpackExpiries => {
-            reader.millis()?;
-            reader.skip_string()
-        }
-        T::StreamV1 | T::StreamV2 | T::StreamV3 => stream::skip(value_type, reader),
-    }
+    if Skip::new(value_type).go_on(reader)? { Ok(()) } else { Err(reader.error(Problem::Truncated)) }
 }
 
 fn string(key: &[u8], bytes: Cow<'_, [u8]>, expiry: Option<i64>) -> Entry {

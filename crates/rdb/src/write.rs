@@ -3,6 +3,7 @@
 use store::value::listpack::Item;
 use store::value::stream::StreamId;
 
+use crate::crc64::Crc64;
 use crate::lzf::Compressor;
 
 /// Redis compresses no string that is shorter; nor is less than this many bytes of gain worth it.
@@ -11,35 +12,108 @@ const GAIN_MIN: usize = 4;
 /// The longest decimal form of a 32-bit integer, and with it the longest string that is written as one.
 const INT_DIGITS_MAX: usize = 11;
 
-/// Bytes being written.
-pub struct Writer {
+/// With a sink, what was written goes there in pieces of about so many bytes.
+pub const CHUNK_BYTES: usize = 64 * 1024;
+
+/// Takes bytes away from a [`Writer`], so that a value of gigabytes never lies in memory as a whole.
+pub trait Sink {
+    /// Takes the next bytes; false if it cannot, now or ever. What went wrong is the sink's own to remember. Writing goes
+    /// on to the end of the value, in vain, so that the encoders stay free of errors that are not theirs; whoever drives it
+    /// asks [`Writer::has_failed`] between values.
+    fn take(&mut self, bytes: &[u8]) -> bool;
+}
+
+/// Bytes being written: into memory, or through memory into a sink.
+pub struct Writer<'s> {
     out: Vec<u8>,
     /// Absent if strings are not to be compressed (`rdbcompression no`).
     compressor: Option<Compressor>,
+    drain: Option<Drain<'s>>,
 }
 
-impl Writer {
+/// Where full chunks go, and their checksum.
+struct Drain<'s> {
+    sink: &'s mut dyn Sink,
+    /// Absent with `rdbchecksum no`.
+    checksum: Option<Crc64>,
+    bytes: u64,
+    failed: bool,
+}
+
+impl Drain<'_> {
+    fn take(&mut self, bytes: &[u8]) {
+        if let Some(checksum) = &mut self.checksum {
+            checksum.update(bytes);
+        }
+        self.bytes += bytes.len() as u64;
+        self.failed = self.failed || !self.sink.take(bytes);
+    }
+}
+
+impl<'s> Writer<'s> {
     /// Nothing written yet; `compress` is the directive `rdbcompression`.
     pub fn new(compress: bool) -> Self {
-        Self { out: Vec::new(), compressor: compress.then(Compressor::default) }
+        Self { out: Vec::new(), compressor: compress.then(Compressor::default), drain: None }
     }
 
-    /// What was written since it was last taken.
+    /// A writer whose bytes go to a sink, with their checksum kept if wanted.
+    pub fn into_sink(compress: bool, checksum: bool, sink: &'s mut dyn Sink) -> Self {
+        let drain = Drain { sink, checksum: checksum.then(Crc64::new), bytes: 0, failed: false };
+        Self { drain: Some(drain), out: Vec::with_capacity(2 * CHUNK_BYTES), ..Self::new(compress) }
+    }
+
+    /// What was written since it was last taken, and is not in a sink.
     pub fn take(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.out)
     }
 
-    /// What was written.
+    /// What was written and is not in a sink.
     pub fn bytes(&self) -> &[u8] {
         &self.out
     }
 
-    /// Bytes as they are.
-    pub fn raw(&mut self, bytes: &[u8]) {
-        self.out.extend_from_slice(bytes);
+    /// How many bytes were written.
+    pub fn written(&self) -> u64 {
+        self.drain.as_ref().map_or(0, |drain| drain.bytes) + self.out.len() as u64
     }
 
-    /// One byte.
+    /// Whether the sink has given up.
+    pub fn has_failed(&self) -> bool {
+        self.drain.as_ref().is_some_and(|drain| drain.failed)
+    }
+
+    /// Hands all to the sink, if there is one.
+    pub fn flush(&mut self) {
+        if let Some(drain) = &mut self.drain
+            && !self.out.is_empty()
+        {
+            drain.take(&self.out);
+            self.out.clear();
+        }
+    }
+
+    /// The checksum of all that was written to the sink; 0 if none is kept.
+    pub fn checksum(&mut self) -> u64 {
+        self.flush();
+        self.drain.as_ref().and_then(|drain| drain.checksum).map_or(0, |checksum| checksum.value())
+    }
+
+    /// Bytes as they are.
+    pub fn raw(&mut self, bytes: &[u8]) {
+        if bytes.len() >= CHUNK_BYTES && self.drain.is_some() {
+            // A long string goes past the buffer.
+            self.flush();
+            let drain = self.drain.as_mut().expect("asked for above");
+            bytes.chunks(CHUNK_BYTES).for_each(|chunk| drain.take(chunk));
+            return;
+        }
+        self.out.extend_from_slice(bytes);
+        if self.out.len() >= CHUNK_BYTES {
+            self.flush();
+        }
+    }
+
+    /// One byte. It waits for more to fill a chunk.
     pub fn byte(&mut self, byte: u8) {
         self.out.push(byte);
     }
@@ -175,5 +249,32 @@ mod tests {
         let mut plain = Writer::new(false);
         plain.string(&[b'a'; 21]);
         assert_eq!(plain.take().len(), 22);
+    }
+
+    #[test]
+    fn a_sink_gets_the_same_bytes_in_chunks() {
+        #[derive(Default)]
+        struct Chunks(Vec<Vec<u8>>);
+        impl Sink for Chunks {
+            fn take(&mut self, bytes: &[u8]) -> bool {
+                self.0.push(bytes.to_vec());
+                true
+            }
+        }
+        let write = |writer: &mut Writer<'_>| {
+            (0..30_000).for_each(|number| writer.string(format!("element {number}").as_bytes()));
+            writer.string(&[7; 3 * CHUNK_BYTES + 5]);
+            writer.byte(9);
+        };
+        let mut whole = Writer::new(false);
+        write(&mut whole);
+        let mut chunks = Chunks::default();
+        let mut writer = Writer::into_sink(false, true, &mut chunks);
+        write(&mut writer);
+        assert_eq!(writer.written(), whole.written());
+        assert_eq!(writer.checksum(), crate::crc64::crc64(whole.bytes()));
+        assert!(chunks.0.iter().all(|chunk| chunk.len() < 2 * CHUNK_BYTES), "the chunks are small");
+        assert!(chunks.0.len() > 5);
+        assert_eq!(chunks.0.concat(), whole.take());
     }
 }

@@ -91,10 +91,10 @@ impl Database {
         prefetch((&raw const self.stripes[self.stripe_of(hash)]).cast());
     }
 
-    /// Brings the bucket of the hash near, if its stripe can be looked at without waiting.
+    /// Brings the bucket of the hash near.
     #[inline]
     pub fn prefetch_bucket(&self, hash: u64) {
-        self.hint(hash, |inner| inner.table.prefetch(hash));
+        self.stripes[self.stripe_of(hash)].prefetch_bucket(hash, self.bits);
     }
 
     /// Brings the entry of the hash near, if its stripe can be looked at without waiting.

@@ -4,6 +4,10 @@
 //! so readers of a hot key cannot starve its writer. DashMap's lock, the first choice, lets readers pass a waiting
 //! writer; `benches/benches/stripe_lock.rs` shows both.
 //!
+//! **The hint** repeats where the table's buckets lie, so that the bucket of a hash can be prefetched by arithmetic alone,
+//! without the lock. It is written whenever the lock is given back after a change; a reader may find its two halves from
+//! different tables, or of one that is freed already, which a prefetch does not mind.
+//!
 //! **Invariant.** `inner` is read while the lock is held shared or exclusively, and changed while it is held
 //! exclusively. Only [`crate::guard::Guard`] and the walks of [`crate::keyspace`] lock stripes, in ascending order of
 //! (database, stripe); a walk holds one at a time.
@@ -11,12 +15,13 @@
 #![allow(unsafe_code)]
 
 use std::cell::UnsafeCell;
+use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering::Relaxed};
 
 use lock_api::RawRwLock as _;
 use parking_lot::RawRwLock;
 
 use crate::entry::Entry;
-use crate::table::Table;
+use crate::table::{self, Table, prefetch};
 
 /// How a stripe is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,6 +36,8 @@ pub enum Mode {
 #[repr(align(64))]
 pub(crate) struct Stripe {
     lock: RawRwLock,
+    hint_buckets: AtomicPtr<u8>,
+    hint_count: AtomicU32,
     inner: UnsafeCell<Inner>,
 }
 
@@ -50,6 +57,8 @@ impl Stripe {
     pub(crate) const fn new(shift: u8) -> Self {
         Self {
             lock: RawRwLock::INIT,
+            hint_buckets: AtomicPtr::new(std::ptr::null_mut()),
+            hint_count: AtomicU32::new(0),
             inner: UnsafeCell::new(Inner { table: Table::new(shift), volatile: 0, timed: 0 }),
         }
     }
@@ -74,9 +83,30 @@ impl Stripe {
         unsafe {
             match mode {
                 Mode::Shared => self.lock.unlock_shared(),
-                Mode::Exclusive => self.lock.unlock_exclusive(),
+                Mode::Exclusive => {
+                    self.give_hint();
+                    self.lock.unlock_exclusive();
+                }
             }
         }
+    }
+
+    /// Called with the lock held exclusively.
+    #[inline]
+    fn give_hint(&self) {
+        // SAFETY: the lock is held, and whoever holds it is done with its references.
+        let (buckets, count) = unsafe { self.inner() }.table.extent();
+        if self.hint_count.load(Relaxed) != count || self.hint_buckets.load(Relaxed).cast_const() != buckets {
+            self.hint_buckets.store(buckets.cast_mut(), Relaxed);
+            self.hint_count.store(count, Relaxed);
+        }
+    }
+
+    /// Brings the bucket of a hash near.
+    #[inline]
+    pub(crate) fn prefetch_bucket(&self, hash: u64, shift: u8) {
+        let (buckets, count) = (self.hint_buckets.load(Relaxed), self.hint_count.load(Relaxed));
+        prefetch(table::bucket_address(buckets, count, hash, shift));
     }
 
     /// # Safety

@@ -128,14 +128,10 @@ impl<T: Word> Table<T> {
         self.shift
     }
 
-    /// Brings the line that a lookup of `hash` reads first into the cache.
+    /// Where the buckets lie, and how many there are; see [`bucket_address`].
     #[inline]
-    pub fn prefetch(&self, hash: u64) {
-        if self.count != 0 {
-            let home = self.home(hash);
-            // SAFETY: `home` is below `count`, so the address lies inside the array.
-            prefetch(unsafe { self.buckets.add(home) }.cast());
-        }
+    pub const fn extent(&self) -> (*const u8, u32) {
+        (self.buckets.cast_const().cast(), self.count)
     }
 
     /// The item with this hash for which `eq` holds.
@@ -297,8 +293,7 @@ impl<T: Word> Table<T> {
 
     #[inline]
     fn home(&self, hash: u64) -> usize {
-        let position = (hash << self.shift) >> 32;
-        ((position * u64::from(self.count)) >> 32) as usize
+        home(hash, self.shift, self.count)
     }
 
     #[inline]
@@ -495,6 +490,19 @@ impl<'a, T: Word> Iterator for Iter<'a, T> {
             });
         }
     }
+}
+
+#[inline]
+fn home(hash: u64, shift: u8, count: u32) -> usize {
+    let position = (hash << shift) >> 32;
+    ((position * u64::from(count)) >> 32) as usize
+}
+
+/// Where the line lies that a lookup of a hash reads first, in a table of this [`Table::extent`]; good for a prefetch, and
+/// for nothing else if the table may have changed since.
+#[inline]
+pub fn bucket_address(buckets: *const u8, count: u32, hash: u64, shift: u8) -> *const u8 {
+    buckets.wrapping_add(home(hash, shift, count) * size_of::<Bucket>())
 }
 
 /// Brings the cache line at an address near; the address is never read and may be stale.

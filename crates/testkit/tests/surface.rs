@@ -14,10 +14,9 @@ const REFERENCE: &str = "redis-8.0.2";
 /// How many forms of each command are asked for their keys.
 const FORMS_PER_COMMAND: usize = 20;
 
-/// The commands that we lack, each with the reason or the issue that brings it.
-fn listed() -> BTreeMap<String, String> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("lacking.txt");
-    let text = std::fs::read_to_string(file).expect("lacking.txt");
+/// The commands of a list, each with its reason.
+fn listed(file: &str) -> BTreeMap<String, String> {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).expect(file);
     text.lines()
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
         .map(|line| {
@@ -38,12 +37,30 @@ fn what_we_lack_is_listed() {
     let reference = surface(&Server::start(&reference, &[]).expect("the reference starts"));
     let subject = surface(&Server::start(&subject, &[]).expect("our server starts"));
     let lacking = subject.lacking(&reference);
-    let listed = listed();
+    let listed = listed("lacking.txt");
     let unlisted: Vec<&String> = lacking.iter().filter(|name| !listed.contains_key(*name)).collect();
     let there: Vec<&String> = listed.keys().filter(|name| !lacking.contains(*name)).collect();
     println!("{} of {} commands are there", reference.commands.len() - lacking.len(), reference.commands.len());
     assert!(unlisted.is_empty(), "lacking, and not in lacking.txt: {unlisted:#?}");
     assert!(there.is_empty(), "in lacking.txt, and there (or unknown to the reference): {there:#?}");
+}
+
+/// What is ours beyond the reference is there on purpose, and documented as any other command.
+#[test]
+fn what_we_have_beyond_is_listed() {
+    let Some(subject) = found(Program::subject(), "brindle-server") else { return };
+    let Some(reference) = found(Program::reference(REFERENCE), REFERENCE) else { return };
+    let reference = surface(&Server::start(&reference, &[]).expect("the reference starts"));
+    let subject = surface(&Server::start(&subject, &[]).expect("our server starts"));
+    let beyond: Vec<String> = reference.lacking(&subject).into_iter().collect();
+    let listed: Vec<String> = listed("beyond.txt").into_keys().collect();
+    assert_eq!(beyond, listed, "what we have beyond the reference (left) is what beyond.txt lists (right)");
+    for name in &beyond {
+        let facts = &subject.commands[name];
+        for fact in ["group", "since", "arguments", "key specifications"] {
+            assert!(facts.get(fact).is_some_and(|value| !value.is_empty()), "{name} has no {fact}: {facts:?}");
+        }
+    }
 }
 
 #[test]
@@ -90,7 +107,7 @@ fn the_judge_tells_servers_apart() {
             assert_eq!(new.differences(&spoiled).len(), 1, "{command} {fact}");
         }
     }
-    let all = listed();
+    let all = listed("lacking.txt");
     let strangers: Vec<&String> = all.keys().filter(|name| !new.commands.contains_key(*name)).collect();
     assert!(strangers.is_empty(), "in lacking.txt, but the reference knows no such command: {strangers:?}");
 }

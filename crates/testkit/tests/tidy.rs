@@ -36,9 +36,10 @@ const DEPENDENCIES: &[(&str, &[&str], &[&str])] = &[
             "slab",
         ],
     ),
-    // num-bigint: the exact decimal digits of a long double.
-    ("commands", &["store", "resp-parser", "rdb"], &["bytes", "num-bigint"]),
-    ("persistence", &["store", "resp-parser", "rdb"], &["bytes"]),
+    // num-bigint: the exact decimal digits of a long double. xxhash-rust: DIGEST.
+    ("commands", &["store", "resp-parser", "rdb"], &["bytes", "num-bigint", "xxhash-rust"]),
+    // crossbeam: a queue from the thread that splits a file to those that build its entries.
+    ("persistence", &["store", "resp-parser", "rdb"], &["bytes", "crossbeam"]),
     ("replication", &["resp-parser"], &["crossbeam", "bytes"]),
     // crc-fast: the checksum of a payload.
     ("rdb", &["store"], &["bytes", "crc-fast"]),
@@ -78,7 +79,7 @@ const UTILITY_CRATES: &[&str] = &[
 ];
 
 /// What tests may use besides.
-const TEST_CRATES: &[&str] = &["testkit", "proptest", "loom", "shuttle", "criterion", "num-bigint"];
+const TEST_CRATES: &[&str] = &["testkit", "proptest", "loom", "shuttle", "criterion", "num-bigint", "tempfile"];
 
 /// The only files in which `unsafe` may stand.
 const UNSAFE_FILES: &[&str] = &[

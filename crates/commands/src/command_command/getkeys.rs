@@ -73,7 +73,8 @@ fn range(find: Find, begin: usize, args: Args<'_>) -> Option<(usize, usize, usiz
         Find::KeyNum { index, first, step } => {
             let keys = usize::try_from(number::parse_i64(args.opt(begin + index)?)?).ok()?;
             let first = begin + first;
-            Some((first, first.checked_add(keys.checked_sub(1)?)?, step.max(1)))
+            let distance = keys.checked_sub(1)?.checked_mul(step.max(1))?;
+            Some((first, first.checked_add(distance)?, step.max(1)))
         }
         Find::Unknown => None,
     }

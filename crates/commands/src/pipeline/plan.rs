@@ -28,7 +28,8 @@ pub(super) fn wants_to_be_alone(command: Command, args: Args<'_>, session: &Sess
     queue.any(|queued| wants(queued.command.spec, queued.args.args(), flags))
 }
 
-/// Locks a command's keys: exclusively, sources too, if it is a write, so that expired ones can be removed.
+/// Locks a command's keys: exclusively, sources too, if it is a write, so that expired ones can be removed. `hash` is that
+/// of its first key, if it is known already.
 #[inline]
 pub(super) fn lock<'s>(
     queues: &WaitQueues,
@@ -36,6 +37,7 @@ pub(super) fn lock<'s>(
     section: &'s Section<'_>,
     command: Command,
     args: Args<'_>,
+    hash: Option<u64>,
     db: u32,
 ) -> Guard<'s> {
     let spec = command.spec;
@@ -46,7 +48,8 @@ pub(super) fn lock<'s>(
     if let ([one], None) = (spec.keys, spec.planner)
         && let (Begin::Index(index), Find::Range { last: 0, .. }) = (one.begin, one.find)
     {
-        return keyspace.lock_one(section, db, hash_bytes(args.get(index)), mode(spec));
+        let hash = hash.unwrap_or_else(|| hash_bytes(args.get(index)));
+        return keyspace.lock_one(section, db, hash, mode(spec));
     }
     if spec.keys.is_empty() && spec.planner.is_none() {
         return keyspace.lock_none();

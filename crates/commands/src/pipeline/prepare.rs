@@ -6,7 +6,7 @@
 //! next, so no hint waits and none reads memory that somebody changes.
 
 use store::gate::Section;
-use store::hash::hash_bytes;
+use store::guard::Key;
 use store::keyspace::Keyspace;
 
 use crate::args::Args;
@@ -23,8 +23,8 @@ pub struct Prepared<'a> {
     pub args: Args<'a>,
     /// The command that the first argument names.
     pub(super) named: Option<Command>,
-    /// The hash of its first key.
-    hash: Option<u64>,
+    /// Its first key, hashed.
+    pub(super) first: Option<Key<'a>>,
 }
 
 impl<'a> Prepared<'a> {
@@ -33,7 +33,7 @@ impl<'a> Prepared<'a> {
     pub fn new(args: Args<'a>, ahead: bool) -> Self {
         let named = table::lookup(args.get(0));
         let key = named.filter(|_| ahead).and_then(|command| first_key(command.spec, args));
-        Self { args, named, hash: key.map(hash_bytes) }
+        Self { args, named, first: key.map(Key::new) }
     }
 }
 
@@ -53,7 +53,7 @@ fn first_key<'a>(spec: &Spec, args: Args<'a>) -> Option<&'a [u8]> {
 #[inline]
 pub fn prefetch(keyspace: &Keyspace, section: &Section<'_>, db: u32, group: &[Prepared<'_>]) {
     let Some(database) = keyspace.database(section, db) else { return };
-    let hashes = || group.iter().filter_map(|prepared| prepared.hash);
+    let hashes = || group.iter().filter_map(|prepared| prepared.first.map(|key| key.hash));
     hashes().for_each(|hash| database.prefetch_stripe(hash));
     hashes().for_each(|hash| database.prefetch_bucket(hash));
     hashes().for_each(|hash| database.prefetch_entry(hash));

@@ -25,7 +25,7 @@ pub(super) fn type_of(hash: &Hash) -> Type {
     }
 }
 
-pub(super) fn write(hash: &Hash, value_type: Type, out: &mut Writer) {
+pub(super) fn write(hash: &Hash, value_type: Type, out: &mut Writer<'_>) {
     let earliest = hash.next_expiry().unwrap_or(0);
     let has_expiries = matches!(value_type, Type::HashExpiries | Type::HashListpackExpiries);
     if has_expiries {

@@ -16,7 +16,7 @@ pub(super) fn type_of(_: &List) -> Type {
     Type::ListQuicklist2
 }
 
-pub(super) fn write(list: &List, out: &mut Writer) {
+pub(super) fn write(list: &List, out: &mut Writer<'_>) {
     out.count(list.nodes().count());
     for node in list.nodes() {
         match node {

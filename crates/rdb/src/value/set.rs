@@ -14,7 +14,7 @@ pub(super) fn type_of(set: &Set) -> Type {
     if set.as_intset().is_some() { Type::SetIntset } else { Type::Set }
 }
 
-pub(super) fn write(set: &Set, out: &mut Writer) {
+pub(super) fn write(set: &Set, out: &mut Writer<'_>) {
     if let Some(ints) = set.as_intset() {
         out.string(ints.as_bytes());
         return;

@@ -20,7 +20,7 @@ pub(super) fn type_of(stream: &Stream) -> Type {
     if has_two_times { Type::StreamV3 } else { Type::StreamV2 }
 }
 
-pub(super) fn write(stream: &Stream, value_type: Type, out: &mut Writer) {
+pub(super) fn write(stream: &Stream, value_type: Type, out: &mut Writer<'_>) {
     out.count(stream.nodes().len());
     for (master, listpack) in stream.nodes() {
         out.string(&master.to_be_bytes());
@@ -38,7 +38,7 @@ pub(super) fn write(stream: &Stream, value_type: Type, out: &mut Writer) {
     }
 }
 
-fn write_group(group: &Group, value_type: Type, out: &mut Writer) {
+fn write_group(group: &Group, value_type: Type, out: &mut Writer<'_>) {
     out.id(group.last_id());
     out.len(group.entries_read().unwrap_or(NONE as u64));
     out.count(group.pending_len());
@@ -112,33 +112,6 @@ fn consumer(value_type: Type, reader: &mut Reader<'_>) -> Result<ConsumerParts> 
         Ok(())
     })?;
     Ok(consumer)
-}
-
-/// Goes past a stream.
-pub(super) fn skip(value_type: Type, reader: &mut Reader<'_>) -> Result<()> {
-    const ID_BYTES: u64 = 16;
-    const TIME_BYTES: u64 = 8;
-    let has_counters = value_type != Type::StreamV1;
-    let times = if value_type == Type::StreamV3 { 2 } else { 1 };
-    repeat(reader, |reader| {
-        reader.skip_string()?;
-        reader.skip_string()
-    })?;
-    let counters = if has_counters { 8 } else { 3 };
-    (0..counters).try_for_each(|_| reader.length().map(drop))?;
-    repeat(reader, |reader| {
-        reader.skip_string()?;
-        (0..if has_counters { 3 } else { 2 }).try_for_each(|_| reader.length().map(drop))?;
-        repeat(reader, |reader| {
-            reader.take(ID_BYTES + TIME_BYTES)?;
-            reader.length().map(drop)
-        })?;
-        repeat(reader, |reader| {
-            reader.skip_string()?;
-            reader.take(times * TIME_BYTES)?;
-            repeat(reader, |reader| reader.take(ID_BYTES).map(drop))
-        })
-    })
 }
 
 /// A time of the past; whoever wrote one before 1970 had a broken clock.

@@ -14,7 +14,7 @@ const PAYLOADS: &str = include_str!("tests/payloads.txt");
 /// Fields are shown whether they have expired or not.
 const NEVER: u64 = 0;
 
-fn payloads() -> impl Iterator<Item = (&'static str, Vec<u8>)> {
+pub(crate) fn payloads() -> impl Iterator<Item = (&'static str, Vec<u8>)> {
     let lines = PAYLOADS.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines.map(|line| {
         let (content, hex) = line.rsplit_once(" | ").expect("content and bytes");
@@ -29,7 +29,7 @@ fn restore(payload: &[u8], limits: &Limits) -> Result<Entry> {
 }
 
 /// Encoding and content of a value, with sets and general hashes in order.
-fn show(entry: &Entry) -> String {
+pub(crate) fn show(entry: &Entry) -> String {
     let text = |bytes: &[u8]| match bytes.len() {
         0..1000 => bytes.escape_ascii().to_string(),
         len => format!("{len} bytes like {}", bytes[..3].escape_ascii()),
@@ -205,7 +205,7 @@ fn errors_tell_what_and_where() {
     check(b"\x01\x81\x80\0\0\0\0\0\0\0\x01a", 12, Problem::Truncated);
 }
 
-fn small_limits() -> Limits {
+pub(crate) fn small_limits() -> Limits {
     Limits {
         hash_max_listpack_entries: 4,
         list_max_listpack_size: 4,
@@ -218,7 +218,7 @@ fn small_limits() -> Limits {
 }
 
 /// A value of each kind.
-fn values(rng: &mut Rng, limits: &Limits) -> Vec<Entry> {
+pub(crate) fn values(rng: &mut Rng, limits: &Limits) -> Vec<Entry> {
     let count = [1, 3, 20, 200, 700][rng.usize(..5)];
     let (mut list, mut set, mut ints) = (List::new(), Set::new(), Set::new());
     let (mut zset, mut hash, mut stream) = (SortedSet::new(), Hash::new(), Stream::new());

@@ -12,7 +12,7 @@ pub(super) fn type_of(zset: &SortedSet) -> Type {
     if zset.as_listpack().is_some() { Type::ZsetListpack } else { Type::Zset }
 }
 
-pub(super) fn write(zset: &SortedSet, out: &mut Writer) {
+pub(super) fn write(zset: &SortedSet, out: &mut Writer<'_>) {
     if let Some(listpack) = zset.as_listpack() {
         out.string(listpack.as_bytes());
         return;

@@ -61,6 +61,7 @@ static HOOKS: &[(&[usize], Hook)] = &[
     (rows![MAXMEMORY, MAXMEMORY_POLICY], memory),
     (rows![LATENCY_TRACKING, LATENCY_TRACKING_INFO_PERCENTILES], latency_tracking),
     (rows![SLOWLOG_LOG_SLOWER_THAN], slowlog),
+    (rows![REPLICA_READ_ONLY, REPLICA_SERVE_STALE_DATA], standing),
 ];
 
 /// Brings all directives into effect. What must not fail at the start has been settled before; the rest (the score for
@@ -200,6 +201,11 @@ fn memory(server: &Server) -> Result<(), String> {
     Ok(())
 }
 
+fn standing(server: &Server) -> Result<(), String> {
+    server.replication.refresh_standing(server);
+    Ok(())
+}
+
 fn slowlog(server: &Server) -> Result<(), String> {
     server.settings.slowlog_log_slower_than.store(server.config.get(keys::SLOWLOG_LOG_SLOWER_THAN), Relaxed);
     Ok(())
@@ -243,6 +249,7 @@ mod tests {
         KEYSPACE_STRIPES,
         LOGFILE,
         PIDFILE,
+        REPLICAOF,
         SUPERVISED,
         SYSLOG_ENABLED,
         SYSLOG_FACILITY,
@@ -253,8 +260,22 @@ mod tests {
     ];
 
     /// Read whenever they are needed, which is rare. `dir` takes effect in the configuration itself.
-    static AT_USE: &[usize] =
-        rows![DIR, ENABLE_DEBUG_COMMAND, ENABLE_PROTECTED_CONFIGS, SHUTDOWN_ON_SIGINT, SHUTDOWN_ON_SIGTERM];
+    static AT_USE: &[usize] = rows![
+        BIND_SOURCE_ADDR,
+        DIR,
+        ENABLE_DEBUG_COMMAND,
+        ENABLE_PROTECTED_CONFIGS,
+        MASTERAUTH,
+        MASTERUSER,
+        REPLICA_ANNOUNCED,
+        REPLICA_ANNOUNCE_IP,
+        REPLICA_ANNOUNCE_PORT,
+        REPLICA_PRIORITY,
+        REPL_DISKLESS_LOAD,
+        REPL_TIMEOUT,
+        SHUTDOWN_ON_SIGINT,
+        SHUTDOWN_ON_SIGTERM,
+    ];
 
     /// An incident this prevents: a directive was marked effective in the table while nobody read it.
     #[test]

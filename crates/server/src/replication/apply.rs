@@ -57,12 +57,7 @@ enum Kind {
 
 impl<'t> Applier<'t> {
     /// Goes on where a broken link has stopped; the history may go by another id from there on.
-    pub(super) fn go_on(
-        term: &'t Term,
-        wire: &Wire,
-        resume: Resume,
-        id: Option<ReplicationId>,
-    ) -> Result<Self, Ended> {
+    pub(super) fn go_on(term: &'t Term, wire: &Wire, resume: Resume, id: Option<ReplicationId>) -> Result<Self, Ended> {
         let server = &term.server;
         Self::begin(term, wire, resume.db, Some(resume.position), |_| {
             if let Some(id) = id.filter(|id| *id != resume.position.id) {
@@ -163,7 +158,9 @@ impl<'t> Applier<'t> {
             apply_unit(env, &mut gate, session, &unit, kind, out);
             asked |= kind == Kind::GetAck;
             in_section += 1;
-            if in_section >= SECTION_UNITS_MAX || clock::ticks_ns() - section_ns > SECTION_NS_MAX || kind == Kind::GetAck
+            if in_section >= SECTION_UNITS_MAX
+                || clock::ticks_ns() - section_ns > SECTION_NS_MAX
+                || kind == Kind::GetAck
             {
                 gate.end();
                 (in_section, section_ns) = (0, clock::ticks_ns());

@@ -11,12 +11,14 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::Relaxed;
 
+use commands::host::Host;
 use commands::standing::Standing;
 use persistence::load::{self, Duplicates, Loaded, Observer, Rules};
 use replication::handshake::payload::Framing;
 use replication::id::Position;
-use commands::host::Host;
+use store::database::Database;
 use store::gate::Section;
 use store::guard::Key;
 use store::keyspace::Keyspace;
@@ -36,16 +38,14 @@ use source::{Source, Vital};
 const UNSYNCED_BYTES_MAX: u64 = 8 << 20;
 /// Names that are tried for the file.
 const NAMES_MAX: u32 = 5;
+/// Bits of an access clock.
+const CLOCK_MASK: u32 = 0xff_ffff;
 /// The fact in a copy that names the database which is selected where the stream goes on.
 const STREAM_DB: &str = "repl-stream-db";
 
 /// Takes over the copy that the primary has announced, and begins with the stream behind it, from `position` on if the
 /// primary has told one.
-pub(super) fn take_over<'t>(
-    term: &'t Term,
-    wire: &mut Wire,
-    position: Option<Position>,
-) -> Result<Applier<'t>, Ended> {
+pub(super) fn take_over<'t>(term: &'t Term, wire: &mut Wire, position: Option<Position>) -> Result<Applier<'t>, Ended> {
     let server = &term.server;
     let how = How::of(server);
     let file = match how {
@@ -72,7 +72,7 @@ pub(super) fn take_over<'t>(
     drop(source);
     let db = loaded.aux(STREAM_DB).and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
     let db = db.filter(|db| *db < server.keyspace.database_count()).unwrap_or(0);
-    let applier = loading.finish(wire, fresh, db, position)?;
+    let applier = loading.finish(wire, &fresh, db, position)?;
     server.log.notice("MASTER <-> REPLICA sync: Finished with success");
     Ok(applier)
 }
@@ -93,7 +93,7 @@ impl How {
         let is_empty = || {
             let section = server.keyspace.gate().enter();
             let mut databases = 0..server.keyspace.database_count();
-            databases.all(|db| server.keyspace.database(&section, db).is_none_or(|database| database.is_empty()))
+            databases.all(|db| server.keyspace.database(&section, db).is_none_or(Database::is_empty))
         };
         match server.config.get(keys::REPL_DISKLESS_LOAD) {
             "swapdb" => Self::Beside,
@@ -195,9 +195,7 @@ fn load_file(source: &mut Source<'_, '_>, path: &Path, fresh: &Keyspace) -> Resu
         .map_err(|error| format!("opening the file failed: {}", system_text(&error)))
         .and_then(|mut file| load_from(&server, &mut file, fresh, &mut vital).map_err(|error| error.to_string()));
     if server.config.get(keys::RDB_DEL_SYNC_FILES) && is_volatile(&server) {
-        server.log.notice(
-            "Removing the RDB file obtained from the master. This replica has persistence disabled",
-        );
+        server.log.notice("Removing the RDB file obtained from the master. This replica has persistence disabled");
         // It was only a way to get here.
         let _ = fs::remove_file(path);
     }
@@ -237,7 +235,7 @@ fn load_from(
     fresh: &Keyspace,
     vital: &mut Vital<'_>,
 ) -> Result<Loaded, load::LoadError> {
-    let lru_clock = (clock::now_ms() / 1000) as u32 & 0xff_ffff;
+    let (lfu, now_ms) = (server.settings.lfu.load(Relaxed), clock::now_ms());
     let rules = Rules {
         threads: server.workers.len(),
         check: server.config.get(keys::RDBCHECKSUM),
@@ -245,17 +243,20 @@ fn load_from(
         // The primary says when a key goes.
         expire_before: None,
         duplicates: Duplicates::Refuse,
-        access: &|idle_secs, frequency| access(lru_clock, idle_secs, frequency),
+        access: &|idle_secs, frequency| access(lfu, now_ms, idle_secs, frequency),
         section: None,
     };
     load::load(from, fresh, &rules, vital)
 }
 
-/// The access clock of an entry that was last used so long ago, or so often.
-fn access(lru_clock: u32, idle_secs: Option<u64>, frequency: Option<u8>) -> u32 {
+/// The access clock of an entry that was last used so long ago, or so often, whichever is counted here.
+fn access(lfu: bool, now_ms: i64, idle_secs: Option<u64>, frequency: Option<u8>) -> u32 {
+    let now = (now_ms / 1000) as u32 & CLOCK_MASK;
     match (frequency, idle_secs) {
-        (Some(frequency), _) => (lru_clock / 60 & 0xffff) << 8 | u32::from(frequency),
-        (None, idle_secs) => lru_clock.wrapping_sub(idle_secs.unwrap_or(0) as u32) & 0xff_ffff,
+        // Minutes above, the counter in the low byte.
+        (Some(frequency), _) if lfu => ((now_ms / 60_000) as u32 & 0xffff) << 8 | u32::from(frequency),
+        (_, Some(idle_secs)) if !lfu => now.wrapping_sub(idle_secs as u32) & CLOCK_MASK,
+        _ => now,
     }
 }
 
@@ -313,7 +314,7 @@ impl<'t> Loading<'t> {
     fn finish(
         mut self,
         wire: &Wire,
-        fresh: Keyspace,
+        fresh: &Keyspace,
         db: u32,
         position: Option<Position>,
     ) -> Result<Applier<'t>, Ended> {
@@ -327,7 +328,7 @@ impl<'t> Loading<'t> {
         let mut old = Vec::new();
         let applier = Applier::begin(term, wire, db, position, |alone| {
             if beside {
-                touch_watched(server, alone, Some(&fresh));
+                touch_watched(server, alone, Some(fresh));
             }
             old = server.keyspace.install(alone, fresh);
             server.replication.begin_generation(position);
@@ -346,10 +347,10 @@ impl<'t> Loading<'t> {
 
 /// Marks those who watch a key that is there, or will be: all data goes, or another takes its place.
 fn touch_watched(server: &Server, alone: &Section<'_>, fresh: Option<&Keyspace>) {
-    let has = |keyspace: &Keyspace, section: &Section<'_>, db, key| {
+    fn has(keyspace: &Keyspace, section: &Section<'_>, db: u32, key: &[u8]) -> bool {
         let key = Key::new(key);
         keyspace.lock_one(section, db, key.hash, Mode::Shared).get(db, key).is_some()
-    };
+    }
     for db in 0..server.keyspace.database_count() {
         for key in server.watched_keys(db) {
             let will_be = || fresh.is_some_and(|fresh| has(fresh, &fresh.gate().enter(), db, &key));

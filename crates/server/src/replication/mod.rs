@@ -16,9 +16,9 @@ pub mod replica;
 mod wire;
 
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::Weak;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::OnceLock;
 
 use parking_lot::Mutex;
 use replication::id::{Position, ReplicationId};

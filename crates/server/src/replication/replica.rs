@@ -364,7 +364,8 @@ impl State {
         if self.following.state() == LinkState::Connected {
             self.keep_resume(server, &mut inner);
         }
-        *inner = Inner { primary: Some(primary.clone()), term: inner.term + 1, resume: inner.resume, ..Inner::default() };
+        *inner =
+            Inner { primary: Some(primary.clone()), term: inner.term + 1, resume: inner.resume, ..Inner::default() };
         if was_primary {
             server.log.notice(
                 "Before turning into a replica, using my own master parameters to synthesize a cached master: I may be \

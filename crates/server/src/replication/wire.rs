@@ -76,7 +76,9 @@ impl Wire {
                 self.end = len;
                 Ok(Filled::Bytes(len))
             }
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) => {
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) =>
+            {
                 Ok(Filled::Nothing)
             }
             Err(error) => Err(error),

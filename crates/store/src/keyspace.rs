@@ -279,9 +279,11 @@ impl Keyspace {
                 }
                 if taken < max && entry.is_timed() && entry.fields_due().is_some_and(|due| due <= now_ms) {
                     entry.set_epoch(epoch);
+                    let size = entry.size_bin();
                     let hash = entry.get_mut::<Hash>().expect("only hashes are marked");
                     let fields = hash.remove_expired(now_ms.max(0) as u64, max - taken);
                     let emptied = hash.is_empty();
+                    database.sizes().moved(size, entry.size_bin());
                     taken += fields.len();
                     if !fields.is_empty() {
                         removed(Expired::Fields { key: entry.key(), fields: &fields, emptied });

@@ -104,6 +104,7 @@ def main():
     parser.add_argument("--rows", default="")
     parser.add_argument("--elements", type=int, default=MILLION)
     options = parser.parse_args()
+    options.servers_folder = os.path.join(options.out, "servers")
     # An end from outside is an interrupt too, so that the servers are ended.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     commands = wanted_servers(options.ours, options.reference, options.peer)
@@ -133,7 +134,7 @@ def measure_row(name, commands, options):
     found = {}
     for server, command in commands.items():
         started = time.monotonic()
-        with Server(server, command, options.out) as running, running.connect() as connection:
+        with Server(server, command, options.servers_folder) as running, running.connect() as connection:
             # What the first connection costs is no part of the data.
             connection.batch(encode("PING") * 1000)
             empty = running.settled_resident()
@@ -150,7 +151,7 @@ def measure_clients(server, command, options):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     count = min(CLIENTS, hard - 200)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, count + 200), hard))
-    with Server(server, command, options.out) as running:
+    with Server(server, command, options.servers_folder) as running:
         clients = [running.connect() for _ in range(10)]
         empty = running.settled_resident()
         for _ in range(count):
@@ -171,7 +172,7 @@ class Table:
         self.folder, self.servers, self.elements, self.rows = folder, list(commands), elements, []
         self.versions = {}
         for name, command in commands.items():
-            with Server(name, command, folder) as running:
+            with Server(name, command, os.path.join(folder, "servers")) as running:
                 self.versions[name] = running.version()
             say(f"{name}: {self.versions[name]}")
 

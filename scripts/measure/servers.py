@@ -8,6 +8,7 @@ import os
 import random
 import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -55,8 +56,11 @@ class Server:
 
     def __init__(self, name, command, folder, core=None, extra=()):
         self.name = name
-        os.makedirs(folder, exist_ok=True)
-        self.log_path = os.path.join(folder, re.sub(r"\W+", "-", name) + ".log")
+        # A folder for each, and nothing in it that a server would load.
+        folder = os.path.join(folder, re.sub(r"\W+", "-", name))
+        shutil.rmtree(folder, ignore_errors=True)
+        os.makedirs(folder)
+        self.log_path = os.path.join(folder, "server.log")
         pinned = [] if core is None else ["taskset", "-c", str(core)]
         for _ in range(PORTS_TRIED_MAX):
             self.port = random.choice(PORTS)

@@ -45,7 +45,7 @@ main() {
     release_server
     local python=$out/venv/bin/python
     bring_plots || python=python3
-    exec "$python" "$repo_root/scripts/measure/compare.py" --ours "$server" --out "$out" \
+    exec "$python" -B "$repo_root/scripts/measure/compare.py" --ours "$server" --out "$out" \
         --benchmark "$redis/redis-benchmark" \
         --reference "Redis 8.0.2=$redis/redis-server" --reference "Valkey 8.1=$valkey/valkey-server" "${options[@]}"
 }

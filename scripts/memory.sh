@@ -38,7 +38,7 @@ Valkey 8.1|valkey-8.1/valkey-server
 Redis 7.0.15|redis-7.0.15/redis-server
 EOF
     release_server
-    exec python3 "$repo_root/scripts/measure/memory.py" --ours "$server" --out "$target_dir/memory" "${options[@]}"
+    exec python3 -B "$repo_root/scripts/measure/memory.py" --ours "$server" --out "$target_dir/memory" "${options[@]}"
 }
 
 main "$@"

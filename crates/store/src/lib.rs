@@ -12,3 +12,4 @@ pub mod number;
 pub mod stripe;
 pub mod table;
 pub mod value;
+pub mod walk;

@@ -40,6 +40,7 @@ pub mod pipeline;
 pub mod pubsub;
 pub mod record;
 pub mod reply;
+mod save;
 mod scan_options;
 mod server_commands;
 pub mod session;

@@ -13,6 +13,7 @@ use crate::config::keys;
 use crate::crash;
 use crate::log::Level;
 use crate::open_files;
+use crate::persistence;
 use crate::server::Server;
 
 /// Makes the process agree with the configuration.
@@ -61,6 +62,8 @@ static HOOKS: &[(&[usize], Hook)] = &[
     (rows![MAXMEMORY, MAXMEMORY_POLICY], memory),
     (rows![LATENCY_TRACKING, LATENCY_TRACKING_INFO_PERCENTILES], latency_tracking),
     (rows![SLOWLOG_LOG_SLOWER_THAN], slowlog),
+    (rows![SAVE, STOP_WRITES_ON_BGSAVE_ERROR], saving),
+    (rows![RDB_KEY_SAVE_DELAY, KEY_LOAD_DELAY], delays),
 ];
 
 /// Brings all directives into effect. What must not fail at the start has been settled before; the rest (the score for
@@ -205,6 +208,18 @@ fn slowlog(server: &Server) -> Result<(), String> {
     Ok(())
 }
 
+fn saving(server: &Server) -> Result<(), String> {
+    persistence::stop_or_take_writes(server);
+    Ok(())
+}
+
+fn delays(server: &Server) -> Result<(), String> {
+    let Server { config, live, .. } = server;
+    live.rdb_key_save_delay.store(config.get(keys::RDB_KEY_SAVE_DELAY), Relaxed);
+    live.key_load_delay.store(config.get(keys::KEY_LOAD_DELAY), Relaxed);
+    Ok(())
+}
+
 fn events(server: &Server) -> Result<(), String> {
     const CLASSES: [(u8, Class); 14] = [
         (b'K', Class::KEYSPACE),
@@ -243,6 +258,7 @@ mod tests {
         KEYSPACE_STRIPES,
         LOGFILE,
         PIDFILE,
+        RDBCHECKSUM,
         SUPERVISED,
         SYSLOG_ENABLED,
         SYSLOG_FACILITY,
@@ -253,8 +269,16 @@ mod tests {
     ];
 
     /// Read whenever they are needed, which is rare. `dir` takes effect in the configuration itself.
-    static AT_USE: &[usize] =
-        rows![DIR, ENABLE_DEBUG_COMMAND, ENABLE_PROTECTED_CONFIGS, SHUTDOWN_ON_SIGINT, SHUTDOWN_ON_SIGTERM];
+    static AT_USE: &[usize] = rows![
+        DBFILENAME,
+        DIR,
+        ENABLE_DEBUG_COMMAND,
+        ENABLE_PROTECTED_CONFIGS,
+        RDBCOMPRESSION,
+        RDB_SAVE_INCREMENTAL_FSYNC,
+        SHUTDOWN_ON_SIGINT,
+        SHUTDOWN_ON_SIGTERM,
+    ];
 
     /// An incident this prevents: a directive was marked effective in the table while nobody read it.
     #[test]

@@ -7,6 +7,7 @@ use commands::env::Env;
 
 use crate::clock;
 use crate::expiry::Expiry;
+use crate::persistence::points;
 use crate::server::Server;
 
 /// Runs until the end.
@@ -21,6 +22,7 @@ pub fn run(server: &Arc<Server>, env: &mut Env) {
         server.live.fit_period(server.registry.len());
         server.take_samples(began_ns);
         expiry.round(server, env);
+        points::look(server);
         env.stats.cron_nanos.add(clock::ticks_ns() - began_ns);
     }
 }

@@ -1,13 +1,14 @@
 //! The process: what all workers share, and how commands reach it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
+use ::persistence::load::Duplicates;
 use commands::blocking::{WaitQueues, Waiter};
 use commands::client::{Client, ClientFlags};
 use commands::effect::{Change, Class};
-use commands::error::{Error, Result};
+use commands::error::{Error, LOADING, Result};
 use commands::host::{Crash, Host, Pause, Shutdown};
 use commands::info::Section;
 use commands::memory::Memory;
@@ -18,8 +19,10 @@ use commands::session::Session;
 use commands::settings::Settings;
 use commands::standing::Standing;
 use commands::stats::Stats;
+use crossbeam::channel::Sender;
 use store::database::Database;
 use store::entry::Entry;
+use store::gate::Section as Gated;
 use store::keyspace::Keyspace;
 
 use crate::config::{Config, keys};
@@ -32,6 +35,8 @@ use crate::log::Log;
 use crate::net::inbox::{Inbox, Message, Socket};
 use crate::oom_score::OomScore;
 use crate::pause::Pausing;
+use crate::persistence::snapshot::{self, Job};
+use crate::persistence::{self, Persistence, loading};
 use crate::rates::Counters;
 use crate::registry::Registry;
 use crate::supervise::Supervisor;
@@ -88,6 +93,10 @@ pub struct Server {
     pub output_limit_disconnections: AtomicU64,
     /// What threads other than workers count.
     pub background_stats: Arc<Stats>,
+    /// See [`Host::standing`].
+    standing: AtomicU32,
+    /// Saving and loading.
+    pub persistence: Persistence,
     /// DEBUG SET-ACTIVE-EXPIRE.
     pub active_expiry: AtomicBool,
     /// CLIENT PAUSE.
@@ -110,6 +119,7 @@ impl Server {
         supervisor: Supervisor,
         workers: Vec<WorkerHandle>,
         lazy_free: LazyFree,
+        jobs: Sender<Job>,
     ) -> Self {
         let keyspace = Keyspace::new(config.get(keys::DATABASES), config.get(keys::KEYSPACE_STRIPES));
         let keyspace = Box::leak(Box::new(keyspace));
@@ -132,6 +142,8 @@ impl Server {
             query_limit_disconnections: AtomicU64::new(0),
             output_limit_disconnections: AtomicU64::new(0),
             background_stats: Arc::default(),
+            standing: AtomicU32::new(0),
+            persistence: Persistence::new(jobs),
             active_expiry: AtomicBool::new(true),
             pausing: Pausing::default(),
             suspected_ms: AtomicI64::new(0),
@@ -167,6 +179,16 @@ impl Server {
     pub fn least_busy_worker(&self) -> usize {
         let busy = |worker: &WorkerHandle| worker.connections.load(Relaxed);
         (0..self.workers.len()).min_by_key(|&index| busy(&self.workers[index])).unwrap_or(0)
+    }
+
+    /// Raises or lowers flags of how the process stands. Called under the exclusive gate, unless it is a matter of course
+    /// that some commands still run as before.
+    pub fn stand(&self, flags: Standing, on: bool) {
+        if on {
+            self.standing.fetch_or(flags.bits(), Relaxed);
+        } else {
+            self.standing.fetch_and(!flags.bits(), Relaxed);
+        }
     }
 
     /// A session for a connection that a worker has taken on.
@@ -244,7 +266,7 @@ impl Host for Server {
     }
 
     fn standing(&self) -> Standing {
-        Standing::empty()
+        Standing::from_bits_retain(self.standing.load(Relaxed))
     }
 
     fn append(&self, _record: &Record) -> u64 {
@@ -318,10 +340,6 @@ impl Host for Server {
         alloc::report()
     }
 
-    fn last_save_s(&self) -> i64 {
-        self.started_ms / 1000
-    }
-
     fn may_debug(&self, client: &Client) -> bool {
         match self.config.get(keys::ENABLE_DEBUG_COMMAND) {
             "yes" => true,
@@ -366,12 +384,47 @@ impl Host for Server {
         configuration::reset_stats(self);
     }
 
-    fn shut_down(&self, how: Shutdown) -> Result<()> {
-        self.ending.begin(self, how).map_err(|()| Error::new("ERR Errors trying to SHUTDOWN. Check logs."))
+    fn shut_down(&self, how: Shutdown, section: &Gated<'_>) -> Result<()> {
+        self.ending.begin(self, how, section).map_err(|()| Error::new("ERR Errors trying to SHUTDOWN. Check logs."))
     }
 
     fn abort_shutdown(&self) -> Result<()> {
         if self.ending.abort(self) { Ok(()) } else { Err(Error::new("ERR No shutdown in progress.")) }
+    }
+
+    // --- saving and loading
+
+    fn last_save_s(&self) -> i64 {
+        self.persistence.last_save_s()
+    }
+
+    fn is_saving(&self) -> bool {
+        self.persistence.running().is_some()
+    }
+
+    fn save(&self, section: &Gated<'_>) -> Result<()> {
+        snapshot::save_now(self, section).map_err(|()| Error::new("ERR"))
+    }
+
+    fn begin_save(&self, section: &Gated<'_>) {
+        snapshot::begin(self, section, None);
+    }
+
+    fn schedule_save(&self) {
+        self.persistence.schedule();
+    }
+
+    fn flushed_all(&self, section: &Gated<'_>) -> bool {
+        persistence::flushed_all(self, section)
+    }
+
+    fn load(&self, section: &Gated<'_>, replace: bool) -> Result<()> {
+        if self.persistence.loading.is_on() {
+            return Err(LOADING);
+        }
+        let duplicates = if replace { Duplicates::Replace } else { Duplicates::Refuse };
+        loading::now(self, section, duplicates)
+            .map_err(|()| Error::new("ERR Error trying to load the RDB dump, check server logs."))
     }
 
     // --- publish and subscribe

@@ -127,6 +127,9 @@ keys! {
     bool: ALWAYS_SHOW_LOGO = "always-show-logo", CRASH_LOG_ENABLED = "crash-log-enabled",
         DAEMONIZE = "daemonize", DYNAMIC_HZ = "dynamic-hz", HIDE_USER_DATA_FROM_LOG = "hide-user-data-from-log",
         LATENCY_TRACKING = "latency-tracking", PROTECTED_MODE = "protected-mode",
+        RDBCHECKSUM = "rdbchecksum", RDBCOMPRESSION = "rdbcompression",
+        RDB_SAVE_INCREMENTAL_FSYNC = "rdb-save-incremental-fsync",
+        STOP_WRITES_ON_BGSAVE_ERROR = "stop-writes-on-bgsave-error",
         SYSLOG_ENABLED = "syslog-enabled";
     u16: PORT = "port";
     u32: LIST_COMPRESS_DEPTH = "list-compress-depth", MAX_NEW_CONNECTIONS_PER_CYCLE = "max-new-connections-per-cycle", UNIXSOCKETPERM = "unixsocketperm";
@@ -141,14 +144,16 @@ keys! {
     u64: ACTIVE_EXPIRE_EFFORT = "active-expire-effort", HZ = "hz",
         MAXMEMORY = "maxmemory", REPL_BACKLOG_SIZE = "repl-backlog-size",
         TCP_BACKLOG = "tcp-backlog", TCP_KEEPALIVE = "tcp-keepalive", TIMEOUT = "timeout";
-    i64: LIST_MAX_LISTPACK_SIZE = "list-max-listpack-size",
+    i64: KEY_LOAD_DELAY = "key-load-delay", LIST_MAX_LISTPACK_SIZE = "list-max-listpack-size",
+        RDB_KEY_SAVE_DELAY = "rdb-key-save-delay",
         SLOWLOG_LOG_SLOWER_THAN = "slowlog-log-slower-than";
-    Text: DIR = "dir", REQUIREPASS = "requirepass", SYSLOG_IDENT = "syslog-ident";
+    Text: DBFILENAME = "dbfilename", DIR = "dir", REQUIREPASS = "requirepass", SYSLOG_IDENT = "syslog-ident";
     Option<PathBuf>: LOGFILE = "logfile", PIDFILE = "pidfile", UNIXSOCKET = "unixsocket";
     &'static str: ENABLE_DEBUG_COMMAND = "enable-debug-command", LOGLEVEL = "loglevel",
         ENABLE_PROTECTED_CONFIGS = "enable-protected-configs", MAXMEMORY_POLICY = "maxmemory-policy",
         OOM_SCORE_ADJ = "oom-score-adj", SUPERVISED = "supervised", SYSLOG_FACILITY = "syslog-facility";
     Vec<Text>: BIND = "bind";
+    Vec<SavePoint>: SAVE = "save";
     [OutputLimit; 3]: CLIENT_OUTPUT_BUFFER_LIMIT = "client-output-buffer-limit";
     EventClasses: NOTIFY_KEYSPACE_EVENTS = "notify-keyspace-events";
     [i32; 3]: OOM_SCORE_ADJ_VALUES = "oom-score-adj-values";

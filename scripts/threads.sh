@@ -3,8 +3,8 @@
 #
 #     scripts/threads.sh
 #
-# The models go through all interleavings (loom). The thread sanitizer runs the keyspace's
-# stress tests; it needs a switch of the compiler that is for nightly only, so it is set by
+# The models go through all interleavings (loom). The thread sanitizer runs the stress tests of
+# the keyspace and of the log's ring; it needs a switch of the compiler that is for nightly only, so it is set by
 # RUSTC_BOOTSTRAP. std itself is not instrumented: what it reports of std's own channels and
 # threads is suppressed in crates/testkit/tsan-suppressions.txt, and nothing else is.
 # miri would be the third; this toolchain has none.
@@ -19,13 +19,23 @@ main() {
     echo '-- models (loom)'
     RUSTFLAGS='--cfg loom' CARGO_TARGET_DIR=$target_dir/loom \
         cargo test --locked --quiet --package server --bin brindle-server mailbox
+    # Slow without optimisation: the ring's models take some hundred thousand steps.
+    RUSTFLAGS='--cfg loom' CARGO_TARGET_DIR=$target_dir/loom \
+        CARGO_PROFILE_TEST_OPT_LEVEL=2 CARGO_PROFILE_DEV_OPT_LEVEL=2 \
+        cargo test --locked --quiet --package replication --lib ring::model
     echo '-- thread sanitizer'
+    sanitized store keyspace::
+    sanitized replication ring::tests
+    echo '-- miri: not part of this toolchain, not run'
+}
+
+# sanitized PACKAGE TESTS
+sanitized() {
     RUSTC_BOOTSTRAP=1 \
         RUSTFLAGS='-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer' \
         TSAN_OPTIONS="suppressions=$repo_root/crates/testkit/tsan-suppressions.txt" \
         CARGO_TARGET_DIR=$target_dir/tsan \
-        cargo test --locked --quiet --package store --lib --target x86_64-unknown-linux-gnu -- --test-threads 1 keyspace::
-    echo '-- miri: not part of this toolchain, not run'
+        cargo test --locked --quiet --package "$1" --lib --target x86_64-unknown-linux-gnu -- --test-threads 1 "$2"
 }
 
 main "$@"

@@ -26,6 +26,7 @@ use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::keys::Keys;
 use crate::longdouble::LongDouble;
+use crate::migrate::Migration;
 use crate::reply::Reply;
 use crate::table::Command;
 
@@ -102,12 +103,20 @@ pub struct Block {
     pub args: Option<OwnedArgs>,
     /// Effects that the command has had already.
     pub before: Vec<OwnedArgs>,
+    /// What the host does meanwhile, if that is what it waits for.
+    pub migration: Option<Migration>,
 }
 
 impl Block {
     /// To wait, as the command came, before anything was done.
     pub fn effect(keys: Range<usize>, deadline_ms: Option<i64>) -> Effect {
-        Effect::Block(Box::new(Self { keys, deadline_ms, args: None, before: Vec::new() }))
+        Effect::Block(Box::new(Self { keys, deadline_ms, args: None, before: Vec::new(), migration: None }))
+    }
+
+    /// To wait until the host has moved keys.
+    pub fn on_host(migration: Migration) -> Effect {
+        let migration = Some(migration);
+        Effect::Block(Box::new(Self { keys: 0..0, deadline_ms: None, args: None, before: Vec::new(), migration }))
     }
 }
 
@@ -149,14 +158,14 @@ pub enum End {
 }
 
 impl Waiter {
-    pub(crate) fn new(call: &Call<'_>, command: Command, block: Block, ticket: u64) -> Self {
+    pub(crate) fn new(call: &Call<'_>, command: Command, block: &mut Block, ticket: u64) -> Self {
         Self {
             client: call.session.client.clone(),
             ticket,
             db: call.keys.db,
-            keys: block.keys.map(|index| call.arg(index).into()).collect(),
+            keys: block.keys.clone().map(|index| call.arg(index).into()).collect(),
             command,
-            args: block.args.unwrap_or_else(|| OwnedArgs::copy(call.args)),
+            args: block.args.take().unwrap_or_else(|| OwnedArgs::copy(call.args)),
             resp3: call.out.resp3(),
             deadline_ms: block.deadline_ms,
             end: AtomicU8::new(End::Waiting as u8),

@@ -164,7 +164,7 @@ fn hdel(call: &mut Call<'_>) -> Result<Effect> {
         call.out.int(0);
         return Ok(Effect::None);
     };
-    let mut hash = entry.into_hash().ok_or(WRONG_TYPE)?;
+    let mut hash = entry.into_value::<Hash>().ok_or(WRONG_TYPE)?;
     let removed = fields.filter(|field| hash.remove(field)).count();
     let emptied = hash.is_empty();
     drop(hash);

@@ -14,6 +14,7 @@ use crate::effect::Change;
 use crate::error::Result;
 use crate::info;
 use crate::memory::Memory;
+use crate::migrate::Migration;
 use crate::pubsub::channels::Channels;
 use crate::record::Record;
 use crate::reply::Reply;
@@ -216,6 +217,11 @@ pub trait Host: Send + Sync {
     /// # Errors
     /// It cannot be loaded, or not to its end; the log says why.
     fn load(&self, section: &Section<'_>, replace: bool) -> Result<()>;
+
+    // --- moving keys
+
+    /// Moves keys to another server in the background, then answers the client that waits for that.
+    fn migrate(&self, waiter: Arc<Waiter>, migration: Migration);
 
     // --- publish and subscribe
 

@@ -1,9 +1,8 @@
 //! INFO: which sections are asked for, and those that the commands' own counters and the keyspace fill. The sections
 //! about the process come from the host.
-//!
-//! The section `keysizes` is missing: its histograms would have to follow every change of every value.
 
 mod commandstats;
+mod keysizes;
 mod keyspace;
 mod memory;
 
@@ -47,8 +46,10 @@ bitflags! {
         const CLUSTER = 1 << 12;
         /// Keys in each database.
         const KEYSPACE = 1 << 13;
+        /// Values of each size in each database.
+        const KEYSIZES = 1 << 14;
         /// What only tests look at; printed when it is named, and only then.
-        const DEBUG = 1 << 14;
+        const DEBUG = 1 << 15;
     }
 }
 
@@ -65,7 +66,8 @@ impl Section {
         .union(Self::MODULES)
         .union(Self::ERRORSTATS)
         .union(Self::CLUSTER)
-        .union(Self::KEYSPACE);
+        .union(Self::KEYSPACE)
+        .union(Self::KEYSIZES);
     /// What `all` and `everything` print: these differ only in what modules would add.
     const ALL: Self = Self::DEFAULT.union(Self::COMMANDSTATS).union(Self::LATENCYSTATS);
 
@@ -88,6 +90,7 @@ impl Section {
             b"latencystats" => Self::LATENCYSTATS,
             b"cluster" => Self::CLUSTER,
             b"keyspace" => Self::KEYSPACE,
+            b"keysizes" => Self::KEYSIZES,
             b"debug" => Self::DEBUG,
             _ => Self::empty(),
         }
@@ -123,6 +126,7 @@ fn info(call: &mut Call<'_>) -> Result<Effect> {
             Section::COMMANDSTATS => commandstats::commands(call, &mut text),
             Section::ERRORSTATS => commandstats::errors(call, &mut text),
             Section::LATENCYSTATS => commandstats::latencies(call, &mut text),
+            Section::KEYSIZES => keysizes::write(call, &mut text),
             Section::KEYSPACE => keyspace::write(call, &mut text),
             section => call.env.host.info(section, &mut text),
         }

@@ -6,7 +6,7 @@
 use smallvec::SmallVec;
 use store::entry::{Boxed, Entry};
 use store::gate::Section;
-use store::guard::{DueFields, EntryMut, Guard, HashMut, Key, Live, LiveHash};
+use store::guard::{DueFields, EntryMut, Guard, Key, Live, LiveHash, ValueMut};
 use store::keyspace::Keyspace;
 use store::stripe::Mode;
 use store::value::Str;
@@ -377,7 +377,7 @@ impl<'g> Keys<'g> {
     }
 
     /// A hash for changing, without expired fields (but for what is beyond [`EXPIRED_FIELDS_MAX`]).
-    pub fn hash_mut(&mut self, key: &[u8]) -> Result<Option<HashMut<'_>>> {
+    pub fn hash_mut(&mut self, key: &[u8]) -> Result<Option<ValueMut<'_, Hash>>> {
         let looked_up = self.key(key);
         let (db, notes, observed) = (self.db, &mut self.notes, self.observed);
         match self.guard.live_hash(db, looked_up, self.judged_ms, DueFields::UpTo(EXPIRED_FIELDS_MAX)) {
@@ -407,15 +407,15 @@ impl<'g> Keys<'g> {
 
     /// A value of one of the boxed types for changing.
     #[inline]
-    pub fn value_mut<T: Boxed>(&mut self, key: &[u8]) -> Result<Option<&mut T>> {
+    pub fn value_mut<T: Boxed>(&mut self, key: &[u8]) -> Result<Option<ValueMut<'_, T>>> {
         match self.write(key) {
             None => Ok(None),
-            Some(entry) => entry.into_mut::<T>().map(Some).ok_or(WRONG_TYPE),
+            Some(entry) => entry.into_value::<T>().map(Some).ok_or(WRONG_TYPE),
         }
     }
 
     /// A value of one of the boxed types for changing, created empty if the key is missing.
-    pub fn value_or_new<T: Boxed + Default>(&mut self, key: &[u8]) -> Result<&mut T> {
+    pub fn value_or_new<T: Boxed + Default>(&mut self, key: &[u8]) -> Result<ValueMut<'_, T>> {
         if self.write(key).is_none() {
             self.insert(key, Entry::boxed(key, T::default(), None));
         }

@@ -40,7 +40,7 @@ fn push(call: &mut Call<'_>, side: Side, create: bool) -> Result<Effect> {
     let added = elements.len();
     let len = match call.keys.write(key) {
         Some(entry) => {
-            let list = entry.into_mut::<List>().ok_or(crate::error::WRONG_TYPE)?;
+            let mut list = entry.into_value::<List>().ok_or(crate::error::WRONG_TYPE)?;
             list.push_all(side, elements, limits);
             list.len()
         }
@@ -187,12 +187,13 @@ fn lrange(call: &mut Call<'_>) -> Result<Effect> {
 
 fn lset(call: &mut Call<'_>) -> Result<Effect> {
     let (key, element) = (call.arg(1), call.arg(3));
-    let list = call.keys.value_mut::<List>(key)?.ok_or(NO_SUCH_KEY)?;
+    let mut list = call.keys.value_mut::<List>(key)?.ok_or(NO_SUCH_KEY)?;
     // Redis keeps the lower 32 bits of this index, and so do we: which element is replaced must not depend on the server.
     let index = integer(call.args.get(2))? as i32;
     if !list.set(index.into(), element, &call.env.limits) {
         return Err(INDEX_OUT_OF_RANGE);
     }
+    drop(list);
     call.keys.changed(key, Class::LIST, "lset");
     call.out.ok();
     Ok(Effect::AsIs)
@@ -207,7 +208,7 @@ fn linsert(call: &mut Call<'_>) -> Result<Effect> {
         return Err(SYNTAX);
     };
     let (key, pivot, element) = (call.arg(1), call.arg(3), call.arg(4));
-    let Some(list) = call.keys.value_mut::<List>(key)? else {
+    let Some(mut list) = call.keys.value_mut::<List>(key)? else {
         call.out.int(0);
         return Ok(Effect::None);
     };
@@ -216,18 +217,20 @@ fn linsert(call: &mut Call<'_>) -> Result<Effect> {
         return Ok(Effect::None);
     }
     call.out.len(list.len());
+    drop(list);
     call.keys.changed(key, Class::LIST, "linsert");
     Ok(Effect::AsIs)
 }
 
 fn lrem(call: &mut Call<'_>) -> Result<Effect> {
     let (key, count, element) = (call.arg(1), negatable(call.arg(2))?, call.arg(3));
-    let Some(list) = call.keys.value_mut::<List>(key)? else {
+    let Some(mut list) = call.keys.value_mut::<List>(key)? else {
         call.out.int(0);
         return Ok(Effect::None);
     };
     let removed = list.remove(count, element, &call.env.limits);
     let emptied = list.is_empty();
+    drop(list);
     call.out.len(removed);
     if removed > 0 {
         call.keys.changed(key, Class::LIST, "lrem");
@@ -242,9 +245,10 @@ fn lrem(call: &mut Call<'_>) -> Result<Effect> {
 fn ltrim(call: &mut Call<'_>) -> Result<Effect> {
     let (key, start, stop) = (call.arg(1), call.int(2)?, call.int(3)?);
     call.out.ok();
-    let Some(list) = call.keys.value_mut::<List>(key)? else { return Ok(Effect::None) };
+    let Some(mut list) = call.keys.value_mut::<List>(key)? else { return Ok(Effect::None) };
     let removed = list.trim(start, stop, &call.env.limits);
     let emptied = list.is_empty();
+    drop(list);
     // To Redis the key has changed even if all elements have stayed; only then there is nothing to propagate.
     call.keys.changed_too(call.keys.db, key, Class::LIST, "ltrim");
     call.keys.add_dirty(removed as u64);

@@ -24,7 +24,7 @@ fn sadd(call: &mut Call<'_>) -> Result<Effect> {
     let count = members.len();
     let added = match call.keys.write(key) {
         Some(entry) => {
-            let set = entry.into_mut::<Set>().ok_or(WRONG_TYPE)?;
+            let mut set = entry.into_value::<Set>().ok_or(WRONG_TYPE)?;
             set.prepare(count, limits);
             members.filter(|member| set.add(member, limits)).count()
         }
@@ -45,12 +45,13 @@ fn sadd(call: &mut Call<'_>) -> Result<Effect> {
 
 fn srem(call: &mut Call<'_>) -> Result<Effect> {
     let (key, members) = (call.arg(1), call.args.from(2));
-    let Some(set) = call.keys.value_mut::<Set>(key)? else {
+    let Some(mut set) = call.keys.value_mut::<Set>(key)? else {
         call.out.int(0);
         return Ok(Effect::None);
     };
     let removed = members.filter(|member| set.remove(member)).count();
     let emptied = set.is_empty();
+    drop(set);
     if removed > 0 {
         call.keys.changed(key, Class::SET, "srem");
         call.keys.add_dirty(removed as u64 - 1);
@@ -75,7 +76,7 @@ fn smove(call: &mut Call<'_>) -> Result<Effect> {
     if source_is_set == Some(false) || (source_is_set.is_some() && !target_is_set) {
         return Err(WRONG_TYPE);
     }
-    let Some(source) = call.keys.value_mut::<Set>(from)? else {
+    let Some(mut source) = call.keys.value_mut::<Set>(from)? else {
         call.out.int(0);
         return Ok(Effect::None);
     };
@@ -85,17 +86,17 @@ fn smove(call: &mut Call<'_>) -> Result<Effect> {
     }
     source.remove(member);
     let emptied = source.is_empty();
+    drop(source);
     call.keys.changed(from, Class::SET, "srem");
     delete_if(emptied, &mut call.keys, from);
     let limits = &call.env.limits;
-    let added = match call.keys.value_mut::<Set>(to)? {
-        Some(target) => target.add(member, limits),
-        None => {
-            let mut target = Set::with_hint(member, 1, limits);
-            target.add(member, limits);
-            call.keys.insert(to, Entry::boxed(to, target, None));
-            true
-        }
+    let added = if let Some(mut target) = call.keys.value_mut::<Set>(to)? {
+        target.add(member, limits)
+    } else {
+        let mut target = Set::with_hint(member, 1, limits);
+        target.add(member, limits);
+        call.keys.insert(to, Entry::boxed(to, target, None));
+        true
     };
     if added {
         call.keys.changed(to, Class::SET, "sadd");

@@ -137,7 +137,7 @@ fn unpack(call: &mut Call<'_>) {
     let key = call.arg(1);
     let zset = call.keys.peek(key).and_then(|entry| entry.get::<SortedSet>());
     if zset.is_some_and(|zset| zset.encoding() == Encoding::Listpack)
-        && let Ok(Some(zset)) = call.keys.value_mut::<SortedSet>(key)
+        && let Ok(Some(mut zset)) = call.keys.value_mut::<SortedSet>(key)
     {
         zset.prepare(usize::MAX, &call.env.limits);
     }

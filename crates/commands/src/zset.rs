@@ -132,9 +132,9 @@ pub(crate) fn add(call: &mut Call<'_>, addition: &Addition<'_>) -> Result<bool> 
     let (key, limits, incr) = (call.arg(1), &*call.env.limits, addition.flags.contains(AddFlags::INCR));
     let tally = match call.keys.write(key) {
         Some(entry) => {
-            let zset = entry.into_mut::<SortedSet>().ok_or(WRONG_TYPE)?;
+            let mut zset = entry.into_value::<SortedSet>().ok_or(WRONG_TYPE)?;
             zset.prepare(addition.pairs.len(), limits);
-            addition.apply(zset, limits)?
+            addition.apply(&mut zset, limits)?
         }
         None if addition.flags.contains(AddFlags::XX) => Tally::default(),
         None => {
@@ -159,12 +159,13 @@ pub(crate) fn add(call: &mut Call<'_>, addition: &Addition<'_>) -> Result<bool> 
 
 fn zrem(call: &mut Call<'_>) -> Result<Effect> {
     let (key, members) = (call.arg(1), call.args.from(2));
-    let Some(zset) = call.keys.value_mut::<SortedSet>(key)? else {
+    let Some(mut zset) = call.keys.value_mut::<SortedSet>(key)? else {
         call.out.int(0);
         return Ok(Effect::None);
     };
     let removed = members.filter(|member| zset.remove(member).is_some()).count();
     let emptied = zset.is_empty();
+    drop(zset);
     if removed > 0 {
         call.keys.changed(key, Class::ZSET, "zrem");
         call.keys.add_dirty(removed as u64 - 1);

@@ -19,6 +19,19 @@ pub struct Position {
 }
 
 impl ReplicationId {
+    /// What stands in the place of an id that there is none of.
+    pub const NONE: Self = Self([b'0'; ID_LEN]);
+
+    /// The id that these random bytes make.
+    pub fn from_random(random: [u8; ID_LEN / 2]) -> Self {
+        let mut letters = [0; ID_LEN];
+        for (pair, byte) in letters.chunks_exact_mut(2).zip(random) {
+            let digit = |nibble: u8| b"0123456789abcdef"[usize::from(nibble)];
+            pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+        }
+        Self(letters)
+    }
+
     /// The id that these letters are. Any 40 printable bytes without a space are taken, since it is the primary's to choose.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let letters: [u8; ID_LEN] = text.try_into().ok()?;
@@ -47,6 +60,13 @@ impl fmt::Debug for ReplicationId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn random_ids_are_hexadecimal_digits() {
+        let mut random = [0; 20];
+        random[..3].copy_from_slice(&[0x00, 0x9f, 0xa5]);
+        assert_eq!(ReplicationId::from_random(random).to_string(), format!("009fa5{}", "0".repeat(34)));
+    }
 
     #[test]
     fn forty_printable_letters_are_an_id() {

@@ -23,6 +23,7 @@ pub fn run(server: &Arc<Server>, env: &mut Env) {
         server.take_samples(began_ns);
         expiry.round(server, env);
         points::look(server);
+        server.migrator.sockets.close_idle(clock::now_ms());
         env.stats.cron_nanos.add(clock::ticks_ns() - began_ns);
     }
 }

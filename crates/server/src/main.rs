@@ -22,6 +22,7 @@ mod listening;
 mod live;
 mod log;
 mod memory;
+mod migrate;
 mod net;
 mod oom_score;
 mod open_files;
@@ -108,6 +109,7 @@ fn serve(config: Config, log: Log, supervisor: Supervisor, background: bool) -> 
     server.log.notice("Server initialized");
     let file = loading::prepare(&server)?;
     let workers = workers::start(&server, seats, listeners)?;
+    migrate::start(&server).map_err(|error| format!("Starting the threads for MIGRATE: {error}"))?;
     match file {
         Some(file) => loading::at_start(server.clone(), file, ready).map_err(|error| format!("Loading: {error}"))?,
         None => ready(&server),

@@ -12,6 +12,7 @@ use commands::error::{Error, LOADING, Result};
 use commands::host::{Crash, Host, Pause, Shutdown};
 use commands::info::Section;
 use commands::memory::Memory;
+use commands::migrate::Migration;
 use commands::pubsub::{self, channels::Channels};
 use commands::record::Record;
 use commands::reply::Reply;
@@ -32,6 +33,7 @@ use crate::lazy_free::LazyFree;
 use crate::listening::Listening;
 use crate::live::Live;
 use crate::log::Log;
+use crate::migrate::Migrator;
 use crate::net::inbox::{Inbox, Message, Socket};
 use crate::oom_score::OomScore;
 use crate::pause::Pausing;
@@ -105,6 +107,8 @@ pub struct Server {
     pub(crate) suspected_ms: AtomicI64,
     /// Frees what takes long.
     pub lazy_free: LazyFree,
+    /// Moves keys to other servers.
+    pub migrator: Migrator,
     /// What it knows of itself.
     pub vitals: Vitals,
     next_client: AtomicU64,
@@ -148,6 +152,7 @@ impl Server {
             pausing: Pausing::default(),
             suspected_ms: AtomicI64::new(0),
             lazy_free,
+            migrator: Migrator::default(),
             vitals: Vitals::default(),
             next_client: AtomicU64::new(1),
             config,
@@ -425,6 +430,12 @@ impl Host for Server {
         let duplicates = if replace { Duplicates::Replace } else { Duplicates::Refuse };
         loading::now(self, section, duplicates)
             .map_err(|()| Error::new("ERR Error trying to load the RDB dump, check server logs."))
+    }
+
+    // --- moving keys
+
+    fn migrate(&self, waiter: Arc<Waiter>, migration: Migration) {
+        self.migrator.take(waiter, migration);
     }
 
     // --- publish and subscribe

@@ -5,12 +5,18 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering::Relaxed};
 use crossbeam::utils::CachePadded;
 
 /// Threads beyond this many share slots, which costs time and never a count.
-const SLOTS: usize = 16;
+pub(crate) const SLOTS: usize = 16;
 
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
     static SLOT: usize = THREADS.fetch_add(1, Relaxed) % SLOTS;
+}
+
+/// The calling thread's slot, below [`SLOTS`].
+#[inline]
+pub(crate) fn slot() -> usize {
+    SLOT.with(|slot| *slot)
 }
 
 /// A sum of per-thread parts. It is exact whenever nobody is adding; the order against other memory is the caller's
@@ -22,7 +28,7 @@ impl Counter {
     /// Adds to the calling thread's part.
     #[inline]
     pub fn add(&self, n: i64) {
-        SLOT.with(|&slot| self.0[slot].fetch_add(n, Relaxed));
+        self.0[slot()].fetch_add(n, Relaxed);
     }
 
     /// The sum of all parts.

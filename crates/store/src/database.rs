@@ -13,14 +13,15 @@
 //! 3. ... and else `due` is not above any entry's [`Entry::due`].
 //!
 //! The bound is lowered when an expiry comes, and left as it is when one goes: whoever visits the stripe too early
-//! computes it anew ([`crate::keyspace::Keyspace::expire_stripe`]). A hash changes behind the entry's back, so whoever
-//! was given one to change ([`crate::guard::HashMut`]) books it when he is done.
+//! computes it anew ([`crate::keyspace::Keyspace::expire_stripe`]). A value changes behind the entry's back, so whoever
+//! was given one to change ([`crate::guard::ValueMut`]) books it when he is done.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
 use crate::counter::Counter;
 use crate::entry::Entry;
+use crate::sizes::Sizes;
 use crate::stripe::{Inner, Stripe};
 use crate::table::prefetch;
 use crate::walk::Walks;
@@ -40,6 +41,7 @@ pub struct Database {
     keys: Counter,
     volatile: Counter,
     timed: Counter,
+    sizes: Sizes,
     walks: Walks,
 }
 
@@ -55,6 +57,7 @@ impl Database {
             keys: Counter::default(),
             volatile: Counter::default(),
             timed: Counter::default(),
+            sizes: Sizes::default(),
             walks: Walks::new(frozen),
         }
     }
@@ -77,6 +80,11 @@ impl Database {
     /// Number of hashes with fields that expire.
     pub fn timed_len(&self) -> usize {
         self.timed.sum().max(0) as usize
+    }
+
+    /// How large the values are.
+    pub fn sizes(&self) -> &Sizes {
+        &self.sizes
     }
 
     /// Number of stripes.
@@ -161,6 +169,7 @@ impl Database {
     /// Books an entry that is about to come into the stripe, which the caller holds exclusively.
     pub(crate) fn entry_comes(&self, stripe: usize, inner: &mut Inner, entry: &mut Entry) {
         self.keys.add(1);
+        self.sizes.moved(None, entry.size_bin());
         if inner.table.is_empty() {
             self.occupied[stripe / 64].fetch_or(1 << (stripe % 64), Relaxed);
         }
@@ -172,6 +181,7 @@ impl Database {
     /// Books an entry that has left the stripe, which the caller holds exclusively.
     pub(crate) fn entry_left(&self, stripe: usize, inner: &mut Inner, entry: &Entry) {
         self.keys.add(-1);
+        self.sizes.moved(entry.size_bin(), None);
         if inner.table.is_empty() {
             self.occupied[stripe / 64].fetch_and(!(1 << (stripe % 64)), Relaxed);
         }

@@ -25,6 +25,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use triomphe::Arc as Counted;
 
+use crate::sizes::Bin;
 use crate::table::Word;
 use crate::value::hash::Hash;
 use crate::value::list::List;
@@ -266,6 +267,30 @@ impl Entry {
         }
     }
 
+    /// How large the value is: a string by its bytes, a container by its elements.
+    #[inline]
+    pub(crate) fn size_bin(&self) -> Option<Bin> {
+        match self.kind() {
+            // SAFETY: the kind says what the body is.
+            Kind::Int => Some(Bin::of_int(unsafe { self.body().cast::<i64>().read() })),
+            Kind::Inline => Some(Bin::of_string(self.head().value_len as usize)),
+            Kind::Shared => Some(Bin::of_string(self.arc().len())),
+            _ => self.container_bin(),
+        }
+    }
+
+    /// The same where it is no string. Not inlined, so that strings have a short way.
+    #[inline(never)]
+    fn container_bin(&self) -> Option<Bin> {
+        match self.kind() {
+            Kind::List => Bin::of_container(ValueType::List, self.get::<List>()?.len()),
+            Kind::Set => Bin::of_container(ValueType::Set, self.get::<Set>()?.len()),
+            Kind::SortedSet => Bin::of_container(ValueType::SortedSet, self.get::<SortedSet>()?.len()),
+            Kind::Hash => Bin::of_container(ValueType::Hash, self.get::<Hash>()?.len()),
+            Kind::Int | Kind::Inline | Kind::Shared | Kind::Stream => None,
+        }
+    }
+
     /// The encoding, as `OBJECT ENCODING` names it.
     pub fn encoding(&self) -> Encoding {
         match self.kind() {
@@ -392,34 +417,44 @@ impl Entry {
     /// Replaces the value with a string (an integer where it is one), in place where the size allows; the expiry is
     /// set to `expiry`.
     pub fn set_string(&mut self, value: &[u8], expiry: Option<i64>) {
-        let int = parse_canonical(value);
-        let fits = int.is_none()
-            && self.kind() == Kind::Inline
+        if !self.overwrite(value, expiry) {
+            let new = Self::string(self.key(), value, expiry);
+            self.replace_with(new);
+        }
+    }
+
+    /// The part of [`Self::set_string`] that leaves the length as it is; false, and nothing has changed, where it would not.
+    #[inline]
+    pub(crate) fn overwrite(&mut self, value: &[u8], expiry: Option<i64>) -> bool {
+        let fits = self.kind() == Kind::Inline
             && self.head().value_len as usize == value.len()
-            && self.expiry().is_some() == expiry.is_some();
+            && self.expiry().is_some() == expiry.is_some()
+            && parse_canonical(value).is_none();
         if fits {
             // SAFETY: the value has the same length; the source is not part of this entry, which is borrowed mutably.
             unsafe { self.at(self.head().value_at()).copy_from_nonoverlapping(value.as_ptr(), value.len()) };
             self.head_mut().flags &= !GROWN;
             self.set_expiry(expiry);
-            return;
         }
-        let new = match int {
-            Some(int) => Self::int(self.key(), int, expiry),
-            None => Self::raw_string(self.key(), value, expiry),
-        };
-        self.replace_with(new);
+        fits
     }
 
     /// Replaces the value with an integer and keeps the expiry.
     pub fn set_int(&mut self, value: i64) {
-        if self.kind() == Kind::Int {
-            // SAFETY: an Int's body is one word.
-            unsafe { self.body().cast::<i64>().write(value) };
-        } else {
-            let new = Self::int(self.key(), value, self.expiry());
-            self.replace_with(new);
+        match self.int_mut() {
+            Some(int) => *int = value,
+            None => {
+                let new = Self::int(self.key(), value, self.expiry());
+                self.replace_with(new);
+            }
         }
+    }
+
+    /// The integer to be changed, if the string is one.
+    #[inline]
+    pub(crate) fn int_mut(&mut self) -> Option<&mut i64> {
+        // SAFETY: an Int's body is one word, aligned as one, and the entry is borrowed exclusively.
+        (self.kind() == Kind::Int).then(|| unsafe { &mut *self.body().cast::<i64>() })
     }
 
     /// The string's bytes, to be changed, grown to `len` bytes with zeroes if it was shorter. The expiry stays.

@@ -11,8 +11,9 @@ use std::ops::{Deref, DerefMut};
 use smallvec::SmallVec;
 
 use crate::database::Database;
-use crate::entry::{Boxed, Entry, Kind};
+use crate::entry::{Boxed, Entry};
 use crate::hash::hash_bytes;
+use crate::sizes::Bin;
 use crate::stripe::{Inner, Mode};
 use crate::value::hash::Hash;
 
@@ -140,7 +141,7 @@ impl Guard<'_> {
                 Live::Expired(entry) => return LiveHash::Expired(entry),
                 Live::Present(entry) => entry,
             };
-            let Some(mut hash) = entry.into_hash() else { return LiveHash::OtherType };
+            let Some(mut hash) = entry.into_value::<Hash>() else { return LiveHash::OtherType };
             let gone = hash.remove_due(now_ms, due);
             if hash.is_empty() && !gone.is_empty() {
                 drop(hash);
@@ -232,10 +233,10 @@ pub enum LiveHash<'g> {
     /// No field was left, so the key is gone from the table.
     Emptied(Entry, Vec<Vec<u8>>),
     /// The hash.
-    Present(HashMut<'g>, Vec<Vec<u8>>),
+    Present(ValueMut<'g, Hash>, Vec<Vec<u8>>),
 }
 
-/// An entry that may be changed. What happens to its expiry is booked in its stripe.
+/// An entry that may be changed. What happens to its expiry and to its size is booked in its stripe and its database.
 pub struct EntryMut<'g> {
     entry: &'g mut Entry,
     database: &'g Database,
@@ -256,58 +257,72 @@ impl<'g> EntryMut<'g> {
     pub fn set_expiry(&mut self, expiry: Option<i64>) {
         let before = self.entry.expiry();
         self.entry.set_expiry(expiry);
-        self.book(before);
+        self.book_expiry(before);
     }
 
     /// See [`Entry::set_string`].
     pub fn set_string(&mut self, value: &[u8], expiry: Option<i64>) {
         let before = self.entry.expiry();
-        self.entry.set_string(value, expiry);
-        self.book(before);
+        if !self.entry.overwrite(value, expiry) {
+            let size = self.entry.size_bin();
+            self.entry.set_string(value, expiry);
+            self.book_size(size);
+        }
+        self.book_expiry(before);
     }
 
     /// See [`Entry::set_int`].
+    #[inline]
     pub fn set_int(&mut self, value: i64) {
+        match self.entry.int_mut() {
+            Some(int) if Bin::is_shared(*int, value) => *int = value,
+            _ => self.set_int_and_book(value),
+        }
+    }
+
+    #[inline(never)]
+    fn set_int_and_book(&mut self, value: i64) {
+        let size = self.entry.size_bin();
         self.entry.set_int(value);
+        self.book_size(size);
     }
 
     /// See [`Entry::string_mut`].
     pub fn string_mut(&mut self, len: usize) -> Option<&mut [u8]> {
-        self.entry.string_mut(len)
+        let (database, size) = (self.database, self.entry.size_bin());
+        let bytes = self.entry.string_mut(len)?;
+        database.sizes().moved(size, Some(Bin::of_string(bytes.len())));
+        Some(bytes)
     }
 
-    /// See [`Entry::get_mut`]; not for hashes, which have [`Self::into_hash`].
-    pub fn get_mut<T: Boxed>(&mut self) -> Option<&mut T> {
-        const { assert!(!matches!(T::KIND, Kind::Hash), "a hash is changed through HashMut") };
-        self.entry.get_mut()
-    }
-
-    /// See [`Entry::get_mut`]; keeps the entry reachable for as long as the guard is borrowed. Not for hashes, which have
-    /// [`Self::into_hash`].
-    pub fn into_mut<T: Boxed>(self) -> Option<&'g mut T> {
-        const { assert!(!matches!(T::KIND, Kind::Hash), "a hash is changed through HashMut") };
-        self.entry.get_mut()
-    }
-
-    /// The hash, if this is one.
-    pub fn into_hash(self) -> Option<HashMut<'g>> {
-        (self.kind() == Kind::Hash).then_some(HashMut(self))
+    /// The value, if it is of this type.
+    #[inline]
+    pub fn into_value<T: Boxed>(self) -> Option<ValueMut<'g, T>> {
+        let size = self.entry.size_bin();
+        (self.kind() == T::KIND).then_some(ValueMut { entry: self, size, of: PhantomData })
     }
 
     /// See [`Entry::replace_with`].
     pub fn replace_with(&mut self, new: Entry) -> Entry {
-        let before = self.entry.expiry();
+        let (before, size) = (self.entry.expiry(), self.entry.size_bin());
         let old = self.entry.replace_with(new);
-        self.book(before);
+        self.book_expiry(before);
+        self.book_size(size);
         old
     }
 
     /// Books what has become of the entry, whose expiry was `before`.
     #[inline]
-    fn book(&mut self, before: Option<i64>) {
+    fn book_expiry(&mut self, before: Option<i64>) {
         // SAFETY: promised to `new`.
         let inner = unsafe { &mut *self.inner };
         self.database.rebook(self.stripe, inner, before, self.entry);
+    }
+
+    /// Books how large the value is now, whose bin was `before`.
+    #[inline]
+    fn book_size(&self, before: Option<Bin>) {
+        self.database.sizes().moved(before, self.entry.size_bin());
     }
 }
 
@@ -319,15 +334,24 @@ impl Deref for EntryMut<'_> {
     }
 }
 
-/// A hash that may be changed. What happens to its fields' expiries is booked in its stripe when this goes.
-pub struct HashMut<'g>(EntryMut<'g>);
+/// A value that may be changed. Its new size, and what happens to the expiries of a hash's fields, are booked when this
+/// goes; so it goes before its key is looked at again.
+pub struct ValueMut<'g, T: Boxed> {
+    /// Its value is a `T`.
+    entry: EntryMut<'g>,
+    /// The bin that the value is booked in.
+    size: Option<Bin>,
+    of: PhantomData<&'g mut T>,
+}
 
-impl HashMut<'_> {
+impl<T: Boxed> ValueMut<'_, T> {
     /// See [`Entry::set_access`].
     pub fn set_access(&self, clock: u32) {
-        self.0.set_access(clock);
+        self.entry.set_access(clock);
     }
+}
 
+impl ValueMut<'_, Hash> {
     /// Removes those of `due` that have expired and returns their names.
     fn remove_due(&mut self, now_ms: i64, due: DueFields<'_>) -> Vec<Vec<u8>> {
         let now_ms = now_ms.max(0) as u64;
@@ -345,26 +369,27 @@ impl HashMut<'_> {
     }
 }
 
-impl Deref for HashMut<'_> {
-    type Target = Hash;
+impl<T: Boxed> Deref for ValueMut<'_, T> {
+    type Target = T;
 
     #[inline]
-    fn deref(&self) -> &Hash {
-        self.0.entry.get().expect("made of a hash")
+    fn deref(&self) -> &T {
+        self.entry.get().expect("the entry holds a value of this type")
     }
 }
 
-impl DerefMut for HashMut<'_> {
+impl<T: Boxed> DerefMut for ValueMut<'_, T> {
     #[inline]
-    fn deref_mut(&mut self) -> &mut Hash {
-        self.0.entry.get_mut().expect("made of a hash")
+    fn deref_mut(&mut self) -> &mut T {
+        self.entry.entry.get_mut().expect("the entry holds a value of this type")
     }
 }
 
-impl Drop for HashMut<'_> {
+impl<T: Boxed> Drop for ValueMut<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        let expiry = self.0.entry.expiry();
-        self.0.book(expiry);
+        let expiry = self.entry.expiry();
+        self.entry.book_expiry(expiry);
+        self.entry.book_size(self.size);
     }
 }

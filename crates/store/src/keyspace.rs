@@ -304,9 +304,11 @@ impl Keyspace {
                 // A large hash that a walk needs is left for a later round, since changing it would copy it.
                 if taken < max && fields_due && !self.must_wait_for(database, stripe, entry) {
                     database.walks().stamp(stripe, entry, epoch);
+                    let size = entry.size_bin();
                     let hash = entry.get_mut::<Hash>().expect("only hashes are marked");
                     let fields = hash.remove_expired(now_ms.max(0) as u64, max - taken);
                     let emptied = hash.is_empty();
+                    database.sizes().moved(size, entry.size_bin());
                     taken += fields.len();
                     if !fields.is_empty() {
                         removed(Expired::Fields { key: entry.key(), fields: &fields, emptied });

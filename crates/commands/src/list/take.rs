@@ -43,14 +43,15 @@ impl Pop {
         out: &mut Reply,
         head: impl FnOnce(&mut Reply, usize),
     ) -> Result<Option<usize>> {
-        let Some(list) = keys.value_mut::<List>(key)? else { return Ok(None) };
+        let Some(mut list) = keys.value_mut::<List>(key)? else { return Ok(None) };
         let taken = self.count.min(list.len());
         head(out, taken);
-        outermost(list, self.side).take(taken).for_each(|element| out.item(element));
+        outermost(&list, self.side).take(taken).for_each(|element| out.item(element));
         if taken > 0 {
             let first = if self.side == Side::Left { 0 } else { list.len() - taken };
             list.remove_range(first, taken, limits);
             let emptied = list.is_empty();
+            drop(list);
             keys.changed(key, Class::LIST, popped(self.side));
             keys.add_dirty(taken as u64 - 1);
             if emptied {
@@ -102,15 +103,19 @@ impl Move {
         limits: &Limits,
         out: &mut Reply,
     ) -> Result<bool> {
-        let Some(list) = keys.value_mut::<List>(source)? else { return Ok(false) };
+        let Some(mut list) = keys.value_mut::<List>(source)? else { return Ok(false) };
         let (element, emptied) = if source == destination {
-            (list.rotate(self.from, self.to, limits), false)
+            let element = list.rotate(self.from, self.to, limits);
+            drop(list);
+            (element, false)
         } else {
+            drop(list);
             // Both types are judged before anything changes, the source's first.
             keys.value_mut::<List>(destination)?;
-            let Some(list) = keys.value_mut::<List>(source)? else { return Ok(false) };
+            let Some(mut list) = keys.value_mut::<List>(source)? else { return Ok(false) };
             let element = list.pop(self.from, limits);
             let emptied = list.is_empty();
+            drop(list);
             if let Some(element) = &element {
                 keys.value_or_new::<List>(destination)?.push(self.to, Item::parse(element), limits);
             }

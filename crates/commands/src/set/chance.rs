@@ -24,7 +24,7 @@ pub(super) fn spop(call: &mut Call<'_>) -> Result<Effect> {
 fn pop_one(call: &mut Call<'_>) -> Result<Effect> {
     let key = call.arg(1);
     let set = call.keys.value_mut::<Set>(key)?;
-    let popped = set.and_then(|set| set.pop(&mut call.env.rng).map(|member| (member, set.is_empty())));
+    let popped = set.and_then(|mut set| set.pop(&mut call.env.rng).map(|member| (member, set.is_empty())));
     let Some((member, emptied)) = popped else {
         call.out.null();
         return Ok(Effect::None);
@@ -38,7 +38,7 @@ fn pop_one(call: &mut Call<'_>) -> Result<Effect> {
 fn pop_many(call: &mut Call<'_>) -> Result<Effect> {
     let key = call.arg(1);
     let count = number::parse_i64(call.arg(2)).and_then(|count| usize::try_from(count).ok()).ok_or(MUST_BE_POSITIVE)?;
-    let Some(set) = call.keys.value_mut::<Set>(key)?.filter(|_| count > 0) else {
+    let Some(mut set) = call.keys.value_mut::<Set>(key)?.filter(|_| count > 0) else {
         call.out.set(0);
         return Ok(Effect::None);
     };
@@ -46,12 +46,14 @@ fn pop_many(call: &mut Call<'_>) -> Result<Effect> {
         let len = set.len();
         call.out.set(len);
         set.iter().for_each(|member| call.out.item(member));
+        drop(set);
         call.keys.changed(key, Class::SET, "spop");
         call.keys.add_dirty(len as u64 - 1);
         delete_if(true, &mut call.keys, key);
         return Ok(Effect::rewritten([b"DEL", key]));
     }
     let popped = set.pop_many(count, &mut call.env.rng, &call.env.limits);
+    drop(set);
     call.out.set(popped.len());
     popped.iter().for_each(|member| call.out.bulk(member));
     call.keys.changed(key, Class::SET, "spop");

@@ -143,18 +143,16 @@ pub(super) fn xadd(call: &mut Call<'_>) -> Result<Effect> {
     let options = AddOptions::parse(call)?;
     let (key, args, now_ms) = (call.arg(1), call.args, call.keys.now_ms as u64);
     let limits = &call.env.limits;
-    let added = match call.keys.value_mut::<Stream>(key)? {
-        Some(stream) => add(stream, &options, args, now_ms, limits)?,
-        None if options.no_mkstream => {
-            call.out.null();
-            return Ok(Effect::None);
-        }
-        None => {
-            let mut stream = Stream::new();
-            let added = add(&mut stream, &options, args, now_ms, limits)?;
-            call.keys.insert(key, Entry::boxed(key, stream, None));
-            added
-        }
+    let added = if let Some(mut stream) = call.keys.value_mut::<Stream>(key)? {
+        add(&mut stream, &options, args, now_ms, limits)?
+    } else if options.no_mkstream {
+        call.out.null();
+        return Ok(Effect::None);
+    } else {
+        let mut stream = Stream::new();
+        let added = add(&mut stream, &options, args, now_ms, limits)?;
+        call.keys.insert(key, Entry::boxed(key, stream, None));
+        added
     };
     reply_id(call.out, added.id);
     call.keys.changed(key, Class::STREAM, "xadd");
@@ -235,12 +233,13 @@ pub(super) fn xtrim(call: &mut Call<'_>) -> Result<Effect> {
     let required = || Error::new("ERR syntax error, XTRIM must be called with a trimming strategy");
     let option = parser.finish(call)?.ok_or_else(required)?;
     let key = call.arg(1);
-    let Some(stream) = call.keys.value_mut::<Stream>(key)? else {
+    let Some(mut stream) = call.keys.value_mut::<Stream>(key)? else {
         call.out.int(0);
         return Ok(Effect::None);
     };
     let trimmed = stream.trim(&option.trim);
-    let left = Left::of(stream);
+    let left = Left::of(&stream);
+    drop(stream);
     call.out.int(trimmed as i64);
     if trimmed == 0 {
         return Ok(Effect::None);
@@ -274,8 +273,9 @@ pub(super) fn xsetid(call: &mut Call<'_>) -> Result<Effect> {
         index += 2;
     }
     let key = call.arg(1);
-    let stream = call.keys.value_mut::<Stream>(key)?.ok_or(NO_SUCH_KEY)?;
+    let mut stream = call.keys.value_mut::<Stream>(key)?.ok_or(NO_SUCH_KEY)?;
     stream.set_id(id, entries_added, max_deleted_id).map_err(set_id_error)?;
+    drop(stream);
     call.out.ok();
     call.keys.event(key, Class::STREAM, "xsetid");
     call.keys.add_dirty(1);

@@ -18,19 +18,20 @@ pub(super) fn xclaim(call: &mut Call<'_>) -> Result<Effect> {
     let options = claim_options(call, 5 + ids.len(), u64::try_from(min_idle_ms).unwrap_or(0))?;
 
     let (owner, now_ms) = (owner(call), call.keys.now_ms as u64);
-    let stream = call.keys.value_mut::<Stream>(owner.key)?.ok_or_else(|| no_group(owner.key, owner.group))?;
+    let mut stream = call.keys.value_mut::<Stream>(owner.key)?.ok_or_else(|| no_group(owner.key, owner.group))?;
     let created = stream.touch_consumer(owner.group, owner.consumer, now_ms) == Some(true);
     let last_id = stream.group(owner.group).map(Group::last_id);
     let claimed = stream.claim(owner.group, owner.consumer, &ids, &options, now_ms).unwrap_or_default();
     let moved = claimed.iter().filter(|claimed| claimed.claim == Claim::Moved);
-    reply_claimed(call.out, stream, moved, options.just_id);
+    reply_claimed(call.out, &stream, moved, options.just_id);
 
     let mut effects = Collected::new(call.env);
-    collect(&mut effects, stream, owner, &claimed, created, now_ms);
+    collect(&mut effects, &stream, owner, &claimed, created, now_ms);
     let raised = last_id.is_some_and(|last_id| options.last_id > last_id) && claimed.is_empty();
     if raised && let Some(group) = stream.group(owner.group) {
         effects.add(|| owner.set_id(group));
     }
+    drop(stream);
     count_changes(call, owner.key, created, claimed.len() as u64 + u64::from(raised));
     Ok(effects.finish())
 }
@@ -41,17 +42,18 @@ pub(super) fn xautoclaim(call: &mut Call<'_>) -> Result<Effect> {
 
     let (owner, now_ms) = (owner(call), call.keys.now_ms as u64);
     let missing = || no_group(owner.key, owner.group);
-    let stream = call.keys.value_mut::<Stream>(owner.key)?.ok_or_else(missing)?;
+    let mut stream = call.keys.value_mut::<Stream>(owner.key)?.ok_or_else(missing)?;
     let created = stream.touch_consumer(owner.group, owner.consumer, now_ms) == Some(true);
     let done = stream.auto_claim(owner.group, owner.consumer, start, count, &options, now_ms).ok_or_else(missing)?;
     call.out.array(3);
     reply_id(call.out, done.next);
     let (moved, gone): (Vec<_>, Vec<_>) = done.claimed.iter().partition(|claimed| claimed.claim == Claim::Moved);
-    reply_claimed(call.out, stream, moved.into_iter(), options.just_id);
+    reply_claimed(call.out, &stream, moved.into_iter(), options.just_id);
     reply_ids(call.out, gone.iter().map(|claimed| claimed.id));
 
     let mut effects = Collected::new(call.env);
-    collect(&mut effects, stream, owner, &done.claimed, created, now_ms);
+    collect(&mut effects, &stream, owner, &done.claimed, created, now_ms);
+    drop(stream);
     count_changes(call, owner.key, created, done.claimed.len() as u64);
     Ok(effects.finish())
 }

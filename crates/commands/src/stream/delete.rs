@@ -13,11 +13,12 @@ use crate::number;
 
 pub(super) fn xdel(call: &mut Call<'_>) -> Result<Effect> {
     let key = call.arg(1);
-    let Some(stream) = call.keys.value_mut::<Stream>(key)? else {
+    let Some(mut stream) = call.keys.value_mut::<Stream>(key)? else {
         call.out.int(0);
         return Ok(Effect::None);
     };
     let deleted = stream.delete(&ids::all(call.args.from(2))?);
+    drop(stream);
     call.out.len(deleted);
     note_deleted(call, key, deleted as u64);
     Ok(Effect::as_is_if(deleted > 0))
@@ -28,7 +29,7 @@ pub(super) fn xack(call: &mut Call<'_>) -> Result<Effect> {
     // The first look is a read, as in Redis: it counts as a hit or a miss.
     let known = call.keys.value::<Stream>(key)?.is_some_and(|stream| stream.group(group).is_some());
     let mut acknowledged = 0;
-    if known && let Some(stream) = call.keys.value_mut::<Stream>(key)? {
+    if known && let Some(mut stream) = call.keys.value_mut::<Stream>(key)? {
         acknowledged = stream.acknowledge(group, &ids::all(call.args.from(3))?);
     }
     call.keys.add_dirty(acknowledged as u64);
@@ -89,13 +90,14 @@ pub(super) fn xdelex(call: &mut Call<'_>) -> Result<Effect> {
         return Ok(none_known(call, options.len));
     }
     let ids = options.ids(call)?;
-    let stream = call.keys.value_mut::<Stream>(key)?.expect("seen under the same guard");
+    let mut stream = call.keys.value_mut::<Stream>(key)?.expect("seen under the same guard");
     let len = stream.len();
     call.out.array(ids.len());
     for id in ids {
         call.out.int(deletion_code(stream.delete_with(id, options.references)));
     }
     let deleted = len - stream.len();
+    drop(stream);
     note_deleted(call, key, deleted);
     // With DELREF, references may have gone though there was no entry any more.
     Ok(Effect::as_is_if(deleted > 0 || options.references == References::Delete))
@@ -109,7 +111,7 @@ pub(super) fn xackdel(call: &mut Call<'_>) -> Result<Effect> {
         return Ok(none_known(call, options.len));
     }
     let ids = options.ids(call)?;
-    let stream = call.keys.value_mut::<Stream>(key)?.expect("seen under the same guard");
+    let mut stream = call.keys.value_mut::<Stream>(key)?.expect("seen under the same guard");
     let len = stream.len();
     let mut acknowledged = 0;
     call.out.array(ids.len());
@@ -119,6 +121,7 @@ pub(super) fn xackdel(call: &mut Call<'_>) -> Result<Effect> {
         call.out.int(deletion_code(deletion));
     }
     let deleted = len - stream.len();
+    drop(stream);
     note_deleted(call, key, deleted);
     call.keys.add_dirty(acknowledged);
     Ok(Effect::as_is_if(acknowledged > 0))

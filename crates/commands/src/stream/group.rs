@@ -1,6 +1,7 @@
 //! XGROUP: consumer groups and their consumers.
 
 use store::entry::Entry;
+use store::guard::ValueMut;
 use store::value::stream::{Stream, StreamId};
 
 use super::{ids, no_such_group, subcommand_syntax};
@@ -79,13 +80,10 @@ pub(super) fn xgroup_create(call: &mut Call<'_>) -> Result<Effect> {
         b"$" => last_id.unwrap_or(StreamId::MIN),
         text => ids::strict(text, 0)?,
     };
-    match call.keys.value_mut::<Stream>(key)? {
-        Some(stream) => {
-            if !stream.create_group(name, id, options.entries_read) {
-                return Err(Error::new("BUSYGROUP Consumer Group name already exists"));
-            }
-            note(call, key, "xgroup-create");
-        }
+    let stream = call.keys.value_mut::<Stream>(key)?;
+    match stream.map(|mut stream| stream.create_group(name, id, options.entries_read)) {
+        Some(true) => note(call, key, "xgroup-create"),
+        Some(false) => return Err(Error::new("BUSYGROUP Consumer Group name already exists")),
         None => {
             let mut stream = Stream::new();
             stream.create_group(name, id, options.entries_read);
@@ -100,8 +98,7 @@ pub(super) fn xgroup_create(call: &mut Call<'_>) -> Result<Effect> {
 pub(super) fn xgroup_setid(call: &mut Call<'_>) -> Result<Effect> {
     let options = Options::parse(call, false)?;
     let (key, name) = (call.arg(2), call.arg(3));
-    let stream = stream_with_group(call)?;
-    let last_id = stream.last_id();
+    let last_id = stream_with_group(call)?.last_id();
     if !matches!(call.args.len(), 5 | 7) {
         return subcommand_syntax("XGROUP", call.arg(1));
     }
@@ -159,7 +156,7 @@ pub(super) fn note(call: &mut Call<'_>, key: &[u8], event: &'static str) {
     call.keys.add_dirty(1);
 }
 
-fn stream_with_group<'k>(call: &'k mut Call<'_>) -> Result<&'k mut Stream> {
+fn stream_with_group<'k>(call: &'k mut Call<'_>) -> Result<ValueMut<'k, Stream>> {
     let (key, group) = (call.arg(2), call.arg(3));
     let stream = call.keys.value_mut::<Stream>(key)?.ok_or_else(key_required)?;
     if stream.group(group).is_none() {

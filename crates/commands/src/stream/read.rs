@@ -159,16 +159,17 @@ pub(super) fn xreadgroup(call: &mut Call<'_>) -> Result<Effect> {
     let mut servings: SmallVec<[Option<Serving>; 8]> = SmallVec::new();
     for (key, position) in options.keys(call.args).zip(positions) {
         let owner = Owner { key, group, consumer };
-        let Some(stream) = call.keys.value_mut::<Stream>(key)? else { continue };
+        let Some(mut stream) = call.keys.value_mut::<Stream>(key)? else { continue };
         let created = stream.touch_consumer(group, consumer, now_ms) == Some(true);
-        let serving = serve(stream, owner, position, &options, now_ms);
+        let serving = serve(&mut stream, owner, position, &options, now_ms);
         let delivered = matches!(serving, Some(Serving::New(_)));
         if created && (options.no_ack || !delivered) {
             effects.add(|| owner.create());
         }
         if let Some(Serving::New(delivery)) = &serving {
-            collect(&mut effects, stream, owner, delivery, options.no_ack);
+            collect(&mut effects, &stream, owner, delivery, options.no_ack);
         }
+        drop(stream);
         servings.push(serving);
         call.keys.add_dirty(u64::from(delivered));
         if created {
@@ -295,7 +296,7 @@ fn nothing(call: &mut Call<'_>, options: &Options<'_>, effect: Effect, args: Opt
         Effect::None | Effect::AsIs | Effect::Block(_) => Vec::new(),
     };
     let keys = options.streams_at..options.streams_at + options.streams;
-    Effect::Block(Box::new(Block { keys, deadline_ms, args, before }))
+    Effect::Block(Box::new(Block { keys, deadline_ms, args, before, migration: None }))
 }
 
 /// How XREAD waits: for entries behind those it knows. That its key goes away does not concern it.
@@ -331,7 +332,7 @@ fn serve_xreadgroup(serving: &mut blocking::Serving<'_, '_>, key: &[u8]) -> Resu
     let Some((group, consumer)) = options.group else { return Ok(Served::No) };
     let (owner, now_ms) = (Owner { key, group, consumer }, serving.keys.now_ms as u64);
     let stream = serving.keys.value_mut::<Stream>(key)?;
-    let Some(stream) = stream.filter(|stream| stream.group(group).is_some()) else {
+    let Some(mut stream) = stream.filter(|stream| stream.group(group).is_some()) else {
         return Err(no_group(key, group));
     };
     let has_new = stream.group(group).zip(stream.last()).is_some_and(|(group, last)| last.id() > group.last_id());
@@ -340,19 +341,20 @@ fn serve_xreadgroup(serving: &mut blocking::Serving<'_, '_>, key: &[u8]) -> Resu
     }
     let mut effects = Collected::new(serving.env);
     let created = stream.touch_consumer(group, consumer, now_ms) == Some(true);
-    let served = serve(stream, owner, Position::New, &options, now_ms);
+    let served = serve(&mut stream, owner, Position::New, &options, now_ms);
     if created && options.no_ack {
         effects.add(|| owner.create());
     }
     if let Some(Serving::New(delivery)) = &served {
-        collect(&mut effects, stream, owner, delivery, options.no_ack);
+        collect(&mut effects, &stream, owner, delivery, options.no_ack);
     }
     serving.out.map_of_streams(1);
     serving.out.stream_name(key);
     match served {
-        Some(served) => served.reply(serving.out, stream),
+        Some(served) => served.reply(serving.out, &stream),
         None => serving.out.array(0),
     }
+    drop(stream);
     if created {
         serving.keys.event(key, Class::STREAM, "xgroup-createconsumer");
     }

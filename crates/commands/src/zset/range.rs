@@ -173,12 +173,14 @@ pub(super) fn zremrangebylex(call: &mut Call<'_>) -> Result<Effect> {
 
 fn remove(call: &mut Call<'_>, by: By, event: &'static str) -> Result<Effect> {
     let (key, bounds) = (call.arg(1), Bounds::parse(by, call.arg(2), call.arg(3))?);
-    let Some(zset) = call.keys.value_mut::<SortedSet>(key)? else {
+    let Some(mut zset) = call.keys.value_mut::<SortedSet>(key)? else {
         call.out.int(0);
         return Ok(Effect::None);
     };
-    let removed = zset.remove_range(bounds.ranks(zset, false));
+    let ranks = bounds.ranks(&zset, false);
+    let removed = zset.remove_range(ranks);
     let emptied = zset.is_empty();
+    drop(zset);
     if removed > 0 {
         call.keys.changed(key, Class::ZSET, event);
         call.keys.add_dirty(removed as u64 - 1);

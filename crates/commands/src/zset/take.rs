@@ -65,7 +65,7 @@ impl Pop {
         out: &mut Reply,
         head: impl FnOnce(&mut Reply, usize),
     ) -> Result<Option<usize>> {
-        let Some(zset) = keys.value_mut::<SortedSet>(key)? else { return Ok(None) };
+        let Some(mut zset) = keys.value_mut::<SortedSet>(key)? else { return Ok(None) };
         let taken = self.count.min(zset.len());
         head(out, taken);
         if taken == 0 {
@@ -89,6 +89,7 @@ impl Pop {
         }
         zset.remove_range(ranks);
         let emptied = zset.is_empty();
+        drop(zset);
         keys.changed(key, Class::ZSET, self.end.popped());
         keys.add_dirty(taken as u64 - 1);
         delete_if(emptied, keys, key);

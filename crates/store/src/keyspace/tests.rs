@@ -7,7 +7,10 @@ use std::thread;
 use super::*;
 use crate::guard::{DueFields, LiveHash};
 use crate::guard::{Key, Plan};
+use crate::sizes::{BINS, TYPES};
 use crate::value::hash::{ExpiryCondition, OldExpiry};
+use crate::value::list::{List, Side};
+use crate::value::listpack::Item;
 
 fn set(keyspace: &Keyspace, db: u32, key: &[u8], value: &[u8], expiry: Option<i64>) {
     let section = keyspace.gate().enter();
@@ -226,5 +229,71 @@ fn what_expires_is_booked() {
         if volatile + timed == 0 {
             assert_eq!(keyspace.next_due(&section, 0, 0, i64::MAX - 1), None);
         }
+    }
+}
+
+/// The histograms of sizes against what lies in the database, after every step of a random walk over all types.
+#[test]
+fn sizes_are_booked() {
+    let keyspace = Keyspace::new(1, 4);
+    let section = keyspace.gate().enter();
+    let database = keyspace.database(&section, 0).unwrap();
+    let mut rng = Rng::with_seed(12);
+    let limits = crate::value::Limits::default();
+    for now in 1..6000i64 {
+        let name = format!("k{}", rng.u8(..6));
+        let key = Key::new(name.as_bytes());
+        let mut guard = keyspace.lock_one(&section, 0, key.hash, Mode::Exclusive);
+        let longest = 1 << rng.u8(..16);
+        let text = vec![b'x'; rng.usize(..longest)];
+        let expiry = rng.bool().then_some(now + rng.i64(1..20));
+        let deed = rng.u8(..14);
+        if guard.get(0, key).is_none() {
+            let fresh = match rng.u8(..4) {
+                0 => Entry::boxed(key.bytes, List::default(), None),
+                1 => Entry::boxed(key.bytes, Hash::default(), None),
+                2 => Entry::int(key.bytes, rng.i64(..) >> rng.u8(..60), None),
+                _ => Entry::string(key.bytes, &text, expiry),
+            };
+            guard.insert(0, key.hash, fresh);
+        }
+        match deed {
+            0 => drop(guard.remove(0, key)),
+            1 => drop(guard.get_mut(0, key).unwrap().replace_with(Entry::string(key.bytes, &text, expiry))),
+            2 => guard.get_mut(0, key).unwrap().set_expiry(expiry),
+            3 => guard.get_mut(0, key).unwrap().set_int(rng.i64(..) >> rng.u8(..60)),
+            4 => guard.get_mut(0, key).unwrap().set_string(&text, expiry),
+            5 => _ = guard.get_mut(0, key).unwrap().string_mut(text.len()).map(|bytes| bytes.len()),
+            _ => {
+                if let Some(mut list) = guard.get_mut(0, key).unwrap().into_value::<List>() {
+                    (0..rng.u8(..6)).for_each(|_| list.push(Side::Right, Item::Int(now), &limits));
+                    (0..rng.u8(..6)).for_each(|_| drop(list.pop(Side::Left, &limits)));
+                }
+                if let LiveHash::Present(mut hash, _) = guard.live_hash(0, key, now, DueFields::UpTo(2)) {
+                    let field = [b'a' + rng.u8(..9)];
+                    hash.set(&field, b"v", OldExpiry::Keep, &limits);
+                    hash.set_expiry(&field, now as u64 + rng.u64(..20), ExpiryCondition::Always, now as u64);
+                }
+            }
+        }
+        drop(guard);
+        if rng.u8(..8) == 0
+            && let Some(stripe) = keyspace.next_due(&section, 0, 0, now)
+        {
+            keyspace.expire_stripe(&section, 0, stripe, now, rng.usize(..3), |_| {});
+        }
+        let mut expected = [[0; BINS]; TYPES.len()];
+        keyspace.walk(&section, 0, |entry| {
+            let len = match entry.as_str() {
+                Some(text) => text.len(),
+                None => entry.get().map_or_else(|| entry.get::<Hash>().unwrap().len(), List::len),
+            };
+            let place = TYPES.iter().position(|counted| *counted == entry.value_type()).unwrap();
+            if len > 0 || place == 0 {
+                expected[place][len.checked_ilog2().map_or(0, |power| power as usize + 1)] += 1;
+            }
+            true
+        });
+        assert_eq!(TYPES.map(|value_type| database.sizes().of(value_type)), expected, "after deed {deed}");
     }
 }

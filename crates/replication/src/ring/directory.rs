@@ -1,0 +1,182 @@
+//! Where the segments are: a table that is looked up by a segment's number modulo its length, and a few spare segments.
+//!
+//! Whoever first has bytes to put into a segment that is not there puts it there; if two do so at once, one exchange wins
+//! and the other's segment becomes a spare. Segments that are freed become spares too, up to [`SPARES`]: their pages are
+//! mapped already, which is most of what a new one costs.
+
+// The table holds raw pointers: no counting and no lock between a writer and its segment.
+#![allow(unsafe_code)]
+
+use std::ptr;
+
+use super::primitive::{AtomicPtr, AtomicU64, Ordering::*};
+use super::segment::Segment;
+
+/// Segments kept for use again.
+const SPARES: usize = 4;
+
+/// See the file's head.
+#[derive(Debug)]
+pub(super) struct Directory {
+    /// A segment's size is two to the power of this.
+    shift: u32,
+    slots: Box<[AtomicPtr<Segment>]>,
+    spares: [AtomicPtr<Segment>; SPARES],
+    /// Segments that exist, spares included.
+    allocated: AtomicU64,
+}
+
+impl Directory {
+    pub(super) fn new(segment_bytes: usize, slots: usize) -> Self {
+        assert!(segment_bytes.is_power_of_two() && slots.is_power_of_two());
+        Self {
+            shift: segment_bytes.trailing_zeros(),
+            slots: nulls(slots),
+            spares: std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
+            allocated: AtomicU64::new(0),
+        }
+    }
+
+    /// The number of the segment that an offset lies in.
+    pub(super) fn number(&self, offset: u64) -> u64 {
+        offset >> self.shift
+    }
+
+    /// The first offset of a segment.
+    pub(super) fn begin(&self, number: u64) -> u64 {
+        number << self.shift
+    }
+
+    pub(super) fn allocated_bytes(&self) -> u64 {
+        self.allocated.load(Relaxed) << self.shift
+    }
+
+    /// Puts bytes at an offset, over as many segments as they take.
+    ///
+    /// # Safety
+    /// The caller alone has reserved these offsets, and they are not published yet (so they are not freed either).
+    pub(super) unsafe fn write(&self, mut at: u64, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let number = self.number(at);
+            let from = (at - self.begin(number)) as usize;
+            let (here, later) = bytes.split_at(bytes.len().min((1 << self.shift) - from));
+            // SAFETY: the caller's promise; a segment that holds unpublished offsets is not freed.
+            unsafe { self.segment(number).write(from, here) };
+            at += here.len() as u64;
+            bytes = later;
+        }
+    }
+
+    /// Lends out the bytes from one offset to another, or to the end of the first one's segment.
+    ///
+    /// # Safety
+    /// They are published, and pinned while the slice lives.
+    pub(super) unsafe fn read(&self, from: u64, to: u64) -> &[u8] {
+        if from == to {
+            return &[];
+        }
+        let number = self.number(from);
+        let begin = self.begin(number);
+        let end = to.min(begin + (1 << self.shift));
+        // SAFETY: what is published has been written and is not written again, and its segment stays while it is pinned.
+        unsafe { self.segment(number).read((from - begin) as usize..(end - begin) as usize) }
+    }
+
+    /// Takes a segment out.
+    ///
+    /// # Safety
+    /// All its offsets are published and none of them is pinned, nor will be; nobody else takes it out at the same time.
+    pub(super) unsafe fn free(&self, number: u64) {
+        let segment = self.slot(number).swap(ptr::null_mut(), Acquire);
+        if !segment.is_null() {
+            // SAFETY: it came from `Box::into_raw`, is out of the table now, and by the caller's promise out of use.
+            self.keep_spare(unsafe { Box::from_raw(segment) });
+        }
+    }
+
+    fn slot(&self, number: u64) -> &AtomicPtr<Segment> {
+        &self.slots[number as usize & (self.slots.len() - 1)]
+    }
+
+    /// The segment of a number, put there if need be.
+    ///
+    /// # Safety
+    /// It is not freed while the reference lives.
+    unsafe fn segment(&self, number: u64) -> &Segment {
+        let slot = self.slot(number);
+        // Acquire pairs with the release of the exchange in `install`: the segment is complete.
+        let mut segment = slot.load(Acquire);
+        if segment.is_null() {
+            segment = self.install(slot, number);
+        }
+        // SAFETY: pointers in the table come from `Box::into_raw`; the caller sees to it that it stays.
+        let segment = unsafe { &*segment };
+        assert_eq!(segment.number, number, "the log has outgrown its table of segments");
+        segment
+    }
+
+    #[cold]
+    fn install(&self, slot: &AtomicPtr<Segment>, number: u64) -> *mut Segment {
+        let mut segment = self.take_spare();
+        segment.number = number;
+        let segment = Box::into_raw(segment);
+        match slot.compare_exchange(ptr::null_mut(), segment, AcqRel, Acquire) {
+            Ok(_) => segment,
+            Err(theirs) => {
+                // SAFETY: it has just come from `Box::into_raw` and nobody else has seen it.
+                self.keep_spare(unsafe { Box::from_raw(segment) });
+                theirs
+            }
+        }
+    }
+
+    fn take_spare(&self) -> Box<Segment> {
+        for spare in &self.spares {
+            // Acquire pairs with the release of `keep_spare`: who had it last is done with it.
+            let segment = spare.swap(ptr::null_mut(), Acquire);
+            if !segment.is_null() {
+                // SAFETY: it came from `Box::into_raw`, and the exchange made it ours alone.
+                return unsafe { Box::from_raw(segment) };
+            }
+        }
+        self.allocated.fetch_add(1, Relaxed);
+        Segment::new(0, 1 << self.shift)
+    }
+
+    fn keep_spare(&self, segment: Box<Segment>) {
+        let segment = Box::into_raw(segment);
+        for spare in &self.spares {
+            if spare.compare_exchange(ptr::null_mut(), segment, Release, Relaxed).is_ok() {
+                return;
+            }
+        }
+        self.allocated.fetch_sub(1, Relaxed);
+        // SAFETY: it has just come from `Box::into_raw`, and no spare place took it.
+        drop(unsafe { Box::from_raw(segment) });
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // A table is much longer than the segments in it are many; pages of it that were never written stay unmapped.
+        for slot in self.slots.iter().chain(&self.spares) {
+            let segment = slot.load(Acquire);
+            if !segment.is_null() {
+                // SAFETY: it came from `Box::into_raw`; nobody else has the table any more.
+                drop(unsafe { Box::from_raw(segment) });
+            }
+        }
+    }
+}
+
+/// A table of nulls that costs no memory until it is written.
+#[cfg(not(all(test, loom)))]
+fn nulls(slots: usize) -> Box<[AtomicPtr<Segment>]> {
+    // SAFETY: a null pointer is all zeroes.
+    unsafe { Box::new_zeroed_slice(slots).assume_init() }
+}
+
+#[cfg(all(test, loom))]
+fn nulls(slots: usize) -> Box<[AtomicPtr<Segment>]> {
+    (0..slots).map(|_| AtomicPtr::new(ptr::null_mut())).collect()
+}

@@ -183,7 +183,7 @@ fn settings_without_effect_are_logged_and_dangerous_ones_refused() {
     let mut client = served.client();
     assert_eq!(ask(&mut client, "CONFIG SET maxmemory-policy allkeys-lru"), "OK");
     assert_has(&served.log(), "WARNING: the setting of 'maxmemory-policy' has no effect: eviction is still to come");
-    assert_has(&ask(&mut client, "CONFIG SET appendonly yes"), "'appendonly' cannot be set to this: persistence");
+    assert_has(&ask(&mut client, "CONFIG SET appendonly yes"), "'appendonly' cannot be set to this: the append-only file");
 }
 
 #[test]

@@ -6,12 +6,15 @@
 
 mod admit;
 mod apply;
+mod evict;
 mod exec;
 mod fields;
 pub mod migration;
 mod plan;
 mod prepare;
 mod waiters;
+#[cfg(test)]
+mod walked_tests;
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -21,6 +24,7 @@ use store::keyspace::{Expired, Keyspace};
 use store::stripe::Mode;
 
 pub use apply::{Unit, apply};
+pub use evict::{Room, make_room};
 pub use plan::keys_of;
 pub use prepare::{GROUP, Prepared, prefetch};
 
@@ -45,7 +49,8 @@ use waiters::Outcome;
 pub enum Flow {
     /// Go on with the next command.
     Next,
-    /// Nothing has happened yet: come back with the same command when woken.
+    /// Nothing has happened yet: come back with the same command when woken. The clients are paused, or a walk has to do
+    /// with a large value first.
     Postponed,
 }
 
@@ -94,9 +99,15 @@ pub fn execute(
             return after(session, out, before);
         }
     };
-    gate.shared(|| env.begin_section(now_ms()));
-    match admit::admit(env, session, command, args) {
-        Admission::Run => {}
+    let admission = loop {
+        let section = gate.shared(|| env.begin_section(now_ms()));
+        match admit::admit(env, section, session, command, args) {
+            Admission::Again => gate.end(),
+            admission => break admission,
+        }
+    };
+    match admission {
+        Admission::Run | Admission::Again => {}
         Admission::Queued => {
             out.simple("QUEUED");
             return after(session, out, before);
@@ -107,11 +118,14 @@ pub fn execute(
             return after(session, out, before);
         }
     }
-    if plan::wants_to_be_alone(command, args, session) {
-        alone(env, gate, now_ms, |env, section| in_section(env, section, now_ms, session, command, prepared, out));
+    let flow = if plan::wants_to_be_alone(command, args, session) {
+        alone(env, gate, now_ms, |env, section| in_section(env, section, now_ms, session, command, prepared, out))
     } else {
         let section = gate.shared(|| ());
-        in_section(env, section, now_ms, session, command, prepared, out);
+        in_section(env, section, now_ms, session, command, prepared, out)
+    };
+    if flow == Flow::Postponed {
+        return flow;
     }
     // What it has answered has met CLIENT REPLY already, piece by piece.
     session.reply_mode.advance();
@@ -119,16 +133,22 @@ pub fn execute(
 }
 
 /// Runs something with the gate to itself, and frees afterwards what it has detached.
-fn alone(env: &mut Env, gate: &mut GateHold<'_>, now_ms: &dyn Fn() -> i64, run: impl FnOnce(&mut Env, &Section<'_>)) {
+fn alone<R>(
+    env: &mut Env,
+    gate: &mut GateHold<'_>,
+    now_ms: &dyn Fn() -> i64,
+    run: impl FnOnce(&mut Env, &Section<'_>) -> R,
+) -> R {
     gate.end();
     let keyspace = env.keyspace;
     let section = keyspace.gate().enter_alone();
     env.begin_section(now_ms());
-    run(env, &section);
+    let result = run(env, &section);
     drop(section);
     for (database, sync) in env.detached.drain(..) {
         env.host.free_database(database, sync);
     }
+    result
 }
 
 fn in_section(
@@ -139,20 +159,24 @@ fn in_section(
     command: Command,
     Prepared { args, first, .. }: Prepared<'_>,
     out: &mut Reply,
-) {
+) -> Flow {
     if command.spec.flags.contains(Flags::EXEC) && session.multi.is_some() {
         return exec::exec(env, section, now_ms, session, command, out);
     }
     let keyspace = env.keyspace;
     let hash = first.map(|key| key.hash);
     let guard = plan::lock(env.host.waiters(), keyspace, section, command, args, hash, session.db);
+    if keyspace.is_walked() && plan::must_wait(keyspace, &guard, &[(command.spec, args, session.db)]) {
+        return Flow::Postponed;
+    }
     let mut call = call(env, section, guard, session, command, args, out);
     call.keys.know(first);
     let done = run(&mut call, command);
     if done.leaves_nothing_to_do() && !call.env.host.log_is_on() && !section.is_exclusive() {
-        return;
+        return Flow::Next;
     }
     conclude(call, section, command, done);
+    Flow::Next
 }
 
 /// What follows when others may have to hear of what was done.
@@ -186,6 +210,8 @@ enum Source<'a> {
     Client(&'a Client),
     /// From the primary: these bytes, after which a database is selected.
     Primary(&'a [u8], u32),
+    /// From nobody: the effects of eviction.
+    Eviction,
 }
 
 /// Ends what ran under one guard: serves those who wait for what has changed, logs all of it as one record, and settles
@@ -196,16 +222,18 @@ where
 {
     let Outcome { answered, late } = waiters::serve_all(env, &mut keys, ran.as_ref().iter().map(|ran| &ran.done.notes));
     match source {
-        Source::Client(client) if env.host.log_is_on() => {
+        Source::Client(_) | Source::Eviction if env.host.log_is_on() => {
             let mut record = env.new_record();
             ran.as_ref().iter().for_each(|ran| ran.done.record(ran.db, ran.args, &mut record));
             answered.iter().for_each(|answered| answered.record(&mut record));
             if let Some(end) = env.append(record) {
-                client.write_offset.store(end, Relaxed);
+                if let Source::Client(client) = source {
+                    client.write_offset.store(end, Relaxed);
+                }
                 answered.iter().for_each(|answered| answered.waiter.client.write_offset.store(end, Relaxed));
             }
         }
-        Source::Client(_) => {}
+        Source::Client(_) | Source::Eviction => {}
         // On a replica nobody waits who changes anything, so there is no effect of theirs.
         Source::Primary(raw, db) => env.host.append_applied(raw, db),
     }

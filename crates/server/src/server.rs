@@ -9,6 +9,7 @@ use commands::blocking::{WaitQueues, Waiter};
 use commands::client::{Client, ClientFlags};
 use commands::effect::{Change, Class};
 use commands::error::{Error, LOADING, Result};
+use commands::eviction::Exceeded;
 use commands::host::{Crash, Host, Pause, Shutdown};
 use commands::info::Section;
 use commands::memory::Memory;
@@ -29,6 +30,7 @@ use store::keyspace::Keyspace;
 use crate::config::{Config, keys};
 use crate::configuration;
 use crate::ending::Ending;
+use crate::eviction::Asked;
 use crate::lazy_free::LazyFree;
 use crate::listening::Listening;
 use crate::live::Live;
@@ -103,6 +105,10 @@ pub struct Server {
     pub active_expiry: AtomicBool,
     /// CLIENT PAUSE.
     pub pausing: Pausing,
+    /// How long `maxmemory` has been exceeded.
+    pub exceeded: Exceeded,
+    /// Whether eviction is to go on in the background.
+    pub eviction_asked: Asked,
     /// When [`Self::warn_of`] warned last.
     pub(crate) suspected_ms: AtomicI64,
     /// Frees what takes long.
@@ -126,6 +132,8 @@ impl Server {
         jobs: Sender<Job>,
     ) -> Self {
         let keyspace = Keyspace::new(config.get(keys::DATABASES), config.get(keys::KEYSPACE_STRIPES));
+        let inboxes: Vec<_> = workers.iter().map(|worker| worker.inbox.clone()).collect();
+        keyspace.set_wake(move || inboxes.iter().for_each(|inbox| inbox.post(Message::Retry)));
         let keyspace = Box::leak(Box::new(keyspace));
         Self {
             settings: Arc::default(),
@@ -150,6 +158,8 @@ impl Server {
             persistence: Persistence::new(jobs),
             active_expiry: AtomicBool::new(true),
             pausing: Pausing::default(),
+            exceeded: Exceeded::default(),
+            eviction_asked: Asked::default(),
             suspected_ms: AtomicI64::new(0),
             lazy_free,
             migrator: Migrator::default(),
@@ -337,6 +347,10 @@ impl Host for Server {
         alloc::used_memory()
     }
 
+    fn counted_memory(&self) -> u64 {
+        alloc::used_memory_about()
+    }
+
     fn purge_memory(&self) {
         alloc::purge();
     }
@@ -430,6 +444,26 @@ impl Host for Server {
         let duplicates = if replace { Duplicates::Replace } else { Duplicates::Refuse };
         loading::now(self, section, duplicates)
             .map_err(|()| Error::new("ERR Error trying to load the RDB dump, check server logs."))
+    }
+
+    // --- eviction
+
+    fn may_evict(&self) -> bool {
+        self.paused() == Pause::No
+    }
+
+    fn frees_in_background(&self) -> bool {
+        self.lazy_free.pending() > 0
+    }
+
+    fn exceeded(&self) -> &Exceeded {
+        &self.exceeded
+    }
+
+    fn evict_in_background(&self) {
+        if self.eviction_asked.ask() {
+            self.ending.hurry();
+        }
     }
 
     // --- moving keys

@@ -126,17 +126,22 @@ macro_rules! keys {
 keys! {
     bool: ALWAYS_SHOW_LOGO = "always-show-logo", CRASH_LOG_ENABLED = "crash-log-enabled",
         DAEMONIZE = "daemonize", DYNAMIC_HZ = "dynamic-hz", HIDE_USER_DATA_FROM_LOG = "hide-user-data-from-log",
-        LATENCY_TRACKING = "latency-tracking", PROTECTED_MODE = "protected-mode",
+        LATENCY_TRACKING = "latency-tracking", LAZYFREE_LAZY_EVICTION = "lazyfree-lazy-eviction",
+        PROTECTED_MODE = "protected-mode",
         RDBCHECKSUM = "rdbchecksum", RDBCOMPRESSION = "rdbcompression",
         RDB_SAVE_INCREMENTAL_FSYNC = "rdb-save-incremental-fsync",
         STOP_WRITES_ON_BGSAVE_ERROR = "stop-writes-on-bgsave-error",
         SYSLOG_ENABLED = "syslog-enabled";
     u16: PORT = "port";
-    u32: LIST_COMPRESS_DEPTH = "list-compress-depth", MAX_NEW_CONNECTIONS_PER_CYCLE = "max-new-connections-per-cycle", UNIXSOCKETPERM = "unixsocketperm";
+    u32: LFU_DECAY_TIME = "lfu-decay-time", LFU_LOG_FACTOR = "lfu-log-factor",
+        LIST_COMPRESS_DEPTH = "list-compress-depth",
+        MAXMEMORY_EVICTION_TENACITY = "maxmemory-eviction-tenacity",
+        MAX_NEW_CONNECTIONS_PER_CYCLE = "max-new-connections-per-cycle", UNIXSOCKETPERM = "unixsocketperm";
     usize: CLIENT_QUERY_BUFFER_LIMIT = "client-query-buffer-limit", DATABASES = "databases",
         HASH_MAX_LISTPACK_ENTRIES = "hash-max-listpack-entries", HASH_MAX_LISTPACK_VALUE = "hash-max-listpack-value",
         HLL_SPARSE_MAX_BYTES = "hll-sparse-max-bytes", IO_THREADS = "io-threads",
         KEYSPACE_STRIPES = "keyspace-stripes", MAXCLIENTS = "maxclients",
+        MAXMEMORY_SAMPLES = "maxmemory-samples",
         PROTO_MAX_BULK_LEN = "proto-max-bulk-len", SET_MAX_INTSET_ENTRIES = "set-max-intset-entries",
         SET_MAX_LISTPACK_ENTRIES = "set-max-listpack-entries", SET_MAX_LISTPACK_VALUE = "set-max-listpack-value",
         STREAM_NODE_MAX_BYTES = "stream-node-max-bytes", STREAM_NODE_MAX_ENTRIES = "stream-node-max-entries",

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
+use commands::access::Access;
 use commands::standing::Standing;
 use persistence::load::{Duplicates, LoadError, Loaded, Observer, Rules, load};
 use store::gate::Section;
@@ -133,7 +134,13 @@ fn load_file(
 ) -> Result<Loaded, LoadError> {
     let limits = server.settings.limits();
     let now_ms = clock::now_ms();
-    let access = access(now_ms, server.settings.lfu.load(Relaxed));
+    let clock = Access::at(now_ms, &server.settings, || 0);
+    // What the policy does not keep is left out.
+    let access = |idle_secs: Option<u64>, frequency: Option<u8>| {
+        let told = frequency.and_then(|frequency| clock.as_often_as(frequency));
+        let told = told.or_else(|| clock.idle_for(i64::try_from(idle_secs?).ok()?));
+        told.unwrap_or_else(|| clock.fresh())
+    };
     let rules = Rules {
         threads: thread::available_parallelism().map_or(1, usize::from),
         check: server.config.get(keys::RDBCHECKSUM),
@@ -179,18 +186,6 @@ fn log_failure(server: &Server, error: &LoadError) {
         matches!(error, LoadError::Malformed(e) if matches!(e.problem, rdb::error::Problem::Checksum { .. }));
     let what = if checksum { "RDB CRC error" } else { "Error while loading the RDB file" };
     server.log.warning(&format!("{what}: {error} ({})", path.display()));
-}
-
-/// The access clocks of entries that were last used as a file tells; what the policy does not keep is left out.
-fn access(now_ms: i64, lfu: bool) -> impl Fn(Option<u64>, Option<u8>) -> u32 {
-    const LRU_MASK: u32 = 0xff_ffff;
-    let lru_clock = (now_ms / 1000) as u32 & LRU_MASK;
-    let minutes = (now_ms / 60_000) as u32 & 0xffff;
-    move |idle_secs, frequency| match (idle_secs, frequency) {
-        (_, Some(frequency)) if lfu => minutes << 8 | u32::from(frequency),
-        (Some(idle_secs), _) if !lfu => lru_clock.wrapping_sub(idle_secs as u32) & LRU_MASK,
-        _ => lru_clock,
-    }
 }
 
 fn file_bytes(file: &File) -> u64 {

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use commands::REDIS_VERSION;
+use commands::access::Access;
 use crossbeam::channel::Receiver;
 use persistence::save::{Preamble, save};
 use persistence::snapshot_file::{self, FileError, Step};
@@ -26,9 +27,6 @@ use crate::{alloc, clock};
 
 /// A sleep that a test has asked for is looked after so often.
 const NAP_MAX: Duration = Duration::from_millis(10);
-/// Which part of LFU's clock counts, and of LRU's: see `commands::object`.
-const FREQUENCY_MASK: u32 = 0xff;
-const LRU_MASK: u32 = 0xff_ffff;
 
 /// What a save begins with: the data of one instant, and the facts of that instant.
 pub struct Cut {
@@ -179,12 +177,12 @@ fn note_success(server: &Server, cut: &Cut) {
 fn write(server: &Server, cut: &mut Cut, progress: &Progress) -> Result<(), FileError> {
     let config = &server.config;
     let Cut { walk, contents, facts, path, temporary, .. } = cut;
-    let lru_clock = (progress.began_ms / 1000) as u32 & LRU_MASK;
-    let policy = config.get(keys::MAXMEMORY_POLICY);
-    let last_use = |entry: &Entry| match policy {
-        policy if policy.ends_with("-lfu") => LastUse::Frequency((entry.access() & FREQUENCY_MASK) as u8),
-        policy if policy.ends_with("-lru") => LastUse::Idle((lru_clock.wrapping_sub(entry.access()) & LRU_MASK).into()),
-        _ => LastUse::Unknown,
+    let clock = Access::at(progress.began_ms, &server.settings, || 0);
+    let is_told = server.settings.policy().looks_at_use();
+    let last_use = |entry: &Entry| match clock.frequency(entry.access()) {
+        _ if !is_told => LastUse::Unknown,
+        Some(frequency) => LastUse::Frequency(frequency),
+        None => LastUse::Idle(clock.idle_s(entry.access()).into()),
     };
     let preamble = Preamble {
         contents: *contents,

@@ -76,6 +76,7 @@ static HOOKS: &[(&[usize], Hook)] = &[
     (rows![SLOWLOG_LOG_SLOWER_THAN], slowlog),
     (rows![SAVE, STOP_WRITES_ON_BGSAVE_ERROR], saving),
     (rows![RDB_KEY_SAVE_DELAY, KEY_LOAD_DELAY], delays),
+    (rows![REPLICA_IGNORE_MAXMEMORY, REPLICA_READ_ONLY, REPLICA_SERVE_STALE_DATA], standing),
 ];
 
 /// Brings all directives into effect. What must not fail at the start has been settled before; the rest (the score for
@@ -223,6 +224,11 @@ fn maxmemory(server: &Server) -> Result<(), String> {
     Ok(())
 }
 
+fn standing(server: &Server) -> Result<(), String> {
+    server.replication.refresh_standing(server);
+    Ok(())
+}
+
 fn eviction(server: &Server) -> Result<(), String> {
     let Server { config, settings, .. } = server;
     settings.set_policy(Policy::named(config.get(keys::MAXMEMORY_POLICY)).expect("the table knows the same names"));
@@ -301,6 +307,7 @@ mod tests {
         LOGFILE,
         PIDFILE,
         RDBCHECKSUM,
+        REPLICAOF,
         SUPERVISED,
         SYSLOG_ENABLED,
         SYSLOG_FACILITY,
@@ -312,12 +319,21 @@ mod tests {
 
     /// Read whenever they are needed, which is rare. `dir` takes effect in the configuration itself.
     static AT_USE: &[usize] = rows![
+        BIND_SOURCE_ADDR,
         DBFILENAME,
         DIR,
         ENABLE_DEBUG_COMMAND,
         ENABLE_PROTECTED_CONFIGS,
+        MASTERAUTH,
+        MASTERUSER,
         RDBCOMPRESSION,
         RDB_SAVE_INCREMENTAL_FSYNC,
+        REPLICA_ANNOUNCED,
+        REPLICA_ANNOUNCE_IP,
+        REPLICA_ANNOUNCE_PORT,
+        REPLICA_PRIORITY,
+        REPL_DISKLESS_LOAD,
+        REPL_TIMEOUT,
         SHUTDOWN_ON_SIGINT,
         SHUTDOWN_ON_SIGTERM,
     ];

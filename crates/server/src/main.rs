@@ -32,6 +32,7 @@ mod persistence;
 mod pid_file;
 mod rates;
 mod registry;
+mod replication;
 mod server;
 mod signals;
 mod supervise;
@@ -103,6 +104,7 @@ fn serve(config: Config, log: Log, supervisor: Supervisor, background: bool) -> 
     let (seats, handles) = workers::seats(config.get(keys::IO_THREADS))?;
     let (jobs, saves) = crossbeam::channel::unbounded();
     let server = Arc::new(Server::new(config, log, listening, supervisor, handles, lazy_free, jobs));
+    server.replication.attach(&server);
     apply::all(&server);
     server.vitals.started();
     signals::listen(server.clone()).map_err(|error| format!("Handling signals: {error}"))?;
@@ -131,6 +133,7 @@ fn ready(server: &Server) {
         server.log.notice(&format!("Ready to accept connections {kind}"));
     }
     server.supervisor.ready(&server.log);
+    server.replication.follow_configured(server);
 }
 
 fn rename_commands(renames: &[Rename]) -> Result<(), StartError> {

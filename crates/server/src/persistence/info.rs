@@ -2,7 +2,9 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use commands::host::Host;
 use commands::info_lines;
+use commands::standing::Standing;
 
 use super::unsaved_changes;
 use crate::clock;
@@ -14,11 +16,12 @@ pub fn write(server: &Server, out: &mut String) {
     let running = persistence.running();
     let (done, keys) = running.as_ref().map_or((0, 0), |running| (running.done.load(Relaxed), running.keys));
     let took_s = running.as_ref().map_or(-1, |running| (clock::now_ms() - running.began_ms).max(0) / 1000);
+    let beside = server.standing().contains(Standing::ASYNC_LOADING);
     let percent = if keys == 0 { 0.0 } else { 100.0 * done as f64 / keys as f64 };
     info_lines!(out;
         "# Persistence";
-        "loading:{}", u8::from(persistence.loading.is_on());
-        "async_loading:0";
+        "loading:{}", u8::from(persistence.loading.is_on() && !beside);
+        "async_loading:{}", u8::from(beside);
         "current_cow_peak:0";
         "current_cow_size:0";
         "current_cow_size_age:0";

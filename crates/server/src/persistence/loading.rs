@@ -145,7 +145,8 @@ fn load_file(
         threads: thread::available_parallelism().map_or(1, usize::from),
         check: server.config.get(keys::RDBCHECKSUM),
         limits: &limits,
-        expire_before: Some(now_ms),
+        // A replica leaves it to its primary to say that a key is gone.
+        expire_before: server.config.get(keys::REPLICAOF).is_none().then_some(now_ms),
         duplicates,
         access: &access,
         section,

@@ -13,12 +13,12 @@
 //! finds the lost entry when the two steps of the writer are exchanged, and when the mark is set after the stripe's lock is
 //! let go.
 
-#[cfg(loom)]
+#[cfg(all(test, loom))]
 use loom::sync::{
     Mutex,
     atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
 };
-#[cfg(not(loom))]
+#[cfg(not(all(test, loom)))]
 use std::sync::{
     Mutex,
     atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},

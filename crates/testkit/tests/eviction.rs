@@ -209,3 +209,54 @@ fn a_full_cache_keeps_its_limit_and_serves() {
         assert!(stress.written > 1000 && stress.evicted > 1000, "{stress:?}");
     }
 }
+
+/// Many small keys have to go for each large one. With no tenacity a command makes hardly any room itself, so those that
+/// write have to wait for the background, and all of them must go on afterwards.
+#[test]
+fn large_values_wait_for_small_ones_to_go() {
+    const LIMIT: u64 = 64 << 20;
+    const LARGE_BYTES: usize = 512 << 10;
+    const SETS: usize = 100;
+    let Some(subject) = found(Program::subject(), "brindle-server") else { return };
+    let arguments = ["--maxmemory-policy", "allkeys-lru", "--maxmemory-eviction-tenacity", "0"];
+    let more = ["--io-threads", "2", "--enable-debug-command", "yes", "--maxmemory", &LIMIT.to_string()];
+    let server = Server::start(&subject, &[&arguments[..], &more].concat()).unwrap();
+    let mut control = server.connect().unwrap();
+    while info(&mut control, "evicted_keys") == 0 {
+        let keys = format!("key{}", info(&mut control, "used_memory"));
+        control.call(&["DEBUG", "POPULATE", "20000", &keys, "100"]).unwrap();
+    }
+    let (highest, over) = (AtomicU64::new(0), AtomicBool::new(false));
+    thread::scope(|scope| {
+        let writers: Vec<_> = (0..4)
+            .map(|writer| {
+                let server = &server;
+                scope.spawn(move || {
+                    let mut client = server.connect().unwrap();
+                    let value = "v".repeat(LARGE_BYTES);
+                    for n in 0..SETS {
+                        let reply = client.call(&["SET", &format!("large:{writer}:{n}"), &value]).unwrap();
+                        assert!(!is_error(&reply), "{reply:?}");
+                    }
+                })
+            })
+            .collect();
+        scope.spawn(|| {
+            while !over.load(Relaxed) {
+                highest.fetch_max(info(&mut control, "used_memory") as u64, Relaxed);
+                thread::sleep(Duration::from_millis(1));
+            }
+        });
+        let outcomes: Vec<_> = writers.into_iter().map(thread::ScopedJoinHandle::join).collect();
+        over.store(true, Relaxed);
+        outcomes.into_iter().for_each(|outcome| outcome.unwrap());
+    });
+    // Four requests are on their way: their bytes in the buffers that they come in, and the values made of them.
+    let on_their_way = 4 * 3 * LARGE_BYTES as u64;
+    let highest = highest.into_inner();
+    println!("{:.2} % of the limit, {on_their_way} bytes on their way", highest as f64 * 100.0 / LIMIT as f64);
+    assert!(highest <= LIMIT + LIMIT / 100 + on_their_way, "{highest}");
+    let mut control = server.connect().unwrap();
+    assert_eq!(info(&mut control, "blocked_clients"), 0);
+    assert!(info(&mut control, "total_eviction_exceeded_time") > 0);
+}

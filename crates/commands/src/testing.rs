@@ -10,7 +10,7 @@
 //! assert_eq!(server.log(), ["0 SET a 1 PXAT 1000100", "0 DEL a"]);
 //! ```
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -34,6 +34,7 @@ use crate::pipeline::{self, Flow, GateHold, Prepared};
 use crate::pubsub;
 use crate::pubsub::channels::Channels;
 use crate::record::Record;
+use crate::replication::{Followed, ReplicaInfo, Role};
 use crate::reply::Reply;
 use crate::session::Session;
 use crate::settings::Settings;
@@ -60,6 +61,8 @@ impl Server {
         // As in a process, it is never given back; a test may well lose that little.
         let keyspace: &'static Keyspace = Box::leak(Box::new(Keyspace::new(4, STRIPES)));
         let _ = host.keyspace.set(keyspace);
+        let bell = host.clone();
+        keyspace.set_wake(move || _ = bell.woken.fetch_add(1, Relaxed));
         Self { now_ms: host.now_ms.clone(), host, keyspace, settings: Arc::default(), clients: AtomicU64::new(1) }
     }
 
@@ -239,6 +242,7 @@ pub struct FakeHost {
     log: Mutex<Vec<String>>,
     pub standing: AtomicU32,
     pub is_replica: AtomicBool,
+    pub primary: Mutex<Option<(String, u16)>>,
     /// What was applied of a primary's stream, and the database that is selected after it.
     pub applied: Mutex<Vec<(String, u32)>>,
     events: Mutex<Vec<String>>,
@@ -249,6 +253,8 @@ pub struct FakeHost {
     pub published_events: AtomicU32,
     /// Workers that were woken.
     pub rung: Mutex<Vec<usize>>,
+    /// How often walks have woken postponed clients.
+    pub woken: AtomicUsize,
     /// Answers to clients that waited, with their numbers.
     pub delivered: Mutex<Vec<(u64, String)>>,
     clients: Mutex<Vec<Arc<Client>>>,
@@ -283,6 +289,7 @@ impl Default for FakeHost {
             log: Mutex::default(),
             standing: AtomicU32::new(0),
             is_replica: AtomicBool::new(false),
+            primary: Mutex::default(),
             applied: Mutex::default(),
             events: Mutex::default(),
             watches: Mutex::default(),
@@ -290,6 +297,7 @@ impl Default for FakeHost {
             channels: Channels::new(2),
             published_events: AtomicU32::new(0),
             rung: Mutex::default(),
+            woken: AtomicUsize::new(0),
             delivered: Mutex::default(),
             clients: Mutex::default(),
             migrations: Mutex::default(),
@@ -476,6 +484,21 @@ impl Host for FakeHost {
     fn log_warning(&self, _: &str) {}
 
     fn change_replication_id(&self) {}
+
+    fn replicate_from(&self, _client: &Client, primary: Option<(&[u8], u16)>) -> Result<Followed> {
+        let primary = primary.map(|(host, port)| (String::from_utf8_lossy(host).to_lowercase(), port));
+        let already = primary.is_some() && *self.primary.lock().unwrap() == primary;
+        *self.primary.lock().unwrap() = primary;
+        Ok(if already { Followed::Already } else { Followed::Done })
+    }
+
+    fn role(&self) -> Role {
+        let replica = ReplicaInfo { ip: "ip".into(), port: 5, offset: 6 };
+        match self.primary.lock().unwrap().clone() {
+            None => Role::Primary { offset: 7, replicas: vec![replica] },
+            Some((host, port)) => Role::Replica { host, port, state: "connect", offset: -1 },
+        }
+    }
 
     fn shut_down(&self, _: Shutdown) -> Result<()> {
         Ok(())

@@ -17,6 +17,7 @@ use crate::memory::Memory;
 use crate::migrate::Migration;
 use crate::pubsub::channels::Channels;
 use crate::record::Record;
+use crate::replication::{Followed, Role};
 use crate::reply::Reply;
 use crate::standing::Standing;
 use crate::stats::Stats;
@@ -163,6 +164,19 @@ pub trait Host: Send + Sync {
 
     /// Takes a new replication id and forgets the second one.
     fn change_replication_id(&self);
+
+    // --- replication
+
+    /// Follows another primary, or none any more. Called under the exclusive gate.
+    ///
+    /// # Errors
+    /// The role cannot change now.
+    fn replicate_from(&self, client: &Client, primary: Option<(&[u8], u16)>) -> Result<Followed>;
+
+    /// What the process is to others.
+    fn role(&self) -> Role;
+
+    // --- the configuration
 
     /// CONFIG GET: the names and values of the directives that match one of the patterns.
     fn config_get(&self, patterns: &[&[u8]]) -> Vec<(Vec<u8>, Vec<u8>)>;

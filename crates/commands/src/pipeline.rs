@@ -370,6 +370,13 @@ fn settle(env: &mut Env, section: &Section<'_>, notes: Notes, mut record: Option
     }
 }
 
+/// Looks at all who wait for keys, since all data is another now. Called under the exclusive gate.
+pub fn data_replaced(env: &mut Env, section: &Section<'_>) {
+    let mut record = env.new_record();
+    waiters::serve_everywhere(env, section, &mut record);
+    env.append(record);
+}
+
 /// Removes a key that a read has found expired, if it still is.
 fn reap(env: &mut Env, section: &Section<'_>, db: u32, key: &[u8], record: Option<&mut Record>) {
     if env.host.expiry_is_paused() {

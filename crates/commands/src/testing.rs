@@ -34,6 +34,7 @@ use crate::pipeline::{self, Flow, GateHold, Prepared};
 use crate::pubsub;
 use crate::pubsub::channels::Channels;
 use crate::record::Record;
+use crate::replication::{Followed, ReplicaInfo, Role};
 use crate::reply::Reply;
 use crate::session::Session;
 use crate::settings::Settings;
@@ -241,6 +242,7 @@ pub struct FakeHost {
     log: Mutex<Vec<String>>,
     pub standing: AtomicU32,
     pub is_replica: AtomicBool,
+    pub primary: Mutex<Option<(String, u16)>>,
     /// What was applied of a primary's stream, and the database that is selected after it.
     pub applied: Mutex<Vec<(String, u32)>>,
     events: Mutex<Vec<String>>,
@@ -287,6 +289,7 @@ impl Default for FakeHost {
             log: Mutex::default(),
             standing: AtomicU32::new(0),
             is_replica: AtomicBool::new(false),
+            primary: Mutex::default(),
             applied: Mutex::default(),
             events: Mutex::default(),
             watches: Mutex::default(),
@@ -481,6 +484,21 @@ impl Host for FakeHost {
     fn log_warning(&self, _: &str) {}
 
     fn change_replication_id(&self) {}
+
+    fn replicate_from(&self, _client: &Client, primary: Option<(&[u8], u16)>) -> Result<Followed> {
+        let primary = primary.map(|(host, port)| (String::from_utf8_lossy(host).to_lowercase(), port));
+        let already = primary.is_some() && *self.primary.lock().unwrap() == primary;
+        *self.primary.lock().unwrap() = primary;
+        Ok(if already { Followed::Already } else { Followed::Done })
+    }
+
+    fn role(&self) -> Role {
+        let replica = ReplicaInfo { ip: "ip".into(), port: 5, offset: 6 };
+        match self.primary.lock().unwrap().clone() {
+            None => Role::Primary { offset: 7, replicas: vec![replica] },
+            Some((host, port)) => Role::Replica { host, port, state: "connect", offset: -1 },
+        }
+    }
 
     fn shut_down(&self, _: Shutdown) -> Result<()> {
         Ok(())

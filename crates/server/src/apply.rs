@@ -73,6 +73,7 @@ static HOOKS: &[(&[usize], Hook)] = &[
     ),
     (rows![LATENCY_TRACKING, LATENCY_TRACKING_INFO_PERCENTILES], latency_tracking),
     (rows![SLOWLOG_LOG_SLOWER_THAN], slowlog),
+    (rows![REPLICA_IGNORE_MAXMEMORY, REPLICA_READ_ONLY, REPLICA_SERVE_STALE_DATA], standing),
 ];
 
 /// Brings all directives into effect. What must not fail at the start has been settled before; the rest (the score for
@@ -220,6 +221,11 @@ fn maxmemory(server: &Server) -> Result<(), String> {
     Ok(())
 }
 
+fn standing(server: &Server) -> Result<(), String> {
+    server.replication.refresh_standing(server);
+    Ok(())
+}
+
 fn eviction(server: &Server) -> Result<(), String> {
     let Server { config, settings, .. } = server;
     settings.set_policy(Policy::named(config.get(keys::MAXMEMORY_POLICY)).expect("the table knows the same names"));
@@ -285,6 +291,7 @@ mod tests {
         KEYSPACE_STRIPES,
         LOGFILE,
         PIDFILE,
+        REPLICAOF,
         SUPERVISED,
         SYSLOG_ENABLED,
         SYSLOG_FACILITY,
@@ -295,8 +302,22 @@ mod tests {
     ];
 
     /// Read whenever they are needed, which is rare. `dir` takes effect in the configuration itself.
-    static AT_USE: &[usize] =
-        rows![DIR, ENABLE_DEBUG_COMMAND, ENABLE_PROTECTED_CONFIGS, SHUTDOWN_ON_SIGINT, SHUTDOWN_ON_SIGTERM];
+    static AT_USE: &[usize] = rows![
+        BIND_SOURCE_ADDR,
+        DIR,
+        ENABLE_DEBUG_COMMAND,
+        ENABLE_PROTECTED_CONFIGS,
+        MASTERAUTH,
+        MASTERUSER,
+        REPLICA_ANNOUNCED,
+        REPLICA_ANNOUNCE_IP,
+        REPLICA_ANNOUNCE_PORT,
+        REPLICA_PRIORITY,
+        REPL_DISKLESS_LOAD,
+        REPL_TIMEOUT,
+        SHUTDOWN_ON_SIGINT,
+        SHUTDOWN_ON_SIGTERM,
+    ];
 
     #[test]
     fn tenacity_is_time() {

@@ -153,6 +153,10 @@ impl Server {
     pub(crate) fn kill_client(&self, client: &Client) {
         client.killed.store(true, Relaxed);
         client.set_flags(ClientFlags::CLOSE_ASAP, true);
+        if client.flags().contains(ClientFlags::MASTER) {
+            self.replication.following.cut();
+            return;
+        }
         self.workers[client.worker].inbox.post(Message::Close { slot: client.slot, id: client.id });
     }
 

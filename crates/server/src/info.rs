@@ -13,6 +13,7 @@ use nix::sys::time::TimeVal;
 
 use crate::clock;
 use crate::config::keys;
+use crate::replication;
 use crate::server::Server;
 
 /// Appends a section.
@@ -23,7 +24,7 @@ pub fn write(server: &Server, section: Section, out: &mut String) {
         Section::PERSISTENCE => persistence(server, out),
         Section::THREADS => threads(server, out),
         Section::STATS => stats(server, out),
-        Section::REPLICATION => replication(server, out),
+        Section::REPLICATION => replication::info::write(server, out),
         Section::CPU => cpu(out),
         Section::MODULES => info_lines!(out; "# Modules";),
         Section::CLUSTER => info_lines!(out; "# Cluster"; "cluster_enabled:0";),
@@ -255,23 +256,6 @@ fn stats(server: &Server, out: &mut String) {
 /// The sum of a counter over all workers but the first.
 fn by_others(server: &Server, of: fn(&Stats) -> &Tally) -> u64 {
     server.workers.iter().skip(1).map(|worker| of(&worker.stats).get()).sum()
-}
-
-fn replication(server: &Server, out: &mut String) {
-    info_lines!(out;
-        "# Replication";
-        "role:master";
-        "connected_slaves:0";
-        "master_failover_state:no-failover";
-        "master_replid:{}", server.vitals.replication_id.lock();
-        "master_replid2:{:0<40}", 0;
-        "master_repl_offset:0";
-        "second_repl_offset:-1";
-        "repl_backlog_active:0";
-        "repl_backlog_size:{}", server.config.get(keys::REPL_BACKLOG_SIZE);
-        "repl_backlog_first_byte_offset:0";
-        "repl_backlog_histlen:0";
-    );
 }
 
 fn cpu(out: &mut String) {

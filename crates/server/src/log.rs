@@ -58,6 +58,8 @@ pub enum Role {
     Starting = b'C',
     /// A primary.
     Primary = b'M',
+    /// A replica.
+    Replica = b'S',
 }
 
 /// The process's log; clones write to the same. A line is written in one piece, so lines of several threads do not mix.

@@ -31,6 +31,7 @@ mod pause;
 mod pid_file;
 mod rates;
 mod registry;
+mod replication;
 mod server;
 mod signals;
 mod supervise;
@@ -100,6 +101,7 @@ fn serve(config: Config, log: Log, supervisor: Supervisor, background: bool) -> 
     let lazy_free = LazyFree::start().map_err(|error| format!("Starting the lazyfree thread: {error}"))?;
     let (seats, handles) = workers::seats(config.get(keys::IO_THREADS))?;
     let server = Arc::new(Server::new(config, log, listening, supervisor, handles, lazy_free));
+    server.replication.attach(&server);
     apply::all(&server);
     server.vitals.started();
     signals::listen(server.clone()).map_err(|error| format!("Handling signals: {error}"))?;
@@ -110,6 +112,7 @@ fn serve(config: Config, log: Log, supervisor: Supervisor, background: bool) -> 
     }
     migrate::start(&server).map_err(|error| format!("Starting the threads for MIGRATE: {error}"))?;
     supervisor.ready(&server.log);
+    server.replication.follow_configured(&server);
 
     cron::run(&server, &mut workers::background_env(&server));
 

@@ -26,8 +26,8 @@ impl OomScore {
             "no" => base.take().map_or(Ok(()), write),
             how => {
                 let before = *base.get_or_insert_with(read);
-                // Of the three values the first is for a primary.
-                let [value, ..] = config.get(keys::OOM_SCORE_ADJ_VALUES);
+                let [primary, replica, _] = config.get(keys::OOM_SCORE_ADJ_VALUES);
+                let value = if config.get(keys::REPLICAOF).is_some() { replica } else { primary };
                 write(if how == "absolute" { value } else { before.saturating_add(value) })
             }
         };

@@ -1,7 +1,7 @@
 //! The process: what all workers share, and how commands reach it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use commands::blocking::{WaitQueues, Waiter};
@@ -15,6 +15,7 @@ use commands::memory::Memory;
 use commands::migrate::Migration;
 use commands::pubsub::{self, channels::Channels};
 use commands::record::Record;
+use commands::replication::{Followed, Role};
 use commands::reply::Reply;
 use commands::session::Session;
 use commands::settings::Settings;
@@ -38,9 +39,11 @@ use crate::oom_score::OomScore;
 use crate::pause::Pausing;
 use crate::rates::Counters;
 use crate::registry::Registry;
+use crate::replication::State;
+use crate::replication::replica::Primary;
 use crate::supervise::Supervisor;
 use crate::vitals::Vitals;
-use crate::{alloc, clock, crash, info, memory, vitals};
+use crate::{alloc, clock, crash, info, log, memory};
 
 /// How others reach a worker, and what they may know of it.
 pub struct WorkerHandle {
@@ -92,6 +95,12 @@ pub struct Server {
     pub output_limit_disconnections: AtomicU64,
     /// What threads other than workers count.
     pub background_stats: Arc<Stats>,
+    /// What is counted where the primary's stream is applied.
+    pub applier_stats: Arc<Stats>,
+    /// Replication.
+    pub replication: State,
+    /// See [`Host::standing`].
+    standing: AtomicU32,
     /// DEBUG SET-ACTIVE-EXPIRE.
     pub active_expiry: AtomicBool,
     /// CLIENT PAUSE.
@@ -144,6 +153,9 @@ impl Server {
             query_limit_disconnections: AtomicU64::new(0),
             output_limit_disconnections: AtomicU64::new(0),
             background_stats: Arc::default(),
+            applier_stats: Arc::default(),
+            replication: State::default(),
+            standing: AtomicU32::new(0),
             active_expiry: AtomicBool::new(true),
             pausing: Pausing::default(),
             exceeded: Exceeded::default(),
@@ -159,7 +171,7 @@ impl Server {
 
     /// The counters of all threads.
     pub fn all_stats(&self) -> impl Iterator<Item = &Arc<Stats>> {
-        self.workers.iter().map(|worker| &worker.stats).chain([&self.background_stats])
+        self.workers.iter().map(|worker| &worker.stats).chain([&self.background_stats, &self.applier_stats])
     }
 
     /// Notes how far the counters are, for rates, and how much memory is used, for its peak.
@@ -182,6 +194,39 @@ impl Server {
     pub fn least_busy_worker(&self) -> usize {
         let busy = |worker: &WorkerHandle| worker.connections.load(Relaxed);
         (0..self.workers.len()).min_by_key(|&index| busy(&self.workers[index])).unwrap_or(0)
+    }
+
+    /// Raises or lowers flags of how the process stands. Called under the exclusive gate, unless it is a matter of course
+    /// that some commands still run as before.
+    pub fn stand(&self, flags: Standing, on: bool) {
+        if on {
+            self.standing.fetch_or(flags.bits(), Relaxed);
+        } else {
+            self.standing.fetch_and(!flags.bits(), Relaxed);
+        }
+    }
+
+    /// Makes everything agree with the role: that of a replica of this primary, or that of a primary.
+    pub fn note_role(&self, primary: Option<&Primary>) {
+        self.config.note_replica_of(primary.map(|Primary { host, port }| (host.as_bytes(), *port)));
+        self.log.set_role(if primary.is_some() { log::Role::Replica } else { log::Role::Primary });
+        // The log has the reason if that fails.
+        let _ = self.oom_score.set(&self.config, &self.log);
+    }
+
+    /// What stands for our primary among the clients. No worker serves it.
+    pub fn new_primary_client(&self, (addr, laddr): (String, String)) -> Arc<Client> {
+        let now_ms = clock::now_ms();
+        Arc::new(Client {
+            id: self.next_client.fetch_add(1, Relaxed),
+            addr,
+            laddr,
+            fd: -1,
+            slot: usize::MAX,
+            created_ms: now_ms,
+            last_ms: AtomicI64::new(now_ms),
+            ..Client::default()
+        })
     }
 
     /// A session for a connection that a worker has taken on.
@@ -240,7 +285,8 @@ impl Host for Server {
     }
 
     fn expiry_is_paused(&self) -> bool {
-        self.paused() != Pause::No
+        // A replica's keys go when its primary says so.
+        self.paused() != Pause::No || self.replication.is_replica()
     }
 
     fn observes_keys(&self) -> bool {
@@ -259,14 +305,16 @@ impl Host for Server {
     }
 
     fn standing(&self) -> Standing {
-        Standing::empty()
+        Standing::from_bits_retain(self.standing.load(Relaxed))
     }
 
     fn append(&self, _record: &Record) -> u64 {
         0
     }
 
-    fn append_applied(&self, _raw: &[u8], _db: u32) {}
+    fn append_applied(&self, raw: &[u8], db: u32) {
+        self.replication.applied(raw, db);
+    }
 
     fn free(&self, garbage: Vec<Entry>) {
         self.lazy_free.values(garbage);
@@ -366,7 +414,17 @@ impl Host for Server {
     }
 
     fn change_replication_id(&self) {
-        *self.vitals.replication_id.lock() = vitals::random_id();
+        self.replication.change_id();
+    }
+
+    fn replicate_from(&self, client: &Client, primary: Option<(&[u8], u16)>) -> Result<Followed> {
+        self.replication.replicate_from(self, client, primary)
+    }
+
+    fn role(&self) -> Role {
+        self.replication
+            .role_of_replica()
+            .unwrap_or_else(|| Role::Primary { offset: self.replication.offset(), replicas: Vec::new() })
     }
 
     fn config_get(&self, patterns: &[&[u8]]) -> Vec<(Vec<u8>, Vec<u8>)> {
@@ -396,7 +454,7 @@ impl Host for Server {
     // --- eviction
 
     fn may_evict(&self) -> bool {
-        self.paused() == Pause::No
+        self.paused() == Pause::No && !self.replication.leaves_eviction_to_primary()
     }
 
     fn frees_in_background(&self) -> bool {

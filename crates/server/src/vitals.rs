@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use fastrand::Rng;
-use parking_lot::Mutex;
 
 use crate::alloc;
 use crate::errors::ErrorCounts;
@@ -16,8 +15,6 @@ const ID_DIGITS: usize = 40;
 pub struct Vitals {
     /// Names this run of the server.
     pub run_id: String,
-    /// Names the history of the data.
-    pub replication_id: Mutex<String>,
     /// Error replies.
     pub errors: ErrorCounts,
     /// Rates.
@@ -30,7 +27,6 @@ impl Default for Vitals {
     fn default() -> Self {
         Self {
             run_id: random_id(),
-            replication_id: Mutex::new(random_id()),
             errors: ErrorCounts::default(),
             sampler: Sampler::default(),
             memory_peak: AtomicU64::new(0),

@@ -51,6 +51,11 @@ pub fn background_env(server: &Arc<Server>) -> Env {
     env(server, server.background_stats.clone())
 }
 
+/// Surroundings for what applies the primary's stream.
+pub fn applier_env(server: &Arc<Server>) -> Env {
+    env(server, server.applier_stats.clone())
+}
+
 /// Waits for all workers to end.
 ///
 /// # Errors

@@ -347,6 +347,29 @@ impl Keyspace {
         (!old.is_null()).then(|| unsafe { Arc::from_raw(old) })
     }
 
+    /// An empty keyspace like this one, to be filled and [installed](Self::install).
+    pub fn sibling(&self) -> Self {
+        let sibling = Self::new(self.databases.len(), self.stripes);
+        sibling.epoch.store(self.epoch.load(Ordering::Relaxed), Ordering::Relaxed);
+        sibling
+    }
+
+    /// Puts all databases of a [`sibling`](Self::sibling) in the place of these, which are returned; the caller frees them
+    /// when no guard is held.
+    ///
+    /// # Panics
+    /// When the section is not exclusive, or the other keyspace has another shape.
+    pub fn install(&self, section: &Section<'_>, sibling: &Self) -> Vec<Arc<Database>> {
+        assert!(section.is_exclusive(), "databases are installed under the exclusive gate only");
+        assert_eq!((self.databases.len(), self.stripes), (sibling.databases.len(), sibling.stripes));
+        for (ours, theirs) in self.databases.iter().zip(&sibling.databases) {
+            let old = ours.swap(theirs.load(Ordering::Acquire), Ordering::AcqRel);
+            theirs.store(old, Ordering::Release);
+        }
+        let alone = sibling.gate.enter_alone();
+        (0..sibling.database_count()).filter_map(|db| sibling.detach(&alone, db)).collect()
+    }
+
     /// Exchanges two databases.
     ///
     /// # Panics

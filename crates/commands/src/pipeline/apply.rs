@@ -4,6 +4,8 @@
 //!
 //! The primary has decided already: nothing is admitted, nothing is seen as expired, and nothing is answered.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use smallvec::SmallVec;
 use store::keyspace::Keyspace;
 
@@ -27,7 +29,7 @@ pub struct Unit<'a> {
 
 /// Applies a unit. `session` is one that [applies](Session::applies); its answers go to `out`, to be thrown away. Commands
 /// that there are not, or that fail, are passed over, since the rest of the stream still counts: their errors stand in
-/// `out`.
+/// `out`. Nothing is applied once the session's client is killed: the process follows somebody else, or nobody.
 pub fn apply(
     env: &mut Env,
     gate: &mut GateHold<'_>,
@@ -39,8 +41,15 @@ pub fn apply(
     debug_assert!(session.applies);
     let commands = known(env, unit.commands, out);
     gate.shared(|| env.begin_section(now_ms()));
+    if is_over(session) {
+        return Flow::Next;
+    }
     if wants_to_be_alone(&commands) {
         alone(env, gate, now_ms, |env, section| {
+            // The gate was free for a moment.
+            if is_over(session) {
+                return;
+            }
             // Nothing of our own goes into a replica's log, so this record is empty.
             let own = one_by_one(env, section, now_ms, session, &commands, out);
             env.append(own);
@@ -61,6 +70,12 @@ pub fn apply(
     debug_assert_eq!(call.session.db, db_after);
     finish(call.env, section, call.keys, ran, Source::Primary(unit.raw, db_after));
     Flow::Next
+}
+
+/// Whether this primary has been given up: then nothing of what it has sent is applied any more. That happens under the
+/// exclusive gate, so it is settled while a section lasts.
+fn is_over(session: &Session) -> bool {
+    session.client.killed.load(Relaxed)
 }
 
 type Commands<'a> = SmallVec<[(Command, Args<'a>); 1]>;

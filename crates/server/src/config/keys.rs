@@ -81,6 +81,8 @@ held! {
     Text: Value::Text(text) => Some(text.clone());
     Option<PathBuf>: Value::Text(text) => Some((!text.is_empty()).then(|| super::load::path_of(text).to_path_buf()));
     &'static str: Value::Choice(name) => Some(name);
+    Option<Text>: Value::Text(text) => Some((!text.is_empty()).then(|| text.clone()));
+    Option<(Text, u16)>: Value::ReplicaOf(primary) => Some(primary.clone());
     Vec<Text>: Value::Addresses(addresses) => Some(addresses.clone());
     Vec<SavePoint>: Value::SavePoints(points) => Some(points.clone());
     [OutputLimit; 3]: Value::OutputLimits(limits) => Some(*limits);
@@ -128,8 +130,11 @@ keys! {
         DAEMONIZE = "daemonize", DYNAMIC_HZ = "dynamic-hz", HIDE_USER_DATA_FROM_LOG = "hide-user-data-from-log",
         LATENCY_TRACKING = "latency-tracking", LAZYFREE_LAZY_EVICTION = "lazyfree-lazy-eviction",
         PROTECTED_MODE = "protected-mode",
+        APPENDONLY = "appendonly", RDBCHECKSUM = "rdbchecksum", RDB_DEL_SYNC_FILES = "rdb-del-sync-files",
+        REPLICA_ANNOUNCED = "replica-announced", REPLICA_IGNORE_MAXMEMORY = "replica-ignore-maxmemory", REPLICA_READ_ONLY = "replica-read-only",
+        REPLICA_SERVE_STALE_DATA = "replica-serve-stale-data",
         SYSLOG_ENABLED = "syslog-enabled";
-    u16: PORT = "port";
+    u16: PORT = "port", REPLICA_ANNOUNCE_PORT = "replica-announce-port";
     u32: LFU_DECAY_TIME = "lfu-decay-time", LFU_LOG_FACTOR = "lfu-log-factor",
         LIST_COMPRESS_DEPTH = "list-compress-depth",
         MAXMEMORY_EVICTION_TENACITY = "maxmemory-eviction-tenacity",
@@ -144,15 +149,20 @@ keys! {
         STREAM_NODE_MAX_BYTES = "stream-node-max-bytes", STREAM_NODE_MAX_ENTRIES = "stream-node-max-entries",
         ZSET_MAX_LISTPACK_ENTRIES = "zset-max-listpack-entries", ZSET_MAX_LISTPACK_VALUE = "zset-max-listpack-value";
     u64: ACTIVE_EXPIRE_EFFORT = "active-expire-effort", HZ = "hz",
-        MAXMEMORY = "maxmemory", REPL_BACKLOG_SIZE = "repl-backlog-size",
+        MAXMEMORY = "maxmemory", REPLICA_PRIORITY = "replica-priority", REPL_BACKLOG_SIZE = "repl-backlog-size",
+        REPL_TIMEOUT = "repl-timeout",
         TCP_BACKLOG = "tcp-backlog", TCP_KEEPALIVE = "tcp-keepalive", TIMEOUT = "timeout";
     i64: LIST_MAX_LISTPACK_SIZE = "list-max-listpack-size",
         SLOWLOG_LOG_SLOWER_THAN = "slowlog-log-slower-than";
-    Text: DIR = "dir", REQUIREPASS = "requirepass", SYSLOG_IDENT = "syslog-ident";
+    Text: DBFILENAME = "dbfilename", DIR = "dir", REQUIREPASS = "requirepass", SYSLOG_IDENT = "syslog-ident";
     Option<PathBuf>: LOGFILE = "logfile", PIDFILE = "pidfile", UNIXSOCKET = "unixsocket";
     &'static str: ENABLE_DEBUG_COMMAND = "enable-debug-command", LOGLEVEL = "loglevel",
         ENABLE_PROTECTED_CONFIGS = "enable-protected-configs", MAXMEMORY_POLICY = "maxmemory-policy",
-        OOM_SCORE_ADJ = "oom-score-adj", SUPERVISED = "supervised", SYSLOG_FACILITY = "syslog-facility";
+        OOM_SCORE_ADJ = "oom-score-adj", REPL_DISKLESS_LOAD = "repl-diskless-load", SUPERVISED = "supervised", SYSLOG_FACILITY = "syslog-facility";
+    Option<Text>: BIND_SOURCE_ADDR = "bind-source-addr", MASTERAUTH = "masterauth", MASTERUSER = "masteruser",
+        REPLICA_ANNOUNCE_IP = "replica-announce-ip";
+    Option<(Text, u16)>: REPLICAOF = "replicaof";
+    Vec<SavePoint>: SAVE = "save";
     Vec<Text>: BIND = "bind";
     [OutputLimit; 3]: CLIENT_OUTPUT_BUFFER_LIMIT = "client-output-buffer-limit";
     EventClasses: NOTIFY_KEYSPACE_EVENTS = "notify-keyspace-events";

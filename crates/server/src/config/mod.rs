@@ -184,6 +184,12 @@ impl Config {
         Ok(warnings)
     }
 
+    /// Notes whose replica the process is, by REPLICAOF, so that CONFIG REWRITE keeps it.
+    pub fn note_replica_of(&self, primary: Option<(&[u8], u16)>) {
+        let primary = primary.map(|(host, port)| (host.to_vec(), port));
+        self.values.write()[keys::REPLICAOF.index()] = Value::ReplicaOf(primary);
+    }
+
     /// CONFIG REWRITE. With `everything` also the directives that hold their defaults are written, as
     /// `DEBUG CONFIG-REWRITE-FORCE-ALL` asks.
     ///

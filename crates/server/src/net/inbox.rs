@@ -32,6 +32,15 @@ pub enum Message {
         /// The answer.
         reply: Box<Reply>,
     },
+    /// A blocked client is answered and closed, since what it waits for cannot come here any more.
+    Dismiss {
+        /// [`commands::client::Client::slot`].
+        slot: usize,
+        /// The client's id.
+        id: u64,
+        /// The answer.
+        reply: Box<Reply>,
+    },
     /// Whatever made commands wait is over, or has changed: try the postponed connections again.
     Retry,
     /// Accept at these listeners, and no longer at those.

@@ -204,7 +204,12 @@ impl Worker {
         for message in self.inbox.drain() {
             match message {
                 Message::Adopt(socket) => self.adopt(socket),
-                Message::Answer { slot, id, reply } => self.answer(slot, id, &reply),
+                Message::Answer { slot, id, reply } => _ = self.answer(slot, id, &reply),
+                Message::Dismiss { slot, id, reply } => {
+                    if self.answer(slot, id, &reply) {
+                        self.connections[slot].close(Closing::AfterReply);
+                    }
+                }
                 Message::Close { slot, id } => {
                     let is_there = |connection: &Connection| connection.session.client.id == id;
                     if self.connections.get(slot).is_some_and(is_there) {
@@ -230,14 +235,16 @@ impl Worker {
         }
     }
 
-    /// Gives a blocked client the answer that somebody has for it.
-    fn answer(&mut self, slot: usize, id: u64, reply: &Reply) {
+    /// Gives a blocked client the answer that somebody has for it; false if it is gone.
+    fn answer(&mut self, slot: usize, id: u64, reply: &Reply) -> bool {
         let is_there = |connection: &Connection| connection.session.client.id == id;
-        if self.connections.get(slot).is_some_and(is_there) && self.end_wait(slot).is_some() {
+        let answered = self.connections.get(slot).is_some_and(is_there) && self.end_wait(slot).is_some();
+        if answered {
             self.connections[slot].out.append(reply);
             self.make_ready(slot);
             self.make_dirty(slot);
         }
+        answered
     }
 
     /// Answers those who have waited long enough.

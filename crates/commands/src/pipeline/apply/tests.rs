@@ -83,6 +83,18 @@ fn commands_that_want_to_be_alone_are() {
 }
 
 #[test]
+fn a_primary_that_was_given_up_has_no_say() {
+    let server = replica();
+    let mut primary = server.client();
+    apply_lines(&mut primary, "one", &["SET a 1"]);
+    primary.session.client.killed.store(true, Relaxed);
+    apply_lines(&mut primary, "two", &["SET a 2"]);
+    apply_lines(&mut primary, "flush", &["FLUSHALL"]);
+    assert_eq!(applied(&server), [("one".to_owned(), 0)]);
+    server.client().check("GET a", "$1\r\n1\r\n");
+}
+
+#[test]
 fn what_fails_does_not_stop_the_rest() {
     let server = replica();
     let (mut primary, mut client) = (server.client(), server.client());

@@ -79,8 +79,6 @@ fn what_does_not_exist_yet_stops_the_start() {
     check(&["--aclfile", "users.acl"], "access control lists are still to come");
     check(&["--user", "default", "on"], "access control lists are still to come");
     check(&["--cluster-enabled", "yes"], "cluster mode is still to come");
-    check(&["--replicaof", "127.0.0.1", "6379"], "replication is still to come");
-    check(&["--slaveof", "127.0.0.1", "6379"], "replication is still to come");
     check(&["--loadmodule", "x.so"], "modules are not supported");
     check(&["--sentinel"], "Sentinel mode is still to come");
 }

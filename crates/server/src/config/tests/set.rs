@@ -75,14 +75,15 @@ fn a_failing_hook_brings_the_old_values_back() {
 fn hooks_hear_only_of_changes() {
     let config = config(&[]);
     let mut heard = Vec::new();
-    let pairs = ["hz", "10", "timeout", "5", "replica-priority", "7", "slave-priority", "8"];
+    let pairs =
+        ["hz", "10", "timeout", "5", "cluster-replica-validity-factor", "7", "cluster-slave-validity-factor", "8"];
     let outcome = config.set(&paired(&pairs), Asker::default(), &mut |row, _| {
         heard.push(row.name);
         Ok(())
     });
     assert_eq!(outcome.map(|warnings| warnings.len()), Ok(2));
-    assert_eq!(heard, ["timeout", "replica-priority"]);
-    assert_eq!(value(&config, "slave-priority"), "8");
+    assert_eq!(heard, ["timeout", "cluster-replica-validity-factor"]);
+    assert_eq!(value(&config, "cluster-slave-validity-factor"), "8");
 }
 
 #[test]

@@ -1,0 +1,262 @@
+//! Applying the primary's stream: unit after unit through the pipeline, and an acknowledgement every second.
+//!
+//! Bytes that are not applied yet count for nothing: a link that breaks goes on behind the last whole unit.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use commands::args::Args;
+use commands::env::Env;
+use commands::pipeline::{self, GateHold};
+use commands::reply::Reply;
+use commands::session::Session;
+use replication::id::{Position, ReplicationId};
+use replication::units::{Unit, Units};
+use resp_parser::encode_request;
+use smallvec::SmallVec;
+use store::gate::Section;
+
+use super::link::{Ended, patience, system_text};
+use super::replica::{Resume, Term};
+use super::wire::{Filled, Wire};
+use crate::clock;
+use crate::server::Server;
+use crate::workers;
+
+/// Units in one section of the gate, and nanoseconds after which it ends: those of a worker.
+const SECTION_UNITS_MAX: usize = 128;
+const SECTION_NS_MAX: u64 = 1_000_000;
+/// From one acknowledgement to the next.
+const ACK_NS: u64 = 1_000_000_000;
+/// Bytes of an error and of its command that the log repeats.
+const ECHO_BYTES_MAX: usize = 128;
+
+/// See the file's head.
+pub(super) struct Applier<'t> {
+    term: &'t Term,
+    env: Env,
+    session: Session,
+    units: Units,
+    /// What commands answer, to be thrown away.
+    out: Reply,
+    /// Whether the primary counts offsets, and so wants acknowledgements.
+    acknowledges: bool,
+    next_ack_ns: u64,
+}
+
+/// What a unit is to the link.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Commands to apply.
+    Commands,
+    /// The primary asks for an acknowledgement.
+    GetAck,
+    /// Something else between the two, of no consequence.
+    Notice,
+}
+
+impl<'t> Applier<'t> {
+    /// Goes on where a broken link has stopped; the history may go by another id from there on.
+    pub(super) fn go_on(term: &'t Term, wire: &Wire, resume: Resume, id: Option<ReplicationId>) -> Result<Self, Ended> {
+        let server = &term.server;
+        Self::begin(term, wire, resume.db, Some(resume.position), |_| {
+            if let Some(id) = id.filter(|id| *id != resume.position.id) {
+                server.log.notice(&format!("Master replication ID changed to {id}"));
+            }
+            server.replication.continue_as(id.unwrap_or(resume.position.id));
+        })
+    }
+
+    /// Begins with the stream from a position on. `switch` makes data and history agree with it; it runs under the
+    /// exclusive gate, and not at all if the link is to end.
+    pub(super) fn begin(
+        term: &'t Term,
+        wire: &Wire,
+        db: u32,
+        position: Option<Position>,
+        switch: impl FnOnce(&Section<'_>),
+    ) -> Result<Self, Ended> {
+        let server = &term.server;
+        let env = workers::applier_env(server);
+        let client = server.new_primary_client(wire.names());
+        let alone = server.keyspace.gate().enter_alone();
+        if !term.is_current() {
+            return Err(Ended::Quietly);
+        }
+        switch(&alone);
+        term.stream_begins(&client, server.replication.offset(), position.is_some());
+        drop(alone);
+        server.registry.add(client.clone());
+        let session = Session::of_primary(client, db);
+        let units = Units::default();
+        let out = Reply::default();
+        let acknowledges = position.is_some();
+        Ok(Self { term, env, session, units, out, acknowledges, next_ack_ns: clock::ticks_ns() })
+    }
+
+    /// Applies until the link ends.
+    pub(super) fn run(mut self, wire: &mut Wire) -> Result<(), Ended> {
+        let mut heard_ns = clock::ticks_ns();
+        loop {
+            let bytes = wire.bytes();
+            if !bytes.is_empty() {
+                self.units.push(bytes);
+                wire.keep(0);
+                self.apply(wire)?;
+            }
+            let now_ns = clock::ticks_ns();
+            if now_ns >= self.next_ack_ns {
+                self.acknowledge(wire)?;
+            }
+            let wait = Duration::from_nanos(self.next_ack_ns.saturating_sub(now_ns));
+            let filled = wire.fill(wait);
+            if self.is_over() {
+                return Err(Ended::Quietly);
+            }
+            match filled {
+                Ok(Filled::Bytes(len)) => {
+                    heard_ns = clock::ticks_ns();
+                    self.term.heard(len);
+                    self.session.client.last_ms.store(clock::now_ms(), Relaxed);
+                    self.session.client.net_in.add(len as u64);
+                }
+                Ok(Filled::Nothing) if clock::ticks_ns() - heard_ns > patience(self.term).as_nanos() as u64 => {
+                    return Err(Ended::Failed("MASTER timeout: no data nor PING received...".into()));
+                }
+                Ok(Filled::Nothing) => {}
+                Ok(Filled::Closed) => return Err(Ended::Failed("Connection with master lost.".into())),
+                Err(error) => {
+                    self.log().verbose(&format!("Reading from client: {}", system_text(&error)));
+                    return Err(Ended::Failed("Connection with master lost.".into()));
+                }
+            }
+        }
+    }
+
+    /// Applies all units that are complete.
+    fn apply(&mut self, wire: &mut Wire) -> Result<(), Ended> {
+        let Self { term, env, session, units, out, .. } = self;
+        let server: &Server = &term.server;
+        server.replication.following.note_read(server.replication.offset() + units.waiting() as u64);
+        let mut gate = GateHold::new(server.keyspace);
+        let (mut in_section, mut section_ns) = (0, clock::ticks_ns());
+        let mut asked = false;
+        loop {
+            let unit = match units.next() {
+                Ok(Some(unit)) => unit,
+                Ok(None) => break,
+                Err(error) => {
+                    let line = session.client.line(clock::now_ms(), None);
+                    term.give_up_resume();
+                    return Err(Ended::Failed(format!("Protocol error ({error}) from client: {line}.")));
+                }
+            };
+            if session.client.killed.load(Relaxed) {
+                return Err(Ended::Quietly);
+            }
+            let kind = kind(&unit);
+            apply_unit(env, &mut gate, session, &unit, kind, out);
+            asked |= kind == Kind::GetAck;
+            in_section += 1;
+            if in_section >= SECTION_UNITS_MAX
+                || clock::ticks_ns() - section_ns > SECTION_NS_MAX
+                || kind == Kind::GetAck
+            {
+                gate.end();
+                (in_section, section_ns) = (0, clock::ticks_ns());
+            }
+        }
+        drop(gate);
+        if asked { self.acknowledge(wire) } else { Ok(()) }
+    }
+
+    /// Tells the primary how far this process is.
+    fn acknowledge(&mut self, wire: &mut Wire) -> Result<(), Ended> {
+        self.next_ack_ns = clock::ticks_ns() + ACK_NS;
+        if !self.acknowledges {
+            return Ok(());
+        }
+        let mut bytes = Vec::new();
+        let offset = self.term.server.replication.offset().to_string();
+        encode_request(["REPLCONF", "ACK", &offset], &mut bytes);
+        let lost = |error| format!("Connection with master lost: {}", system_text(&error));
+        wire.send(&bytes, patience(self.term)).map_err(lost)?;
+        self.session.client.net_out.add(bytes.len() as u64);
+        Ok(())
+    }
+
+    fn is_over(&self) -> bool {
+        self.session.client.killed.load(Relaxed) || !self.term.is_current()
+    }
+
+    fn log(&self) -> &crate::log::Log {
+        &self.term.server.log
+    }
+}
+
+impl Drop for Applier<'_> {
+    fn drop(&mut self) {
+        self.term.server.registry.remove(self.session.client.id);
+    }
+}
+
+fn kind(unit: &Unit<'_>) -> Kind {
+    let mut commands = unit.commands();
+    let Some(mut words) = commands.next().map(|command| command.words()) else { return Kind::Notice };
+    if !words.next().is_some_and(|name| name.eq_ignore_ascii_case(b"REPLCONF")) {
+        return Kind::Commands;
+    }
+    if words.next().is_some_and(|option| option.eq_ignore_ascii_case(b"GETACK")) { Kind::GetAck } else { Kind::Notice }
+}
+
+fn apply_unit(
+    env: &mut Env,
+    gate: &mut GateHold<'_>,
+    session: &mut Session,
+    unit: &Unit<'_>,
+    kind: Kind,
+    out: &mut Reply,
+) {
+    let all = unit.commands().len();
+    let inner = if kind != Kind::Commands {
+        0..0
+    } else if unit.is_transaction() {
+        1..all - 1
+    } else {
+        0..all
+    };
+    let skipped = inner.start;
+    let commands: SmallVec<[Args<'_>; 1]> = unit
+        .commands()
+        .skip(skipped)
+        .take(inner.len())
+        .map(|command| Args::new(command.base(), command.spans()))
+        .collect();
+    let begin = out.mark();
+    let errors = env.stats.error_replies.get();
+    let applied = pipeline::Unit { commands: &commands, raw: unit.raw() };
+    pipeline::apply(env, gate, &clock::now_ms, session, &applied, out);
+    if env.stats.error_replies.get() != errors {
+        complain(env, &commands, out);
+    }
+    out.rewind(begin);
+}
+
+/// A command that fails here has succeeded on the primary: the two are not alike any more.
+fn complain(env: &Env, commands: &[Args<'_>], out: &Reply) {
+    let mut slices = Vec::new();
+    out.slices(&mut slices, usize::MAX);
+    let answer: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
+    let start = if answer.first() == Some(&b'-') { 1 } else { memchr_error(&answer) };
+    let shown = |bytes: &[u8]| bytes[..bytes.len().min(ECHO_BYTES_MAX)].escape_ascii().to_string();
+    let error = answer[start..].split(|&byte| byte == b'\r').next().map(shown).unwrap_or_default();
+    let name = commands.first().map(|args| shown(args.get(0))).unwrap_or_default();
+    env.host.log_warning(&format!(
+        "== CRITICAL == This replica is sending an error to its master: '{error}' after processing the command '{name}'"
+    ));
+}
+
+/// Where the first error behind other answers begins.
+fn memchr_error(answer: &[u8]) -> usize {
+    answer.windows(3).position(|window| window == b"\r\n-").map_or(0, |at| at + 3)
+}

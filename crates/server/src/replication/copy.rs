@@ -1,0 +1,367 @@
+//! Taking a full copy over: through a file or straight from the socket, into a keyspace of its own, whose databases are
+//! then switched in by pointer.
+//!
+//! Only with `repl-diskless-load swapdb` are the old ones kept until then, and served if they are an older state of the
+//! same history; else they go first, so that there is never twice the memory, and clients are told to wait. A copy that
+//! breaks off leaves nothing of itself.
+
+mod source;
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use commands::access::Access;
+use commands::host::Host;
+use commands::standing::Standing;
+use persistence::load::{self, Duplicates, Loaded, Observer, Rules};
+use replication::handshake::payload::Framing;
+use replication::id::Position;
+use store::database::Database;
+use store::gate::Section;
+use store::guard::Key;
+use store::keyspace::Keyspace;
+use store::stripe::Mode;
+
+use super::apply::Applier;
+use super::link::{Ended, system_text};
+use super::replica::Term;
+use super::wire::Wire;
+use crate::clock;
+use crate::config::keys;
+use crate::server::Server;
+use crate::workers;
+use source::{Source, Vital};
+
+/// Bytes of the file that may wait in the kernel before they are made to reach the disk, so that the last sync is short.
+const UNSYNCED_BYTES_MAX: u64 = 8 << 20;
+/// Names that are tried for the file.
+const NAMES_MAX: u32 = 5;
+/// The fact in a copy that names the database which is selected where the stream goes on.
+const STREAM_DB: &str = "repl-stream-db";
+
+/// Takes over the copy that the primary has announced, and begins with the stream behind it, from `position` on if the
+/// primary has told one.
+pub(super) fn take_over<'t>(term: &'t Term, wire: &mut Wire, position: Option<Position>) -> Result<Applier<'t>, Ended> {
+    let server = &term.server;
+    let how = How::of(server);
+    let file = match how {
+        How::File => Some(TemporaryFile::create(server).map_err(|error| {
+            format!("Opening the temp file needed for MASTER <-> REPLICA synchronization: {}", system_text(&error))
+        })?),
+        How::Direct | How::Beside => None,
+    };
+    term.begin_transfer();
+    let mut source = Source::new(term, wire);
+    let framing = source.begin(if file.is_some() { "to disk" } else { "to parser" })?;
+    let mut path = None;
+    if let Some(file) = file {
+        path = Some(receive(&mut source, file)?);
+    }
+    let is_same_history = position.is_some_and(|position| position.id == server.replication.history().id);
+    let loading = Loading::begin(term, how, is_same_history)?;
+    server.log.notice("MASTER <-> REPLICA sync: Loading DB in memory");
+    let fresh = server.keyspace.sibling();
+    let loaded = match &path {
+        Some(path) => load_file(&mut source, path, &fresh),
+        None => load_stream(&mut source, framing, &fresh),
+    }?;
+    drop(source);
+    let db = loaded.aux(STREAM_DB).and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
+    let db = db.filter(|db| *db < server.keyspace.database_count()).unwrap_or(0);
+    let applier = loading.finish(wire, &fresh, db, position)?;
+    server.log.notice("MASTER <-> REPLICA sync: Finished with success");
+    Ok(applier)
+}
+
+/// How a copy is taken over: see `repl-diskless-load`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// By way of a file.
+    File,
+    /// Straight from the socket; there is nothing that could get lost.
+    Direct,
+    /// Straight from the socket, while the old data stays.
+    Beside,
+}
+
+impl How {
+    fn of(server: &Server) -> Self {
+        let is_empty = || {
+            let section = server.keyspace.gate().enter();
+            let mut databases = 0..server.keyspace.database_count();
+            databases.all(|db| server.keyspace.database(&section, db).is_none_or(Database::is_empty))
+        };
+        match server.config.get(keys::REPL_DISKLESS_LOAD) {
+            "swapdb" => Self::Beside,
+            "on-empty-db" if is_empty() => Self::Direct,
+            _ => Self::File,
+        }
+    }
+}
+
+// --- through a file
+
+/// A file that goes when it is dropped, unless it has got its name.
+struct TemporaryFile {
+    path: PathBuf,
+    file: File,
+    named: bool,
+}
+
+impl TemporaryFile {
+    fn create(server: &Server) -> io::Result<Self> {
+        let mut failed = io::Error::from(io::ErrorKind::AlreadyExists);
+        for attempt in 0..NAMES_MAX {
+            let name = format!("temp-{}.{}.rdb", clock::now_ms() / 1000 + i64::from(attempt), std::process::id());
+            let path = data_folder(server).join(name);
+            match OpenOptions::new().write(true).create_new(true).open(&path) {
+                Ok(file) => return Ok(Self { path, file, named: false }),
+                Err(error) => failed = error,
+            }
+        }
+        Err(failed)
+    }
+
+    fn rename(mut self, to: &Path) -> io::Result<()> {
+        fs::rename(&self.path, to)?;
+        self.named = true;
+        Ok(())
+    }
+}
+
+impl Drop for TemporaryFile {
+    fn drop(&mut self) {
+        if !self.named {
+            // What cannot be removed is in nobody's way.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Receives the copy into the file, makes it last, and gives it the name of the server's own file.
+fn receive(source: &mut Source<'_, '_>, mut to: TemporaryFile) -> Result<PathBuf, Ended> {
+    let server = source.server();
+    let mut unsynced = 0;
+    while let Some(bytes) = source.next()? {
+        to.file.write_all(bytes).map_err(|error| {
+            format!(
+                "Write error or short write writing to the DB dump file needed for MASTER <-> REPLICA synchronization: {}",
+                system_text(&error)
+            )
+        })?;
+        unsynced += bytes.len() as u64;
+        if unsynced >= UNSYNCED_BYTES_MAX {
+            unsynced = 0;
+            // The sync at the end tells of what does not reach the disk.
+            let _ = to.file.sync_data();
+        }
+    }
+    to.file.sync_all().map_err(|error| {
+        format!(
+            "Failed trying to sync the temp DB to disk in MASTER <-> REPLICA synchronization: {}",
+            system_text(&error)
+        )
+    })?;
+    let name = String::from_utf8_lossy(&server.config.get(keys::DBFILENAME)).into_owned();
+    let path = data_folder(&server).join(&name);
+    to.rename(&path).map_err(|error| {
+        format!(
+            "Failed trying to rename the temp DB into {name} in MASTER <-> REPLICA synchronization: {}",
+            system_text(&error)
+        )
+    })?;
+    File::open(data_folder(&server)).and_then(|folder| folder.sync_all()).map_err(|error| {
+        format!(
+            "Failed trying to sync DB directory {name} in MASTER <-> REPLICA synchronization: {}",
+            system_text(&error)
+        )
+    })?;
+    Ok(path)
+}
+
+/// Where the server's files are: the process has moved there.
+fn data_folder(_server: &Server) -> PathBuf {
+    PathBuf::from(".")
+}
+
+fn load_file(source: &mut Source<'_, '_>, path: &Path, fresh: &Keyspace) -> Result<Loaded, Ended> {
+    let server = source.server();
+    let mut vital = source.vital();
+    let loaded = File::open(path)
+        .map_err(|error| format!("opening the file failed: {}", system_text(&error)))
+        .and_then(|mut file| load_from(&server, &mut file, fresh, &mut vital).map_err(|error| error.to_string()));
+    if server.config.get(keys::RDB_DEL_SYNC_FILES) && is_volatile(&server) {
+        server.log.notice("Removing the RDB file obtained from the master. This replica has persistence disabled");
+        // It was only a way to get here.
+        let _ = fs::remove_file(path);
+    }
+    loaded.map_err(|reason| {
+        server.log.warning(&format!("The RDB file received from the master is no good: {reason}"));
+        source.ended("Failed trying to load the MASTER synchronization DB from disk, check server logs.")
+    })
+}
+
+/// Whether nothing is ever written to disk here.
+fn is_volatile(server: &Server) -> bool {
+    server.config.get(keys::SAVE).is_empty() && !server.config.get(keys::APPENDONLY)
+}
+
+// --- straight from the socket
+
+fn load_stream(source: &mut Source<'_, '_>, framing: Framing, fresh: &Keyspace) -> Result<Loaded, Ended> {
+    let server = source.server();
+    let mut vital = source.vital();
+    let loaded = load_from(&server, source, fresh, &mut vital).map_err(|error| {
+        server.log.warning(&format!("The RDB stream received from the master is no good: {error}"));
+        source.ended("Failed trying to load the MASTER synchronization DB from socket, check server logs.")
+    })?;
+    // Behind the end of the data there must be nothing but the end of the copy.
+    match source.next()? {
+        None => Ok(loaded),
+        Some(_) if matches!(framing, Framing::Mark(_)) => {
+            Err(Ended::Failed("Replication stream EOF marker is broken".into()))
+        }
+        Some(_) => Err(Ended::Failed("The RDB stream received from the master is longer than its data".into())),
+    }
+}
+
+fn load_from(
+    server: &Server,
+    from: &mut dyn io::Read,
+    fresh: &Keyspace,
+    vital: &mut Vital<'_>,
+) -> Result<Loaded, load::LoadError> {
+    // Chance is for uses; what is loaded is not used.
+    let clock = Access::at(clock::now_ms(), &server.settings, || 0);
+    let rules = Rules {
+        threads: server.workers.len(),
+        check: server.config.get(keys::RDBCHECKSUM),
+        limits: &server.settings.limits(),
+        // The primary says when a key goes.
+        expire_before: None,
+        duplicates: Duplicates::Refuse,
+        access: &|idle_secs, frequency| access(clock, idle_secs, frequency),
+        section: None,
+    };
+    load::load(from, fresh, &rules, vital)
+}
+
+/// The access word of an entry that was last used so long ago, or so often; what the policy does not keep is left out.
+fn access(clock: Access, idle_secs: Option<u64>, frequency: Option<u8>) -> u32 {
+    let idle = idle_secs.and_then(|seconds| clock.idle_for(seconds as i64));
+    idle.or_else(|| frequency.and_then(|counter| clock.as_often_as(counter))).unwrap_or_else(|| clock.fresh())
+}
+
+impl Observer for Vital<'_> {
+    fn read(&mut self, _bytes: u64) {
+        self.beat();
+    }
+
+    fn key(&mut self) -> ControlFlow<()> {
+        if self.is_over() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
+
+// --- the switch
+
+/// The server while a copy is loaded. When this is dropped without an end, what was there before is served again: the old
+/// data, or none.
+struct Loading<'t> {
+    term: &'t Term,
+    how: How,
+    /// The copy is what is served now.
+    done: bool,
+}
+
+impl<'t> Loading<'t> {
+    fn begin(term: &'t Term, how: How, is_same_history: bool) -> Result<Self, Ended> {
+        let server = &term.server;
+        let alone = server.keyspace.gate().enter_alone();
+        if !term.is_current() {
+            return Err(Ended::Quietly);
+        }
+        let serves = how == How::Beside && is_same_history;
+        server.stand(if serves { Standing::ASYNC_LOADING } else { Standing::LOADING }, true);
+        let mut old = Vec::new();
+        if how != How::Beside {
+            server.log.notice("MASTER <-> REPLICA sync: Flushing old data");
+            touch_watched(server, &alone, None);
+            old.extend((0..server.keyspace.database_count()).filter_map(|db| server.keyspace.detach(&alone, db)));
+        }
+        drop(alone);
+        let loading = Self { term, how, done: false };
+        if how != How::Beside {
+            // From here on there is nothing that a link could go on with.
+            loading.attach();
+        }
+        old.into_iter().for_each(|database| server.lazy_free.database(database));
+        Ok(loading)
+    }
+
+    /// The data will be the new primary's: what is left of the old history is of no use.
+    fn attach(&self) {
+        self.term.forget_resume();
+    }
+
+    fn finish(
+        mut self,
+        wire: &Wire,
+        fresh: &Keyspace,
+        db: u32,
+        position: Option<Position>,
+    ) -> Result<Applier<'t>, Ended> {
+        let (term, beside) = (self.term, self.how == How::Beside);
+        let server = &term.server;
+        if beside {
+            self.attach();
+            server.log.notice("MASTER <-> REPLICA sync: Swapping active DB with loaded DB");
+        }
+        let mut env = workers::applier_env(server);
+        let mut old = Vec::new();
+        let applier = Applier::begin(term, wire, db, position, |alone| {
+            if beside {
+                touch_watched(server, alone, Some(fresh));
+            }
+            old = server.keyspace.install(alone, fresh);
+            server.replication.begin_generation(position);
+            server.stand(Standing::LOADING | Standing::ASYNC_LOADING, false);
+            env.begin_section(clock::now_ms());
+            commands::pipeline::data_replaced(&mut env, alone);
+            self.done = true;
+        });
+        old.into_iter().for_each(|database| server.lazy_free.database(database));
+        if beside && self.done {
+            server.log.notice("MASTER <-> REPLICA sync: Discarding old DB in background");
+        }
+        applier
+    }
+}
+
+/// Marks those who watch a key that is there, or will be: all data goes, or another takes its place.
+fn touch_watched(server: &Server, alone: &Section<'_>, fresh: Option<&Keyspace>) {
+    fn has(keyspace: &Keyspace, section: &Section<'_>, db: u32, key: &[u8]) -> bool {
+        let key = Key::new(key);
+        keyspace.lock_one(section, db, key.hash, Mode::Shared).get(db, key).is_some()
+    }
+    for db in 0..server.keyspace.database_count() {
+        for key in server.watched_keys(db) {
+            let will_be = || fresh.is_some_and(|fresh| has(fresh, &fresh.gate().enter(), db, &key));
+            if has(server.keyspace, alone, db, &key) || will_be() {
+                server.registry.touch(db, &key, false);
+            }
+        }
+    }
+}
+
+impl Drop for Loading<'_> {
+    fn drop(&mut self) {
+        if self.done {
+            return;
+        }
+        let server = &self.term.server;
+        let _alone = server.keyspace.gate().enter_alone();
+        server.stand(Standing::LOADING | Standing::ASYNC_LOADING, false);
+    }
+}

@@ -1,0 +1,179 @@
+//! The thread that talks to a primary: it connects, introduces this process, takes a full copy over if it must, and then
+//! applies the stream until something ends it. It tries once at once, and then once a second, until it is told to end.
+
+use std::io;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use replication::handshake::{Event, Handshake, Introduction};
+
+use super::apply::Applier;
+use super::copy;
+use super::replica::{LinkState, Resume, Term};
+use super::wire::{Filled, Wire};
+use crate::clock;
+use crate::config::keys;
+
+/// The least time from one attempt to the next.
+const PERIOD: Duration = Duration::from_secs(1);
+/// How long a read waits before it is looked whether there is still a point in it.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Why an attempt has ended.
+pub(super) enum Ended {
+    /// For this reason, which stands in the log then.
+    Failed(String),
+    /// The log has the reason already, or the link was told to end.
+    Quietly,
+}
+
+impl From<String> for Ended {
+    fn from(reason: String) -> Self {
+        Self::Failed(reason)
+    }
+}
+
+/// See the file's head.
+pub(super) fn run(term: &Term) {
+    let log = &term.server.log;
+    let Term { primary, .. } = term;
+    let mut what = ("Connecting", "");
+    while term.is_current() {
+        let began_ns = clock::ticks_ns();
+        log.notice(&format!("{} to MASTER {}:{}{}", what.0, primary.host, primary.port, what.1));
+        let ended = attempt(term);
+        if !term.is_current() {
+            return;
+        }
+        if let Err(Ended::Failed(reason)) = ended {
+            log.warning(&reason);
+        }
+        what = match term.disconnected() {
+            LinkState::Connected => ("Reconnecting", ""),
+            LinkState::Transfer => ("Reconnecting", " after failure"),
+            _ => ("Connecting", ""),
+        };
+        // A link that has held for a while is tried again at once, as the primary's backlog may be short.
+        let spent = Duration::from_nanos(clock::ticks_ns().saturating_sub(began_ns));
+        if !term.wait(PERIOD.saturating_sub(spent)) {
+            return;
+        }
+    }
+}
+
+/// How long the primary may be quiet.
+pub(super) fn patience(term: &Term) -> Duration {
+    Duration::from_secs(term.server.config.get(keys::REPL_TIMEOUT))
+}
+
+fn attempt(term: &Term) -> Result<(), Ended> {
+    let log = &term.server.log;
+    term.set_state(LinkState::Connecting);
+    log.notice("MASTER <-> REPLICA sync started");
+    let (host, port) = (&term.primary.host, term.primary.port);
+    let from = term.server.config.get(keys::BIND_SOURCE_ADDR);
+    let from = from.and_then(|from| String::from_utf8_lossy(&from).parse::<IpAddr>().ok());
+    let failed = |error: &io::Error| match error.kind() {
+        io::ErrorKind::TimedOut => "Timeout connecting to the MASTER...".to_owned(),
+        _ => format!("Error condition on socket for SYNC: {}", system_text(error)),
+    };
+    let mut wire = Wire::connect(host, port, from, patience(term)).map_err(|error| failed(&error))?;
+    let handle = wire.handle().map_err(|error| failed(&error))?;
+    if !term.connected(handle) {
+        return Err(Ended::Quietly);
+    }
+    log.notice("Non blocking connect for SYNC fired the event.");
+    term.set_state(LinkState::Handshake);
+    let (resume, agreed) = shake_hands(term, &mut wire)?;
+    let applier = match agreed {
+        Event::Continue(id) => {
+            log.notice("MASTER <-> REPLICA sync: Master accepted a Partial Resynchronization.");
+            let resume = resume.ok_or_else(|| "Master continues what was never begun.".to_owned())?;
+            Applier::go_on(term, &wire, resume, id)?
+        }
+        Event::Full(position) => copy::take_over(term, &mut wire, Some(position))?,
+        _ => copy::take_over(term, &mut wire, None)?,
+    };
+    applier.run(&mut wire)
+}
+
+/// Agrees with the primary on what follows; returns what was offered to go on from, and the last event.
+fn shake_hands(term: &Term, wire: &mut Wire) -> Result<(Option<Resume>, Event), Ended> {
+    let config = &term.server.config;
+    let log = &term.server.log;
+    let resume = term.resume();
+    let announced = config.get(keys::REPLICA_ANNOUNCE_PORT);
+    let mut handshake = Handshake::new(Introduction {
+        user: config.get(keys::MASTERUSER),
+        password: config.get(keys::MASTERAUTH),
+        listening_port: if announced == 0 { config.get(keys::PORT) } else { announced },
+        ip_address: config.get(keys::REPLICA_ANNOUNCE_IP),
+        position: resume.map(|resume| resume.position),
+        failover: false,
+    });
+    loop {
+        let mut bytes = wire.bytes();
+        let event = handshake.next(&mut bytes);
+        let rest = bytes.len();
+        wire.keep(rest);
+        let output = handshake.output();
+        if !output.is_empty() {
+            let failed = |error| format!("Sending command to master in replication handshake: {}", system_text(&error));
+            wire.send(&output, patience(term)).map_err(failed)?;
+        }
+        match event {
+            Ok(Some(event)) => {
+                match &event {
+                    Event::FullMalformed => log.warning(&event.to_string()),
+                    Event::FallenBack { reply } if !reply.starts_with(b"-ERR") => log.warning(&event.to_string()),
+                    _ => log.notice(&event.to_string()),
+                }
+                if handshake.is_over() {
+                    if let Event::FallenBack { .. } = event {
+                        log.notice("Retrying with SYNC...");
+                    }
+                    return Ok((resume, event));
+                }
+            }
+            Ok(None) => {
+                let filled = await_bytes(term, wire, "Timeout connecting to the MASTER...")?;
+                if let Err(reason) = filled {
+                    log.warning(&format!("Failed to read response from the server: {reason}"));
+                    return Err(Ended::Failed("Master did not respond to command during SYNC handshake".into()));
+                }
+            }
+            Err(failure) => return Err(Ended::Failed(failure.to_string())),
+        }
+    }
+}
+
+/// Waits until bytes have come, or the connection has ended, for which the inner error is the reason.
+///
+/// # Errors
+/// The primary was quiet for too long: `timeout` is the line for the log; or the link is to end.
+pub(super) fn await_bytes(term: &Term, wire: &mut Wire, timeout: &str) -> Result<Result<usize, String>, Ended> {
+    let began_ns = clock::ticks_ns();
+    loop {
+        let filled = wire.fill(LOOK);
+        if !term.is_current() {
+            return Err(Ended::Quietly);
+        }
+        match filled {
+            Ok(Filled::Bytes(len)) => {
+                term.heard(len);
+                return Ok(Ok(len));
+            }
+            Ok(Filled::Closed) => return Ok(Err("connection lost".into())),
+            Ok(Filled::Nothing) if clock::ticks_ns() - began_ns > patience(term).as_nanos() as u64 => {
+                return Err(Ended::Failed(timeout.to_owned()));
+            }
+            Ok(Filled::Nothing) => {}
+            Err(error) => return Ok(Err(system_text(&error))),
+        }
+    }
+}
+
+/// An error of the system in its own words.
+pub(super) fn system_text(error: &io::Error) -> String {
+    crate::config::error::system_text(error)
+}

@@ -1,0 +1,115 @@
+//! Replication as the process does it: what it knows of its own history, and the links to others.
+//!
+//! - [`State`]: the ids and the offset, which name what this process has;
+//! - [`replica`]: whom it follows, and what becomes of that; [`link`] is the thread that talks to the primary, [`copy`]
+//!   takes the first copy over, [`apply`] applies the stream behind it;
+//! - [`info`]: the section of INFO, and ROLE.
+//!
+//! **Who changes what.** Role, ids and the beginning of a generation change under the exclusive gate only; the offset moves
+//! under the guards of what was changed.
+
+mod apply;
+mod copy;
+pub mod info;
+mod link;
+pub mod replica;
+mod wire;
+
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::Weak;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use parking_lot::Mutex;
+use replication::history::History;
+use replication::id::{Position, ReplicationId};
+
+use crate::server::Server;
+use crate::vitals;
+use replica::Following;
+
+/// See the file's head.
+pub struct State {
+    /// The server that this belongs to, for threads that outlive whoever starts them.
+    server: OnceLock<Weak<Server>>,
+    history: Mutex<History>,
+    /// Bytes of the stream so far.
+    offset: AtomicU64,
+    /// The replica's side.
+    pub following: Following,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            server: OnceLock::new(),
+            history: Mutex::new(History::new(new_id())),
+            offset: AtomicU64::new(0),
+            following: Following::default(),
+        }
+    }
+}
+
+impl State {
+    /// Lets threads that are started from here reach the server.
+    pub fn attach(&self, server: &Arc<Server>) {
+        // Only the first counts, and there is no other.
+        let _ = self.server.set(Arc::downgrade(server));
+    }
+
+    /// The ids.
+    pub fn history(&self) -> History {
+        *self.history.lock()
+    }
+
+    /// Bytes of the stream so far.
+    pub fn offset(&self) -> u64 {
+        self.offset.load(Relaxed)
+    }
+
+    /// How far this process has come in its history.
+    pub fn position(&self) -> Position {
+        Position { id: self.history().id, offset: self.offset() }
+    }
+
+    /// Whether it follows a primary.
+    pub fn is_replica(&self) -> bool {
+        self.following.is_on()
+    }
+
+    /// Bytes of the primary's stream were applied. Called under the guards of what they have changed; there is one applier.
+    pub fn applied(&self, raw: &[u8], _db: u32) {
+        self.offset.fetch_add(raw.len() as u64, Relaxed);
+    }
+
+    /// A new id, and the old one becomes the second: promotion. Called under the exclusive gate.
+    pub fn shift_id(&self) {
+        self.history.lock().shift(new_id(), self.offset());
+    }
+
+    /// A new id, and the old one is forgotten. Called under the exclusive gate.
+    pub fn change_id(&self) {
+        *self.history.lock() = History::new(new_id());
+    }
+
+    /// The history goes by this id from here on, as the primary says. Called under the exclusive gate.
+    fn continue_as(&self, id: ReplicationId) {
+        let mut history = self.history.lock();
+        if history.id != id {
+            history.shift(id, self.offset());
+        }
+    }
+
+    /// What this process has is another history now, at this position: a full copy was taken over. Called under the
+    /// exclusive gate.
+    fn begin_generation(&self, position: Option<Position>) {
+        // A primary that tells no position tells no id either.
+        let Position { id, offset } = position.unwrap_or_else(|| Position { id: new_id(), offset: 0 });
+        *self.history.lock() = History::new(id);
+        self.offset.store(offset, Relaxed);
+    }
+}
+
+fn new_id() -> ReplicationId {
+    ReplicationId::parse(vitals::random_id().as_bytes()).expect("a random id has the right form")
+}

@@ -267,7 +267,7 @@ fn look_up<R>(
                 (show(out, entry.and_then(|entry| pattern::value(entry, field, now_ms))), expired)
             });
             if expired {
-                call.keys.hide_field(&key, field);
+                call.keys.hide_fields(&key, field.map(|field| vec![field.into()]));
             }
             shown
         }

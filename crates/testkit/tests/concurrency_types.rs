@@ -47,12 +47,10 @@ impl Arena {
 
     fn play(&self, count: usize, act: impl Fn(usize, &mut Player) + Sync) {
         thread::scope(|scope| {
-            (0..count).for_each(|number| {
-                drop(scope.spawn({
-                    let act = &act;
-                    move || act(number, &mut self.player())
-                }))
-            });
+            for number in 0..count {
+                let act = &act;
+                scope.spawn(move || act(number, &mut self.player()));
+            }
         });
     }
 

@@ -447,7 +447,7 @@ impl<'g> Keys<'g> {
         self.settle_in(db, key, entry);
     }
 
-    /// Inserts an entry that lived elsewhere before, under a key that is known to be absent: its access clock stays.
+    /// Inserts an entry under a key that is known to be absent, with the access clock that it has: RESTORE was told one.
     pub fn settle_in(&mut self, db: u32, key: &[u8], entry: Entry) {
         debug_assert_eq!(entry.key(), key);
         if self.observed {

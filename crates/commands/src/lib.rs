@@ -44,6 +44,7 @@ pub mod pubsub;
 pub mod record;
 pub mod replication;
 pub mod reply;
+mod save;
 mod scan_options;
 mod server_commands;
 pub mod session;

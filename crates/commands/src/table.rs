@@ -31,6 +31,7 @@ static FAMILIES: &[&[Spec]] = &[
     crate::object::COMMANDS,
     crate::pubsub::COMMANDS,
     crate::replication::COMMANDS,
+    crate::save::COMMANDS,
     crate::server_commands::COMMANDS,
     crate::set::COMMANDS,
     crate::shutdown::COMMANDS,

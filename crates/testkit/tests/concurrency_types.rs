@@ -174,9 +174,9 @@ fn check_scores_keep_their_sum(arena: &Arena) {
     let rounds = rounds();
     let total = 8 * 1000;
     let mut setup = arena.player();
-    (0..8).for_each(|member| {
-        drop(setup.client.call(&["ZADD", "points", "1000", &format!("m{member}")]).expect("a reply"))
-    });
+    for member in 0..8 {
+        setup.client.call(&["ZADD", "points", "1000", &format!("m{member}")]).expect("a reply");
+    }
     let sum = |replies: &[Reply]| replies.iter().skip(1).step_by(2).map(decimal).sum::<i64>();
     arena.observed(
         |player| {
@@ -211,7 +211,9 @@ fn check_members_move_between_sets_whole(arena: &Arena) {
     const MEMBERS: i64 = 40;
     let rounds = rounds();
     let mut setup = arena.player();
-    (0..MEMBERS).for_each(|member| drop(setup.client.call(&["SADD", "set:0", &member.to_string()]).expect("a reply")));
+    for member in 0..MEMBERS {
+        setup.client.call(&["SADD", "set:0", &member.to_string()]).expect("a reply");
+    }
     arena.observed(
         |player| {
             assert_eq!(player.texts("SUNION set:0 set:1 set:2").len() as i64, MEMBERS, "a member was nowhere");

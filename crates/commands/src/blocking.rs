@@ -24,6 +24,7 @@ use crate::client::Client;
 use crate::effect::Effect;
 use crate::env::Env;
 use crate::error::{Error, Result};
+use crate::host::Host;
 use crate::keys::Keys;
 use crate::longdouble::LongDouble;
 use crate::reply::Reply;
@@ -102,12 +103,23 @@ pub struct Block {
     pub args: Option<OwnedArgs>,
     /// Effects that the command has had already.
     pub before: Vec<OwnedArgs>,
+    /// What it waits for, if not for keys.
+    pub replicas: Option<Awaited>,
+}
+
+/// What WAIT waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Awaited {
+    /// Up to here the log is to be acknowledged,
+    pub offset: u64,
+    /// by so many replicas.
+    pub count: usize,
 }
 
 impl Block {
     /// To wait, as the command came, before anything was done.
     pub fn effect(keys: Range<usize>, deadline_ms: Option<i64>) -> Effect {
-        Effect::Block(Box::new(Self { keys, deadline_ms, args: None, before: Vec::new() }))
+        Effect::Block(Box::new(Self { keys, deadline_ms, args: None, before: Vec::new(), replicas: None }))
     }
 }
 
@@ -129,6 +141,8 @@ pub struct Waiter {
     pub resp3: bool,
     /// When its time is over.
     pub deadline_ms: Option<i64>,
+    /// What it waits for, if not for keys.
+    pub replicas: Option<Awaited>,
     end: AtomicU8,
 }
 
@@ -159,6 +173,7 @@ impl Waiter {
             args: block.args.unwrap_or_else(|| OwnedArgs::copy(call.args)),
             resp3: call.out.resp3(),
             deadline_ms: block.deadline_ms,
+            replicas: block.replicas,
             end: AtomicU8::new(End::Waiting as u8),
         }
     }
@@ -179,10 +194,14 @@ impl Waiter {
         self.command.spec.blocking.expect("only commands that may block are parked")
     }
 
-    /// The answer when its time is over: a null array, even for what answers with one element.
-    pub fn nothing(&self) -> Reply {
+    /// The answer when its time is over: a null array, even for what answers with one element; and as many replicas as
+    /// there are, if it is them that it waits for.
+    pub fn nothing(&self, host: &dyn Host) -> Reply {
         let mut out = self.reply();
-        out.null_array();
+        match self.replicas {
+            Some(Awaited { offset, .. }) => out.int(host.acknowledged(offset) as i64),
+            None => out.null_array(),
+        }
         out
     }
 

@@ -29,6 +29,7 @@ static FAMILIES: &[&[Spec]] = &[
     crate::memory::COMMANDS,
     crate::object::COMMANDS,
     crate::pubsub::COMMANDS,
+    crate::replicas::COMMANDS,
     crate::replication::COMMANDS,
     crate::server_commands::COMMANDS,
     crate::set::COMMANDS,

@@ -33,6 +33,9 @@ pub(super) fn park(call: &mut Call<'_>, command: Command, block: Block) {
     call.session.client.set_flags(ClientFlags::BLOCKED, true);
     *call.session.client.waiter.lock().expect("never poisoned") = Some(waiter.clone());
     queues.add(&waiter);
+    if waiter.replicas.is_some() {
+        call.env.host.await_replicas(&waiter);
+    }
     call.session.blocked = Some(waiter);
 }
 

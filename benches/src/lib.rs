@@ -72,6 +72,8 @@ impl Host for NoHost {
     fn waiters(&self) -> &WaitQueues {
         &self.waiters
     }
+    fn migrate(&self, _waiter: Arc<Waiter>, _migration: commands::migrate::Migration) {}
+
     fn deliver(&self, _: &Arc<Waiter>, _: Reply) {}
     fn config_get(&self, _: &[&[u8]]) -> Vec<(Vec<u8>, Vec<u8>)> {
         Vec::new()

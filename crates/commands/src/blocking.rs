@@ -27,6 +27,7 @@ use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::keys::Keys;
 use crate::longdouble::LongDouble;
+use crate::migrate::Migration;
 use crate::reply::Reply;
 use crate::table::Command;
 
@@ -93,7 +94,7 @@ impl Serving<'_, '_> {
 }
 
 /// A wish to wait, as a handler returns it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Block {
     /// Which arguments are the keys.
     pub keys: Range<usize>,
@@ -103,7 +104,9 @@ pub struct Block {
     pub args: Option<OwnedArgs>,
     /// Effects that the command has had already.
     pub before: Vec<OwnedArgs>,
-    /// What it waits for, if not for keys.
+    /// What the host does meanwhile, if that is what it waits for.
+    pub migration: Option<Migration>,
+    /// The replicas that it waits for, if that is it.
     pub replicas: Option<Awaited>,
 }
 
@@ -119,7 +122,12 @@ pub struct Awaited {
 impl Block {
     /// To wait, as the command came, before anything was done.
     pub fn effect(keys: Range<usize>, deadline_ms: Option<i64>) -> Effect {
-        Effect::Block(Box::new(Self { keys, deadline_ms, args: None, before: Vec::new(), replicas: None }))
+        Effect::Block(Box::new(Self { keys, deadline_ms, ..Self::default() }))
+    }
+
+    /// To wait until the host has moved keys.
+    pub fn on_host(migration: Migration) -> Effect {
+        Effect::Block(Box::new(Self { migration: Some(migration), ..Self::default() }))
     }
 }
 
@@ -163,14 +171,14 @@ pub enum End {
 }
 
 impl Waiter {
-    pub(crate) fn new(call: &Call<'_>, command: Command, block: Block, ticket: u64) -> Self {
+    pub(crate) fn new(call: &Call<'_>, command: Command, block: &mut Block, ticket: u64) -> Self {
         Self {
             client: call.session.client.clone(),
             ticket,
             db: call.keys.db,
-            keys: block.keys.map(|index| call.arg(index).into()).collect(),
+            keys: block.keys.clone().map(|index| call.arg(index).into()).collect(),
             command,
-            args: block.args.unwrap_or_else(|| OwnedArgs::copy(call.args)),
+            args: block.args.take().unwrap_or_else(|| OwnedArgs::copy(call.args)),
             resp3: call.out.resp3(),
             deadline_ms: block.deadline_ms,
             replicas: block.replicas,

@@ -13,6 +13,7 @@ use crate::effect::Change;
 use crate::error::Result;
 use crate::info::Section;
 use crate::memory::Memory;
+use crate::migrate::Migration;
 use crate::pubsub::channels::Channels;
 use crate::record::Record;
 use crate::replication::{Followed, Role};
@@ -213,6 +214,11 @@ pub trait Host: Send + Sync {
     /// # Errors
     /// There is none.
     fn abort_shutdown(&self) -> Result<()>;
+
+    // --- moving keys
+
+    /// Moves keys to another server in the background, then answers the client that waits for that.
+    fn migrate(&self, waiter: Arc<Waiter>, migration: Migration);
 
     // --- publish and subscribe
 

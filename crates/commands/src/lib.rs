@@ -34,6 +34,7 @@ pub mod keys;
 mod list;
 pub mod longdouble;
 pub mod memory;
+pub mod migrate;
 pub mod number;
 mod object;
 pub mod pipeline;

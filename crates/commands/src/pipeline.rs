@@ -8,6 +8,7 @@ mod admit;
 mod apply;
 mod exec;
 mod fields;
+pub mod migration;
 mod plan;
 mod prepare;
 mod waiters;

@@ -138,7 +138,7 @@ fn wait(call: &mut Call<'_>) -> Result<Effect> {
         return Ok(Effect::None);
     }
     let replicas = Some(Awaited { offset, count: wanted as usize });
-    Ok(Effect::Block(Box::new(Block { keys: 0..0, deadline_ms, args: None, before: Vec::new(), replicas })))
+    Ok(Effect::Block(Box::new(Block { deadline_ms, replicas, ..Block::default() })))
 }
 
 /// Nobody is served from a key here.

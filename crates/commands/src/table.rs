@@ -27,6 +27,7 @@ static FAMILIES: &[&[Spec]] = &[
     crate::list::COMMANDS,
     crate::list::blocking::COMMANDS,
     crate::memory::COMMANDS,
+    crate::migrate::COMMANDS,
     crate::object::COMMANDS,
     crate::pubsub::COMMANDS,
     crate::replicas::COMMANDS,

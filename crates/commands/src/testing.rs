@@ -28,6 +28,7 @@ use crate::error::Result;
 use crate::host::{Crash, Host, Pause, Shutdown};
 use crate::info::Section;
 use crate::memory::Memory;
+use crate::migrate::Migration;
 use crate::pipeline::{self, Flow, GateHold, Prepared};
 use crate::pubsub;
 use crate::pubsub::channels::Channels;
@@ -245,6 +246,8 @@ pub struct FakeHost {
     /// Answers to clients that waited, with their numbers.
     pub delivered: Mutex<Vec<(u64, String)>>,
     clients: Mutex<Vec<Arc<Client>>>,
+    /// What MIGRATE has handed over.
+    pub migrations: Mutex<Vec<(Arc<Waiter>, Migration)>>,
     /// CLIENT PAUSE as it was asked for last.
     paused: Mutex<Option<(i64, Pause)>>,
     ticks: AtomicU64,
@@ -278,6 +281,7 @@ impl Default for FakeHost {
             rung: Mutex::default(),
             delivered: Mutex::default(),
             clients: Mutex::default(),
+            migrations: Mutex::default(),
             paused: Mutex::default(),
             ticks: AtomicU64::new(0),
             now_ms: Arc::new(AtomicI64::new(START_MS)),
@@ -465,6 +469,10 @@ impl Host for FakeHost {
 
     fn abort_shutdown(&self) -> Result<()> {
         Ok(())
+    }
+
+    fn migrate(&self, waiter: Arc<Waiter>, migration: Migration) {
+        self.migrations.lock().unwrap().push((waiter, migration));
     }
 
     fn channels(&self) -> &Channels {

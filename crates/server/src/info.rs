@@ -217,7 +217,7 @@ fn stats(server: &Server, out: &mut String) {
         "pubsubshard_channels:{}", server.channels.shard_channel_count();
         "latest_fork_usec:0";
         "total_forks:0";
-        "migrate_cached_sockets:0";
+        "migrate_cached_sockets:{}", server.migrator.sockets.len();
         "slave_expires_tracked_keys:0";
         "active_defrag_hits:0";
         "active_defrag_misses:0";

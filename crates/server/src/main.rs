@@ -22,6 +22,7 @@ mod listening;
 mod live;
 mod log;
 mod memory;
+mod migrate;
 mod net;
 mod oom_score;
 mod open_files;
@@ -108,6 +109,7 @@ fn serve(config: Config, log: Log, supervisor: Supervisor, background: bool) -> 
     for kind in server.listening.kinds() {
         server.log.notice(&format!("Ready to accept connections {kind}"));
     }
+    migrate::start(&server).map_err(|error| format!("Starting the threads for MIGRATE: {error}"))?;
     supervisor.ready(&server.log);
     server.replication.follow_configured(&server);
 

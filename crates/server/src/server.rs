@@ -11,6 +11,7 @@ use commands::error::{Error, Result};
 use commands::host::{Crash, Host, Pause, Shutdown};
 use commands::info::Section;
 use commands::memory::Memory;
+use commands::migrate::Migration;
 use commands::pubsub::{self, channels::Channels};
 use commands::record::Record;
 use commands::replication::{Followed, Role};
@@ -30,6 +31,7 @@ use crate::lazy_free::LazyFree;
 use crate::listening::Listening;
 use crate::live::Live;
 use crate::log::Log;
+use crate::migrate::Migrator;
 use crate::net::inbox::{Inbox, Message, Socket};
 use crate::oom_score::OomScore;
 use crate::pause::Pausing;
@@ -105,6 +107,8 @@ pub struct Server {
     pub(crate) suspected_ms: AtomicI64,
     /// Frees what takes long.
     pub lazy_free: LazyFree,
+    /// Moves keys to other servers.
+    pub migrator: Migrator,
     /// What it knows of itself.
     pub vitals: Vitals,
     next_client: AtomicU64,
@@ -148,6 +152,7 @@ impl Server {
             pausing: Pausing::default(),
             suspected_ms: AtomicI64::new(0),
             lazy_free,
+            migrator: Migrator::default(),
             vitals: Vitals::default(),
             next_client: AtomicU64::new(1),
             config,
@@ -430,6 +435,12 @@ impl Host for Server {
 
     fn abort_shutdown(&self) -> Result<()> {
         if self.ending.abort(self) { Ok(()) } else { Err(Error::new("ERR No shutdown in progress.")) }
+    }
+
+    // --- moving keys
+
+    fn migrate(&self, waiter: Arc<Waiter>, migration: Migration) {
+        self.migrator.take(waiter, migration);
     }
 
     // --- publish and subscribe

@@ -16,6 +16,7 @@
 //! computes it anew ([`crate::keyspace::Keyspace::expire_stripe`]). A value changes behind the entry's back, so whoever
 //! was given one to change ([`crate::guard::ValueMut`]) books it when he is done.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
 use crate::counter::Counter;
@@ -23,6 +24,8 @@ use crate::entry::Entry;
 use crate::sizes::Sizes;
 use crate::stripe::{Inner, Stripe};
 use crate::table::prefetch;
+use crate::walk::Walks;
+use crate::walk::frozen::Frozen;
 
 /// "No key here expires."
 const NEVER: i64 = i64::MAX;
@@ -39,10 +42,11 @@ pub struct Database {
     volatile: Counter,
     timed: Counter,
     sizes: Sizes,
+    walks: Walks,
 }
 
 impl Database {
-    pub(crate) fn new(stripes: usize) -> Self {
+    pub(crate) fn new(stripes: usize, frozen: Arc<Frozen>) -> Self {
         assert!(stripes.is_power_of_two(), "the number of stripes is a power of two");
         let bits = stripes.trailing_zeros() as u8;
         Self {
@@ -54,6 +58,7 @@ impl Database {
             volatile: Counter::default(),
             timed: Counter::default(),
             sizes: Sizes::default(),
+            walks: Walks::new(frozen),
         }
     }
 
@@ -131,6 +136,12 @@ impl Database {
     #[inline]
     pub(crate) fn stripe(&self, index: usize) -> &Stripe {
         &self.stripes[index]
+    }
+
+    /// The walks that go over it.
+    #[inline]
+    pub(crate) fn walks(&self) -> &Walks {
+        &self.walks
     }
 
     pub(crate) fn bits(&self) -> u8 {

@@ -36,6 +36,10 @@ use crate::value::{Encoding, Str, ValueType};
 
 /// Strings from this length on live in a shared buffer, so that a reply can borrow them after the lock is gone.
 pub const SHARED_MIN: usize = 16 * 1024;
+/// Values of more parts, or of more bytes, are large: who changes one beside a walk waits instead of copying it. Both take
+/// some 200 microseconds to copy.
+const COPIED_PARTS_MAX: usize = if cfg!(test) { 64 } else { 4096 };
+const COPIED_BYTES_MAX: usize = 1 << 20;
 /// Redis's limit for the `embstr` encoding.
 const EMBSTR_MAX: usize = 44;
 
@@ -305,6 +309,23 @@ impl Entry {
             }
             _ => 1,
         }
+    }
+
+    /// Where the value is, if it lies outside of the entry: which value it is.
+    pub(crate) fn value_address(&self) -> Option<usize> {
+        // SAFETY: these kinds have one word as their body, which is a pointer.
+        (!matches!(self.kind(), Kind::Int | Kind::Inline)).then(|| unsafe { self.body().cast::<usize>().read() })
+    }
+
+    /// The address of the value if it is so large that a copy of it would stall others.
+    pub(crate) fn large_value(&self) -> Option<usize> {
+        let address = self.value_address()?;
+        let large = match self.encoding() {
+            // The lengths of its members stand with them, all over the memory: it is judged by their number alone.
+            Encoding::Skiplist => self.parts() > COPIED_PARTS_MAX,
+            _ => self.parts() > COPIED_PARTS_MAX || self.memory_bytes() > COPIED_BYTES_MAX,
+        };
+        large.then_some(address)
     }
 
     /// Bytes allocated for the entry and its value.

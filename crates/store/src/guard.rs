@@ -93,6 +93,12 @@ impl Guard<'_> {
         inner.table.find(key.hash, |entry| entry.key() == key.bytes)
     }
 
+    /// The same, and where it is.
+    pub(crate) fn entry_in(&self, db: u32, key: Key<'_>) -> Option<(&Database, usize, &Entry)> {
+        let held = self.find(db, key.hash)?;
+        Some((held.database, held.stripe as usize, self.get(db, key)?))
+    }
+
     /// The entry of a key, to be changed; its stripe must be held exclusively.
     #[inline]
     pub fn get_mut(&mut self, db: u32, key: Key<'_>) -> Option<EntryMut<'_>> {
@@ -155,9 +161,12 @@ impl Guard<'_> {
 
     /// Takes an entry out; its stripe must be held exclusively.
     pub fn remove(&mut self, db: u32, key: Key<'_>) -> Option<Entry> {
+        let epoch = self.epoch;
         let (database, stripe, inner) = self.exclusive(db, key.hash);
         let rehash = |entry: &Entry| hash_bytes(entry.key());
         let entry = inner.table.remove(key.hash, |entry| entry.key() == key.bytes, rehash)?;
+        // Before the stripe counts as empty: see `walk::part`.
+        database.walks().leaves(stripe, &entry, epoch);
         database.entry_left(stripe, inner, &entry);
         Some(entry)
     }
@@ -240,7 +249,7 @@ impl<'g> EntryMut<'g> {
     /// `inner` belongs to the stripe, which is held exclusively for `'g`; nobody else uses its counts of what expires
     /// meanwhile, nor the entry.
     unsafe fn new(entry: &'g mut Entry, database: &'g Database, stripe: usize, inner: *mut Inner, epoch: u16) -> Self {
-        entry.set_epoch(epoch);
+        database.walks().stamp(stripe, entry, epoch);
         Self { entry, database, stripe, inner }
     }
 

@@ -24,6 +24,8 @@ use crate::guard::{Guard, Held, Plan};
 use crate::hash::hash_bytes;
 use crate::stripe::Mode;
 use crate::value::hash::Hash;
+use crate::walk::Registry;
+use crate::walk::frozen::Frozen;
 
 /// Stripes of every database but the first.
 const STRIPES_OF_OTHERS: usize = 256;
@@ -36,6 +38,8 @@ pub struct Keyspace {
     databases: Box<[AtomicPtr<Database>]>,
     stripes: usize,
     epoch: AtomicU16,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) frozen: Arc<Frozen>,
 }
 
 /// Something that [`Keyspace::expire_stripe`] takes out.
@@ -57,7 +61,14 @@ impl Keyspace {
     /// An empty keyspace of so many databases; the first gets `stripes` stripes (a power of two).
     pub fn new(databases: usize, stripes: usize) -> Self {
         let databases: Box<[_]> = (0..databases).map(|_| AtomicPtr::new(ptr::null_mut())).collect();
-        let keyspace = Self { gate: Gate::default(), databases, stripes, epoch: AtomicU16::new(1) };
+        let keyspace = Self {
+            gate: Gate::default(),
+            databases,
+            stripes,
+            epoch: AtomicU16::new(0),
+            registry: Arc::default(),
+            frozen: Arc::default(),
+        };
         let section = keyspace.gate.enter();
         keyspace.database_or_new(&section, 0);
         drop(section);
@@ -91,6 +102,17 @@ impl Keyspace {
                 Arc::from_raw(database)
             }
         })
+    }
+
+    /// The present epoch: the number of cuts so far, as a serial number. It changes under the exclusive gate only, so the
+    /// gate orders all accesses.
+    #[inline]
+    pub(crate) fn epoch(&self) -> u16 {
+        self.epoch.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_epoch(&self, epoch: u16) {
+        self.epoch.store(epoch, Ordering::Relaxed);
     }
 
     /// Locks what the plan names, ascending and each stripe once; exclusive where any wish for it is. The plan is left
@@ -142,7 +164,7 @@ impl Keyspace {
         for held in &held {
             held.database.stripe(held.stripe as usize).lock(held.mode);
         }
-        Guard { held, epoch: self.epoch.load(Ordering::Relaxed), not_send: PhantomData }
+        Guard { held, epoch: self.epoch(), not_send: PhantomData }
     }
 
     /// Visits about `count` entries of a database from `cursor` on, and returns the next cursor, 0 when all were
@@ -267,18 +289,21 @@ impl Keyspace {
         mut removed: impl FnMut(Expired<'_>),
     ) -> (usize, Vec<Entry>) {
         let Some(database) = self.database(section, db) else { return (0, Vec::new()) };
-        let epoch = self.epoch.load(Ordering::Relaxed);
+        let epoch = self.epoch();
         let (mut taken, mut gone) = (0, Vec::new());
         database.stripe(stripe).write(|inner| {
             let (mut next, mut timed_no_more) = (None::<i64>, 0);
             let take = |entry: &mut Entry| {
                 if taken < max && entry.is_expired(now_ms) {
                     taken += 1;
+                    database.walks().leaves(stripe, entry, epoch);
                     removed(Expired::Key(entry));
                     return true;
                 }
-                if taken < max && entry.is_timed() && entry.fields_due().is_some_and(|due| due <= now_ms) {
-                    entry.set_epoch(epoch);
+                let fields_due = entry.is_timed() && entry.fields_due().is_some_and(|due| due <= now_ms);
+                // A large hash that a walk needs is left for a later round, since changing it would copy it.
+                if taken < max && fields_due && !self.must_wait_for(database, stripe, entry) {
+                    database.walks().stamp(stripe, entry, epoch);
                     let size = entry.size_bin();
                     let hash = entry.get_mut::<Hash>().expect("only hashes are marked");
                     let fields = hash.remove_expired(now_ms.max(0) as u64, max - taken);
@@ -367,7 +392,7 @@ impl Keyspace {
     #[cold]
     fn new_database<'s>(&'s self, section: &'s Section<'_>, db: u32) -> &'s Database {
         let stripes = if db == 0 { self.stripes } else { STRIPES_OF_OTHERS };
-        let fresh = Arc::into_raw(Arc::new(Database::new(stripes))).cast_mut();
+        let fresh = Arc::into_raw(Arc::new(Database::new(stripes, self.frozen.clone()))).cast_mut();
         let slot = &self.databases[db as usize];
         if slot.compare_exchange(ptr::null_mut(), fresh, Ordering::AcqRel, Ordering::Acquire).is_err() {
             // SAFETY: nobody else has seen the fresh one.

@@ -13,3 +13,4 @@ pub mod sizes;
 pub mod stripe;
 pub mod table;
 pub mod value;
+pub mod walk;

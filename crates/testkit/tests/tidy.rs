@@ -37,6 +37,7 @@ const DEPENDENCIES: &[(&str, &[&str], &[&str])] = &[
         ],
     ),
     // num-bigint: the exact decimal digits of a long double. xxhash-rust: DIGEST.
+    // num-bigint: the exact decimal digits of a long double. xxhash-rust: DIGEST.
     ("commands", &["store", "resp-parser", "rdb"], &["bytes", "num-bigint", "xxhash-rust"]),
     // crossbeam: a queue from the thread that splits a file to those that build its entries.
     ("persistence", &["store", "resp-parser", "rdb"], &["bytes", "crossbeam"]),

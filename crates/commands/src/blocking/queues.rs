@@ -67,8 +67,11 @@ impl WaitQueues {
         self.shards.iter().map(|shard| shard.lock().expect("never poisoned").len()).sum()
     }
 
-    /// Puts a waiter into the queues of its keys, whose guard is held.
+    /// Puts a waiter into the queues of its keys, whose guard is held. One that waits for no key is in none.
     pub fn add(&self, waiter: &Arc<Waiter>) {
+        if waiter.keys.is_empty() {
+            return;
+        }
         self.waiting.fetch_add(1, Ordering::AcqRel);
         self.on_no_key.fetch_add(usize::from(waiter.blocking().on_no_key), Ordering::AcqRel);
         for key in &waiter.keys {
@@ -79,6 +82,9 @@ impl WaitQueues {
 
     /// Takes a claimed waiter out of its queues.
     pub fn remove(&self, waiter: &Waiter) {
+        if waiter.keys.is_empty() {
+            return;
+        }
         for key in &waiter.keys {
             let mut shard = self.shard(waiter.db, key);
             let name = (waiter.db, key.clone());

@@ -90,6 +90,26 @@ pub(super) fn lock_all<'s>(
     }
 }
 
+/// Locks keys exclusively, and what those need who wait for them.
+pub(super) fn lock_named<'s>(
+    queues: &WaitQueues,
+    keyspace: &'s Keyspace,
+    section: &'s Section<'_>,
+    db: u32,
+    keys: &[&[u8]],
+) -> Guard<'s> {
+    let mut further = Plan::default();
+    loop {
+        let mut plan = std::mem::take(&mut further);
+        keys.iter().for_each(|key| plan.add(db, hash_bytes(key), Mode::Exclusive));
+        let guard = keyspace.lock(section, &mut plan);
+        let waited = keys.iter().map(|key| Box::from(*key)).collect();
+        if queues.is_empty() || !waiters::extend(queues, &guard, db, waited, &mut further) {
+            return guard;
+        }
+    }
+}
+
 /// Adds a command's keys to a plan.
 pub(super) fn add(plan: &mut Plan, spec: &Spec, args: Args<'_>, db: u32) {
     keys_of(spec, args, |index, key_spec| {

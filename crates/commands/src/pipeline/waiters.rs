@@ -27,16 +27,20 @@ use crate::table::Command;
 use super::Done;
 
 /// Parks the client of a command that found nothing; its guard is held.
-pub(super) fn park(call: &mut Call<'_>, command: Command, block: Block) {
+pub(super) fn park(call: &mut Call<'_>, command: Command, mut block: Block) {
     let queues = call.env.host.waiters();
-    let waiter = Arc::new(Waiter::new(call, command, block, queues.next_ticket()));
+    let waiter = Arc::new(Waiter::new(call, command, &mut block, queues.next_ticket()));
     call.session.client.set_flags(ClientFlags::BLOCKED, true);
+    call.session.blocked = Some(waiter.clone());
+    if let Some(migration) = block.migration {
+        // What is under way cannot be taken back, so CLIENT UNBLOCK does not find this one.
+        return call.env.host.migrate(waiter, migration);
+    }
     *call.session.client.waiter.lock().expect("never poisoned") = Some(waiter.clone());
     queues.add(&waiter);
     if waiter.replicas.is_some() {
         call.env.host.await_replicas(&waiter);
     }
-    call.session.blocked = Some(waiter);
 }
 
 /// Adds to a plan what those need who may be served when these keys change, and says whether that was anything new.

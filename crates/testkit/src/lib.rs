@@ -5,12 +5,14 @@ pub mod differential;
 pub mod grammar;
 pub mod linearizable;
 pub mod process;
+pub mod proxy;
 pub mod reply;
 pub mod surface;
 pub mod words;
 
 pub use client::{Client, Protocol};
 pub use process::{Program, Server};
+pub use proxy::Proxy;
 pub use resp_parser::Reply;
 pub use words::Words;
 

@@ -61,7 +61,7 @@ pub(super) fn take_over<'t>(term: &'t Term, wire: &mut Wire, position: Option<Po
     if let Some(file) = file {
         path = Some(receive(&mut source, file)?);
     }
-    let is_same_history = position.is_some_and(|position| position.id == server.replication.ids().id);
+    let is_same_history = position.is_some_and(|position| position.id == server.replication.history().id);
     let loading = Loading::begin(term, how, is_same_history)?;
     server.log.notice("MASTER <-> REPLICA sync: Loading DB in memory");
     let fresh = server.keyspace.sibling();

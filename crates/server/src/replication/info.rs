@@ -58,16 +58,14 @@ fn replica(server: &Server, primary: &Primary, out: &mut String) {
 }
 
 fn history(server: &Server, out: &mut String) {
-    let ids = server.replication.ids();
-    let second = ids.second.map(|(id, offset)| (id.to_string(), offset as i64));
-    let (second_id, second_offset) = second.unwrap_or_else(|| ("0".repeat(40), -1));
+    let ids = server.replication.history();
     info_lines!(out;
         "connected_slaves:0";
         "master_failover_state:no-failover";
         "master_replid:{}", ids.id;
-        "master_replid2:{second_id}";
+        "master_replid2:{}", ids.second_id;
         "master_repl_offset:{}", server.replication.offset();
-        "second_repl_offset:{second_offset}";
+        "second_repl_offset:{}", ids.second_offset;
         "repl_backlog_active:0";
         "repl_backlog_size:{}", server.config.get(keys::REPL_BACKLOG_SIZE);
         "repl_backlog_first_byte_offset:0";

@@ -21,6 +21,7 @@ use std::sync::Weak;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use parking_lot::Mutex;
+use replication::history::History;
 use replication::id::{Position, ReplicationId};
 
 use crate::server::Server;
@@ -31,27 +32,18 @@ use replica::Following;
 pub struct State {
     /// The server that this belongs to, for threads that outlive whoever starts them.
     server: OnceLock<Weak<Server>>,
-    ids: Mutex<Ids>,
+    history: Mutex<History>,
     /// Bytes of the stream so far.
     offset: AtomicU64,
     /// The replica's side.
     pub following: Following,
 }
 
-/// The names of what this process has.
-#[derive(Clone, Copy, Debug)]
-pub struct Ids {
-    /// Of its history.
-    pub id: ReplicationId,
-    /// Of the history that this one continues, and the first offset, as PSYNC counts, that this name is not good for.
-    pub second: Option<(ReplicationId, u64)>,
-}
-
 impl Default for State {
     fn default() -> Self {
         Self {
             server: OnceLock::new(),
-            ids: Mutex::new(Ids { id: new_id(), second: None }),
+            history: Mutex::new(History::new(new_id())),
             offset: AtomicU64::new(0),
             following: Following::default(),
         }
@@ -66,8 +58,8 @@ impl State {
     }
 
     /// The ids.
-    pub fn ids(&self) -> Ids {
-        *self.ids.lock()
+    pub fn history(&self) -> History {
+        *self.history.lock()
     }
 
     /// Bytes of the stream so far.
@@ -77,7 +69,7 @@ impl State {
 
     /// How far this process has come in its history.
     pub fn position(&self) -> Position {
-        Position { id: self.ids().id, offset: self.offset() }
+        Position { id: self.history().id, offset: self.offset() }
     }
 
     /// Whether it follows a primary.
@@ -92,21 +84,19 @@ impl State {
 
     /// A new id, and the old one becomes the second: promotion. Called under the exclusive gate.
     pub fn shift_id(&self) {
-        let mut ids = self.ids.lock();
-        ids.second = Some((ids.id, self.offset() + 1));
-        ids.id = new_id();
+        self.history.lock().shift(new_id(), self.offset());
     }
 
     /// A new id, and the old one is forgotten. Called under the exclusive gate.
     pub fn change_id(&self) {
-        *self.ids.lock() = Ids { id: new_id(), second: None };
+        *self.history.lock() = History::new(new_id());
     }
 
-    /// The history goes by another name from here on, as the primary says. Called under the exclusive gate.
+    /// The history goes by this id from here on, as the primary says. Called under the exclusive gate.
     fn continue_as(&self, id: ReplicationId) {
-        let mut ids = self.ids.lock();
-        if ids.id != id {
-            *ids = Ids { id, second: Some((ids.id, self.offset() + 1)) };
+        let mut history = self.history.lock();
+        if history.id != id {
+            history.shift(id, self.offset());
         }
     }
 
@@ -115,7 +105,7 @@ impl State {
     fn begin_generation(&self, position: Option<Position>) {
         // A primary that tells no position tells no id either.
         let Position { id, offset } = position.unwrap_or_else(|| Position { id: new_id(), offset: 0 });
-        *self.ids.lock() = Ids { id, second: None };
+        *self.history.lock() = History::new(id);
         self.offset.store(offset, Relaxed);
     }
 }

@@ -1,0 +1,313 @@
+//! Our server as a replica of real Redis and Valkey: first copies, streams, broken links, promotion.
+
+mod replication;
+
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use replication::*;
+use testkit::{Proxy, Reply};
+
+#[test]
+fn a_first_copy_holds_every_type_however_it_comes() {
+    let Some(subject) = subject() else { return };
+    for reference in references() {
+        for (primary_side, replica_side) in
+            [("yes", "disabled"), ("no", "disabled"), ("yes", "swapdb"), ("no", "on-empty-db")]
+        {
+            let primary = start(&reference, &["--repl-diskless-sync", primary_side]);
+            fill(&primary);
+            let replica = start(&subject, &["--repl-diskless-load", replica_side]);
+            if replica_side != "on-empty-db" {
+                // What was there before goes.
+                call(&mut replica.connect().unwrap(), "SET old 1");
+            }
+            follow(&replica, primary.address());
+            until_up(&replica);
+            assert_same(&primary, &replica);
+            let mut client = replica.connect().unwrap();
+            assert_eq!(text(&mut client, "EXISTS old"), "0", "{}", reference.name);
+            assert_eq!(text(&mut client, "SET a 1"), "-READONLY You can't write against a read only replica.");
+            let sent = section(&mut primary.connect().unwrap(), "stats")["sync_full"].clone();
+            assert_eq!(sent, "1", "{}", reference.name);
+        }
+    }
+}
+
+#[test]
+fn a_stream_under_load_keeps_both_alike_and_transactions_whole() {
+    let Some(subject) = subject() else { return };
+    for reference in references() {
+        let primary = start(&reference, &[]);
+        let replica = start(&subject, &["--io-threads", "2"]);
+        let goes_on = AtomicBool::new(true);
+        thread::scope(|scope| {
+            for seed in 1..=4 {
+                let goes_on = &goes_on;
+                let address = primary.address();
+                scope.spawn(move || write(address, seed, || goes_on.load(SeqCst)));
+            }
+            // Joins while the writers write.
+            thread::sleep(Duration::from_millis(300));
+            follow(&replica, primary.address());
+            until_up(&replica);
+            let mut client = replica.connect().unwrap();
+            let begin = Instant::now();
+            while begin.elapsed() < Duration::from_secs(3) {
+                for seed in 1..=4 {
+                    call(&mut client, &format!("SELECT {}", database(seed)));
+                    let pair = call(&mut client, &format!("MGET pair:a:{seed} pair:b:{seed}"));
+                    let Reply::Array(pair) = pair else { panic!("{pair:?}") };
+                    assert_eq!(pair[0], pair[1], "a transaction was seen half done");
+                }
+            }
+            goes_on.store(false, SeqCst);
+        });
+        assert_same(&primary, &replica);
+        assert!(!replica.log().contains("CRITICAL"), "{}", replica.log());
+    }
+}
+
+#[test]
+fn a_broken_link_is_gone_on_with() {
+    let Some(subject) = subject() else { return };
+    for reference in references() {
+        let primary = start(&reference, &["--repl-backlog-size", "100mb"]);
+        fill(&primary);
+        let proxy = Proxy::start(primary.address()).unwrap();
+        let replica = start(&subject, &[]);
+        follow(&replica, proxy.address());
+        until_up(&replica);
+        let goes_on = AtomicBool::new(true);
+        let address = primary.address();
+        thread::scope(|scope| {
+            let writer = scope.spawn(|| write(address, 7, || goes_on.load(SeqCst)));
+            for round in 0..4 {
+                // In pieces of a few bytes, so that the cut falls inside a command or a transaction.
+                proxy.split(if round % 2 == 0 { 101 } else { usize::MAX });
+                thread::sleep(Duration::from_millis(300));
+                let made = proxy.made();
+                proxy.cut();
+                until("the link is made anew", || proxy.made() > made);
+                until_up(&replica);
+            }
+            proxy.split(usize::MAX);
+            goes_on.store(false, SeqCst);
+            assert!(writer.join().unwrap() > 0);
+        });
+        assert_same(&primary, &replica);
+        let stats = section(&mut primary.connect().unwrap(), "stats");
+        assert_eq!(stats["sync_full"], "1", "{}:\n{}", reference.name, replica.log());
+        assert!(stats["sync_partial_ok"].parse::<u32>().unwrap() >= 4, "{}", reference.name);
+    }
+}
+
+#[test]
+fn clients_can_break_the_link_too() {
+    let Some(subject) = subject() else { return };
+    let Some(reference) = references().pop() else { return };
+    let primary = start(&reference, &[]);
+    fill(&primary);
+    let replica = start(&subject, &[]);
+    follow(&replica, primary.address());
+    until_up(&replica);
+    let mut client = replica.connect().unwrap();
+    assert!(text(&mut client, "CLIENT LIST TYPE master").contains(" flags=M "));
+    assert_eq!(text(&mut client, "CLIENT KILL TYPE master"), "1");
+    let mut at_primary = primary.connect().unwrap();
+    until("the link is made anew", || section(&mut at_primary, "stats")["sync_partial_ok"] == "1");
+    until_up(&replica);
+    call(&mut at_primary, "SET after kill");
+    assert_same(&primary, &replica);
+}
+
+#[test]
+fn promotion_keeps_the_data_and_the_history() {
+    let Some(subject) = subject() else { return };
+    for reference in references() {
+        let primary = start(&reference, &[]);
+        fill(&primary);
+        let replica = start(&subject, &[]);
+        follow(&replica, primary.address());
+        until_up(&replica);
+        call(&mut primary.connect().unwrap(), "SET a 1");
+        assert_same(&primary, &replica);
+        let mut client = replica.connect().unwrap();
+        let before = info(&mut client);
+        assert_eq!(text(&mut client, "REPLICAOF NO ONE"), "OK");
+        let after = info(&mut client);
+        assert_eq!(after["role"], "master");
+        assert_eq!(after["master_replid2"], before["master_replid"]);
+        assert_ne!(after["master_replid"], before["master_replid"]);
+        let offset: u64 = before["master_repl_offset"].parse().unwrap();
+        assert_eq!(after["second_repl_offset"], (offset + 1).to_string());
+        assert_eq!(text(&mut client, "GET a"), "1");
+        assert_eq!(text(&mut client, "SET a 2"), "OK");
+        // Nothing of the old primary comes any more.
+        call(&mut primary.connect().unwrap(), "SET a 3");
+        thread::sleep(Duration::from_millis(300));
+        assert_eq!(text(&mut client, "GET a"), "2");
+    }
+}
+
+#[test]
+fn another_primary_takes_the_place_of_one_under_load() {
+    let Some(subject) = subject() else { return };
+    let Some(reference) = references().pop() else { return };
+    let primaries = [start(&reference, &[]), start(&reference, &[])];
+    fill(&primaries[0]);
+    call(&mut primaries[1].connect().unwrap(), "SET only here");
+    let replica = start(&subject, &[]);
+    let goes_on = AtomicBool::new(true);
+    thread::scope(|scope| {
+        for primary in &primaries {
+            let (address, goes_on) = (primary.address(), &goes_on);
+            scope.spawn(move || write(address, 3, || goes_on.load(SeqCst)));
+        }
+        for round in 0..6 {
+            follow(&replica, primaries[round % 2].address());
+            if round % 3 != 2 {
+                until_up(&replica);
+            }
+        }
+        goes_on.store(false, SeqCst);
+    });
+    until_up(&replica);
+    assert_same(&primaries[1], &replica);
+}
+
+#[test]
+fn what_has_expired_is_hidden_but_stays_until_the_primary_says_so() {
+    let Some(subject) = subject() else { return };
+    let Some(reference) = references().pop() else { return };
+    let primary = start(&reference, &[]);
+    let proxy = Proxy::start(primary.address()).unwrap();
+    let replica = start(&subject, &[]);
+    follow(&replica, proxy.address());
+    until_up(&replica);
+    let mut at_primary = primary.connect().unwrap();
+    call(&mut at_primary, "SET gone 1 PX 500");
+    call(&mut at_primary, "SET there 1");
+    assert_same(&primary, &replica);
+    proxy.stall(true);
+    thread::sleep(Duration::from_secs(1));
+    let mut client = replica.connect().unwrap();
+    assert_eq!(text(&mut client, "GET gone"), "(nil)");
+    assert_eq!(text(&mut client, "EXISTS gone"), "0");
+    assert_eq!(text(&mut client, "DBSIZE"), "2");
+    proxy.stall(false);
+    until("the primary's deletion comes", || text(&mut client, "DBSIZE") == "1");
+    assert_same(&primary, &replica);
+}
+
+#[test]
+fn those_who_wait_are_told_that_the_server_is_a_replica_now() {
+    let Some(subject) = subject() else { return };
+    let Some(reference) = references().pop() else { return };
+    let primary = start(&reference, &[]);
+    let replica = start(&subject, &[]);
+    let mut waiting = replica.connect().unwrap();
+    waiting.send(&["BLPOP", "list", "0"]).unwrap();
+    until("it waits", || section(&mut replica.connect().unwrap(), "clients")["blocked_clients"] == "1");
+    follow(&replica, primary.address());
+    let Reply::Error(error) = waiting.receive().unwrap() else { panic!("no error") };
+    assert!(error.starts_with(b"UNBLOCKED force unblock from blocking operation, instance state changed"));
+    assert!(waiting.call(&["PING"]).is_err(), "the connection is closed");
+}
+
+#[test]
+fn a_replica_without_its_primary_serves_what_it_has_or_not_as_it_is_told() {
+    let Some(subject) = subject() else { return };
+    let Some(reference) = references().pop() else { return };
+    let primary = start(&reference, &[]);
+    fill(&primary);
+    let proxy = Proxy::start(primary.address()).unwrap();
+    let replica = start(&subject, &[]);
+    follow(&replica, proxy.address());
+    until_up(&replica);
+    proxy.refuse(true);
+    proxy.cut();
+    until("the link is down", || !is_up(&replica));
+    let mut client = replica.connect().unwrap();
+    assert_eq!(text(&mut client, "GET text"), "hello");
+    assert_eq!(text(&mut client, "CONFIG SET replica-serve-stale-data no"), "OK");
+    let down = "-MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
+    assert_eq!(text(&mut client, "GET text"), down);
+    assert!(info(&mut client)["master_link_down_since_seconds"].parse::<i64>().unwrap() >= 0);
+    // A failing attempt a second: none is left out, and there is no storm.
+    let failures = || replica.log().matches("MASTER <-> REPLICA sync started").count();
+    let before = failures();
+    thread::sleep(Duration::from_secs(4));
+    let attempts = failures() - before;
+    assert!((2..=6).contains(&attempts), "{attempts} attempts in 4 seconds:\n{}", replica.log());
+    proxy.refuse(false);
+    until("stale no more", || text(&mut client, "GET text") == "hello");
+    until_up(&replica);
+    assert_same(&primary, &replica);
+}
+
+#[test]
+fn wrong_primaries_are_told_in_the_log_and_hang_nothing() {
+    let Some(subject) = subject() else { return };
+    let Some(reference) = references().pop() else { return };
+    let locked = start(&reference, &["--requirepass", "secret"]);
+    let replica = start(&subject, &["--masterauth", "wrong"]);
+    follow(&replica, locked.address());
+    until("the wrong password is in the log", || replica.log().contains("Unable to AUTH to MASTER: -WRONGPASS"));
+    assert!(!is_up(&replica));
+    let mut client = replica.connect().unwrap();
+    assert_eq!(text(&mut client, "CONFIG SET masterauth secret"), "OK");
+    until_up(&replica);
+    // A primary that speaks something else.
+    let web = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = web.local_addr().unwrap();
+    thread::spawn(move || {
+        for client in web.incoming() {
+            let _ = std::io::Write::write_all(&mut client.unwrap(), b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    follow(&replica, address);
+    let line = "Error reply to PING from master: 'HTTP/1.1 400 Bad Request'";
+    until("nonsense is in the log", || replica.log().contains(line));
+    // Itself: it answers the PING of a replica, and then says that it has no link of its own.
+    follow(&replica, replica.address());
+    thread::sleep(Duration::from_millis(1500));
+    assert!(!is_up(&replica));
+    assert_eq!(text(&mut client, "REPLICAOF NO ONE"), "OK");
+    assert_eq!(info(&mut client)["role"], "master");
+    assert_eq!(text(&mut client, "SET a 1"), "OK");
+}
+
+#[test]
+fn a_copy_that_breaks_off_or_is_no_copy_leaves_nothing_behind() {
+    let Some(subject) = subject() else { return };
+    let Some(reference) = references().pop() else { return };
+    let primary = start(&reference, &[]);
+    fill(&primary);
+    for how in ["disabled", "swapdb"] {
+        let proxy = Proxy::start(primary.address()).unwrap();
+        let replica = start(&subject, &["--repl-diskless-load", how]);
+        let mut client = replica.connect().unwrap();
+        call(&mut client, "SET own 1");
+        proxy.throttle(100_000);
+        proxy.split(2000);
+        follow(&replica, proxy.address());
+        until("the copy comes", || info(&mut client).get("master_sync_in_progress").map(String::as_str) == Some("1"));
+        until("some of it is there", || {
+            info(&mut client).get("master_sync_read_bytes").is_some_and(|read| read != "0")
+        });
+        proxy.refuse(true);
+        proxy.cut();
+        until("it has ended", || info(&mut client)["master_sync_in_progress"] == "0");
+        // Neither way has touched the old data yet: the one has not loaded, the other loads beside it.
+        assert_eq!(text(&mut client, "DBSIZE"), "1", "{how}:\n{}", replica.log());
+        let left = std::fs::read_dir(replica.folder()).unwrap().flatten();
+        assert_eq!(left.filter(|file| file.file_name().to_string_lossy().starts_with("temp-")).count(), 0);
+        proxy.throttle(0);
+        proxy.split(usize::MAX);
+        proxy.refuse(false);
+        until_up(&replica);
+        assert_same(&primary, &replica);
+    }
+}

@@ -26,6 +26,7 @@ judges=(
     'tests|server|every crate'"'"'s own tests and documentation examples'
     'threads||models and a sanitizer of what threads share'
     'testkit|server references|differential, client and concurrency tests'
+    'clients|server|real client libraries of five languages'
     'upstream|server references tclsh|Redis'"'"'s own Tcl suite'
 )
 
@@ -80,6 +81,8 @@ judge_references() { scripts/references.sh; }
 judge_tests() { cargo test --workspace --exclude testkit; }
 
 judge_threads() { scripts/threads.sh; }
+
+judge_clients() { scripts/clients.sh; }
 
 judge_upstream() {
     scripts/upstream-tests.sh

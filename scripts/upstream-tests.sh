@@ -33,7 +33,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 list_file=$repo_root/crates/testkit/upstream/units.txt
-known_needs='replication persistence scripting acl tracking latency monitor slowlog cluster fork types blocking pubsub'
+known_needs='replication persistence scripting acl tracking latency monitor slowlog cluster fork types blocking pubsub client-eviction'
 
 # A unit that goes on for longer than this is ended, however busy it looks. The
 # longest of them takes Redis itself about two minutes.

@@ -10,6 +10,7 @@ use commands::client::Client;
 use commands::effect::Change;
 use commands::env::Env;
 use commands::error::Result;
+use commands::eviction::Exceeded;
 use commands::host::{Crash, Host, Pause, Shutdown};
 use commands::info::Section;
 use commands::memory::Memory;
@@ -31,6 +32,7 @@ use store::keyspace::Keyspace;
 pub struct NoHost {
     waiters: WaitQueues,
     channels: Channels,
+    exceeded: Exceeded,
 }
 
 impl Host for NoHost {
@@ -125,6 +127,19 @@ impl Host for NoHost {
     fn used_memory(&self) -> u64 {
         0
     }
+    fn counted_memory(&self) -> u64 {
+        0
+    }
+    fn may_evict(&self) -> bool {
+        false
+    }
+    fn frees_in_background(&self) -> bool {
+        false
+    }
+    fn exceeded(&self) -> &Exceeded {
+        &self.exceeded
+    }
+    fn evict_in_background(&self) {}
     fn crash(&self, _: Crash) {}
     fn unwatch(&self, _: u32, _: &[u8], _: &Arc<Client>) {}
 
@@ -164,7 +179,11 @@ pub struct Transport {
 impl Transport {
     /// A client of a keyspace.
     pub fn new(keyspace: &'static Keyspace) -> Self {
-        let host = Arc::new(NoHost { waiters: WaitQueues::default(), channels: Channels::new(1) });
+        let host = Arc::new(NoHost {
+            waiters: WaitQueues::default(),
+            channels: Channels::new(1),
+            exceeded: Exceeded::default(),
+        });
         let env =
             Env::new(host, keyspace, Arc::new(Settings::default()), Arc::new(Stats::default()), Rng::with_seed(1));
         Self {

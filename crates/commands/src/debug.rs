@@ -165,17 +165,15 @@ fn digest_value(call: &mut Call<'_>) -> Result<Effect> {
 
 /// Redis's line, without `serializedlength`.
 fn object(call: &mut Call<'_>) -> Result<Effect> {
-    /// The access clock has 24 bits.
-    const CLOCK_MAX: u32 = (1 << 24) - 1;
-    let now = call.env.access().lru_clock;
+    let clock = call.env.access();
     let entry = call.keys.raw(call.arg(2)).ok_or(NO_SUCH_KEY)?;
-    let (encoding, clock) = (entry.encoding().name(), entry.access());
-    let idle = now.wrapping_sub(clock) & CLOCK_MAX;
+    let (encoding, word) = (entry.encoding().name(), entry.access());
+    let idle = clock.idle_s(word);
     let at = entry.key().as_ptr();
     let list = entry.get::<List>().filter(|_| entry.encoding() == Encoding::Quicklist);
     let nodes = list.map_or_else(String::new, |list| nodes(list, &call.env.limits));
     call.out
-        .simple(&format!("Value at:{at:p} refcount:1 encoding:{encoding} lru:{clock} lru_seconds_idle:{idle}{nodes}"));
+        .simple(&format!("Value at:{at:p} refcount:1 encoding:{encoding} lru:{word} lru_seconds_idle:{idle}{nodes}"));
     Ok(Effect::None)
 }
 

@@ -1,7 +1,5 @@
 //! DUMP and RESTORE: a value out of the server and into another one, in the form that RDB files hold it.
 
-use std::sync::atomic::Ordering::Relaxed;
-
 use rdb::payload;
 use store::entry::Entry;
 
@@ -13,9 +11,6 @@ use crate::expiry;
 use crate::number;
 use crate::spec::flag::*;
 use crate::spec::{Arg, Group, KeySpec, Spec};
-
-/// The access clock has 24 bits.
-const CLOCK_MASK: u32 = 0xff_ffff;
 
 fn dump(call: &mut Call<'_>) -> Result<Effect> {
     match call.keys.read(call.args.get(1)) {
@@ -120,20 +115,15 @@ fn decode(call: &Call<'_>, deadline: Option<i64>) -> Result<Entry> {
     payload::restore(value, call.arg(1), deadline, &call.env.limits).map_err(|_| Error::new("ERR Bad data format"))
 }
 
-/// The access clock of a value that was used last as `last_use` tells; what the policy does not keep is left out.
-fn access(call: &Call<'_>, last_use: Use) -> u32 {
-    let now = call.env.access().lru_clock;
-    match last_use {
-        Use::IdleSeconds(seconds) if !call.env.settings.lfu.load(Relaxed) => {
-            now.wrapping_sub(seconds as u32) & CLOCK_MASK
-        }
-        // Minutes above, the counter in the low byte.
-        Use::Frequency(frequency) if call.env.settings.lfu.load(Relaxed) => {
-            let minutes = (call.env.now_ms / 60_000) as u32 & 0xffff;
-            minutes << 8 | u32::from(frequency)
-        }
-        _ => now,
-    }
+/// The access word of a value that was used last as `last_use` tells; what the policy does not keep is left out.
+fn access(call: &mut Call<'_>, last_use: Use) -> u32 {
+    let clock = call.env.access();
+    let told = match last_use {
+        Use::Now => None,
+        Use::IdleSeconds(seconds) => clock.idle_for(seconds),
+        Use::Frequency(frequency) => clock.as_often_as(frequency),
+    };
+    told.unwrap_or_else(|| clock.fresh())
 }
 
 /// The command with its time to live made absolute.

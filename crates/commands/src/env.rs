@@ -7,8 +7,9 @@ use store::database::Database;
 use store::keyspace::Keyspace;
 use store::value::Limits;
 
+use crate::access::Access;
+use crate::eviction::Evictor;
 use crate::host::Host;
-use crate::keys::Access;
 use crate::record::Record;
 use crate::settings::Settings;
 use crate::stats::Stats;
@@ -35,6 +36,8 @@ pub struct Env {
     /// Databases that were taken out under the exclusive gate, and whether they are to be freed before the reply is
     /// sent. They wait here because nothing is freed under the gate.
     pub(crate) detached: Vec<(Arc<Database>, bool)>,
+    /// What this worker knows of keys that may go.
+    pub(crate) evictor: Evictor,
     /// Room for the next record.
     record: Record,
 }
@@ -61,6 +64,7 @@ impl Env {
             limits_generation,
             last_ns: 0,
             detached: Vec::new(),
+            evictor: Evictor::default(),
             record: Record::default(),
         }
     }
@@ -118,7 +122,7 @@ impl Env {
     }
 
     /// The access clock of this section.
-    pub(crate) fn access(&self) -> Access {
-        Access { lru_clock: (self.now_ms / 1000) as u32 & 0xff_ffff }
+    pub(crate) fn access(&mut self) -> Access {
+        Access::at(self.now_ms, &self.settings, || self.rng.u64(..))
     }
 }

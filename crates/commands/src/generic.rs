@@ -38,9 +38,9 @@ fn exists(call: &mut Call<'_>) -> Result<Effect> {
 
 fn touch(call: &mut Call<'_>) -> Result<Effect> {
     // TOUCH asks for the access, so it counts even for a client whose other reads do not (CLIENT NO-TOUCH).
-    let usual = call.keys.access.replace(call.env.access());
+    let usual = call.keys.set_touches(true);
     let found = call.args.from(1).filter(|key| call.keys.read(key).is_some()).count();
-    call.keys.access = usual;
+    call.keys.set_touches(usual);
     call.out.len(found);
     Ok(Effect::None)
 }

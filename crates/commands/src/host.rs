@@ -11,6 +11,7 @@ use crate::blocking::{WaitQueues, Waiter};
 use crate::client::Client;
 use crate::effect::Change;
 use crate::error::Result;
+use crate::eviction::Exceeded;
 use crate::info::Section;
 use crate::memory::Memory;
 use crate::migrate::Migration;
@@ -133,6 +134,10 @@ pub trait Host: Send + Sync {
     /// Bytes allocated at this moment.
     fn used_memory(&self) -> u64;
 
+    /// Bytes that count against `maxmemory`: what is allocated, without what the log keeps for those who read it (else
+    /// eviction would feed itself). Cheap, and behind the truth by no more than some KiB for each thread.
+    fn counted_memory(&self) -> u64;
+
     /// Gives memory that is free back to the machine, as far as the allocator can.
     fn purge_memory(&self);
 
@@ -214,6 +219,20 @@ pub trait Host: Send + Sync {
     /// # Errors
     /// There is none.
     fn abort_shutdown(&self) -> Result<()>;
+
+    // --- eviction
+
+    /// Whether keys may be evicted now: not while clients are paused, and not by a replica that leaves it to its primary.
+    fn may_evict(&self) -> bool;
+
+    /// Whether values wait to be freed in the background, so that memory is on its way.
+    fn frees_in_background(&self) -> bool;
+
+    /// How long the limit has been exceeded.
+    fn exceeded(&self) -> &Exceeded;
+
+    /// Has eviction go on in the background, and commands that were postponed tried again when that is done.
+    fn evict_in_background(&self);
 
     // --- moving keys
 

@@ -12,6 +12,7 @@ use store::stripe::Mode;
 use store::value::Str;
 use store::value::hash::Hash;
 
+use crate::access::Access;
 use crate::effect::{Change, Class};
 use crate::error::{Result, WRONG_TYPE};
 
@@ -32,22 +33,15 @@ pub struct Keys<'g> {
     /// The time by which keys and fields are judged to have expired: the same, but for the applier of a primary's stream,
     /// to whom nothing has ([`NOTHING_EXPIRES`]), because its primary says when they go.
     judged_ms: i64,
-    /// The access clock that reads stamp, unless the client asked not to.
-    pub(crate) access: Option<Access>,
-    /// The access clock that new entries get.
-    clock: Access,
+    /// How uses are stamped into entries; eviction reads it.
+    access: Access,
+    /// Whether looks at entries count as uses, which a client may have asked them not to.
+    touches: bool,
     /// Whether anybody wants to hear of changes by key; else they are only counted.
     pub(crate) observed: bool,
     /// A key whose hash is known.
     known: Option<Key<'g>>,
     pub(crate) notes: Notes,
-}
-
-/// How an access is stamped into an entry; eviction reads it.
-#[derive(Clone, Copy, Debug)]
-pub struct Access {
-    /// Seconds, as LRU counts them (24 bits).
-    pub lru_clock: u32,
 }
 
 /// What has happened to the keys so far. Most commands leave nothing but counts, so the rest is boxed.
@@ -109,9 +103,8 @@ impl Notes {
 
 impl<'g> Keys<'g> {
     /// `touches` says whether reads count as accesses.
-    pub(crate) fn new(guard: Guard<'g>, db: u32, now_ms: i64, clock: Access, touches: bool, observed: bool) -> Self {
-        let access = touches.then_some(clock);
-        Self { guard, db, now_ms, judged_ms: now_ms, access, clock, observed, known: None, notes: Notes::default() }
+    pub(crate) fn new(guard: Guard<'g>, db: u32, now_ms: i64, access: Access, touches: bool, observed: bool) -> Self {
+        Self { guard, db, now_ms, judged_ms: now_ms, access, touches, observed, known: None, notes: Notes::default() }
     }
 
     /// Takes over the hash of a key that was computed before.
@@ -148,18 +141,19 @@ impl<'g> Keys<'g> {
         self.judged_ms
     }
 
-    /// Says whether reads count as accesses from now on.
-    pub(crate) fn set_touches(&mut self, touches: bool) {
-        self.access = touches.then_some(self.clock);
+    /// Says whether reads count as accesses from now on, and returns whether they did.
+    pub(crate) fn set_touches(&mut self, touches: bool) -> bool {
+        std::mem::replace(&mut self.touches, touches)
     }
 
     /// A key's entry for reading; counts as an access.
     #[inline]
     pub fn read(&mut self, key: &[u8]) -> Option<&Entry> {
-        let access = self.access;
+        // `entry` borrows all of `self`, so the clock is taken before and its chance moved on first.
+        let stamp = self.touches.then(|| self.access.stamp());
         let entry = self.look(key);
-        if let (Some(entry), Some(access)) = (entry, access) {
-            entry.set_access(access.lru_clock);
+        if let (Some(entry), Some(stamp)) = (entry, stamp) {
+            entry.set_access(stamp.used(entry.access()));
         }
         entry
     }
@@ -275,8 +269,8 @@ impl<'g> Keys<'g> {
         match entry {
             Some(entry) => {
                 self.notes.hits += 1;
-                if let Some(access) = self.access {
-                    entry.set_access(access.lru_clock);
+                if self.touches {
+                    entry.set_access(self.access.stamp().used(entry.access()));
                 }
             }
             None => {
@@ -319,8 +313,8 @@ impl<'g> Keys<'g> {
         let looked_up = self.key(key);
         match self.guard.live_mut(db, looked_up, self.judged_ms) {
             Live::Present(entry) => {
-                if let Some(access) = self.access {
-                    entry.set_access(access.lru_clock);
+                if self.touches {
+                    entry.set_access(self.access.stamp().used(entry.access()));
                 }
                 Some(entry)
             }
@@ -394,8 +388,8 @@ impl<'g> Keys<'g> {
                 Ok(None)
             }
             LiveHash::Present(hash, fields) => {
-                if let Some(access) = self.access {
-                    hash.set_access(access.lru_clock);
+                if self.touches {
+                    hash.set_access(self.access.stamp().used(hash.access()));
                 }
                 if !fields.is_empty() {
                     notes.fields_expired(db, key, fields, false, observed);
@@ -452,7 +446,7 @@ impl<'g> Keys<'g> {
     /// The same in another database.
     pub fn insert_in(&mut self, db: u32, key: &[u8], entry: Entry) {
         // A new entry begins its life now, even if its client's accesses do not count.
-        entry.set_access(self.clock.lru_clock);
+        entry.set_access(self.access.fresh());
         self.settle_in(db, key, entry);
     }
 

@@ -1,5 +1,6 @@
 //! The commands: one table, one row a command, and the pipeline that runs them. See README.md.
 
+pub mod access;
 pub mod args;
 mod bitmap;
 pub mod blocking;
@@ -18,6 +19,7 @@ mod dump;
 pub mod effect;
 pub mod env;
 pub mod error;
+pub mod eviction;
 mod expire;
 mod expiry;
 pub mod finders;

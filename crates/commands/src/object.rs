@@ -13,8 +13,6 @@ use crate::error::{Error, Result, SYNTAX};
 use crate::spec::flag::*;
 use crate::spec::{Arg, Group, KeySpec, Spec};
 
-/// The access clock counts seconds modulo this.
-const CLOCK_MODULUS: u32 = 1 << 24;
 /// Integers below this one are shared objects in Redis, whose count of references is this.
 const SHARED_INTEGERS: i64 = 10_000;
 const SHARED_REFERENCES: i64 = i32::MAX as i64;
@@ -54,45 +52,48 @@ fn object_encoding(call: &mut Call<'_>) -> Result<Effect> {
 }
 
 fn object_refcount(call: &mut Call<'_>) -> Result<Effect> {
-    match call.keys.inspect(call.args.get(2)).map(references) {
+    let settings = &call.env.settings;
+    let shares = settings.maxmemory.load(Relaxed) == 0 || !settings.policy().looks_at_use();
+    match call.keys.inspect(call.args.get(2)).map(|entry| references(entry, shares)) {
         Some(references) => call.out.int(references),
         None => call.out.null(),
     }
     Ok(Effect::None)
 }
 
-fn references(entry: &Entry) -> i64 {
+/// Redis shares small integers unless eviction needs an access word for each.
+fn references(entry: &Entry, shares: bool) -> i64 {
     match entry.as_str() {
-        Some(Str::Int(0..SHARED_INTEGERS)) => SHARED_REFERENCES,
+        Some(Str::Int(0..SHARED_INTEGERS)) if shares => SHARED_REFERENCES,
         _ => 1,
     }
 }
 
 fn object_idletime(call: &mut Call<'_>) -> Result<Effect> {
-    let now = call.env.access().lru_clock;
-    let Some(access) = call.keys.inspect(call.args.get(2)).map(Entry::access) else {
+    let clock = call.env.access();
+    let Some(word) = call.keys.inspect(call.args.get(2)).map(Entry::access) else {
         call.out.null();
         return Ok(Effect::None);
     };
-    if call.env.settings.lfu.load(Relaxed) {
+    if call.env.settings.policy().is_lfu() {
         let text = format!("ERR An LFU maxmemory policy is selected, idle time not tracked. {POLICY_NOTE}");
         return Err(Error::new(text));
     }
-    call.out.int(now.wrapping_sub(access).rem_euclid(CLOCK_MODULUS).into());
+    call.out.int(clock.idle_s(word).into());
     Ok(Effect::None)
 }
 
 fn object_freq(call: &mut Call<'_>) -> Result<Effect> {
-    let Some(access) = call.keys.inspect(call.args.get(2)).map(Entry::access) else {
+    let clock = call.env.access();
+    let Some(word) = call.keys.inspect(call.args.get(2)).map(Entry::access) else {
         call.out.null();
         return Ok(Effect::None);
     };
-    if !call.env.settings.lfu.load(Relaxed) {
+    let Some(frequency) = clock.frequency(word) else {
         let text = format!("ERR An LFU maxmemory policy is not selected, access frequency not tracked. {POLICY_NOTE}");
         return Err(Error::new(text));
-    }
-    // The counter is the low byte of an LFU clock.
-    call.out.int((access & 0xff).into());
+    };
+    call.out.int(frequency.into());
     Ok(Effect::None)
 }
 

@@ -6,6 +6,7 @@
 
 mod admit;
 mod apply;
+mod evict;
 mod exec;
 mod fields;
 pub mod migration;
@@ -21,6 +22,7 @@ use store::keyspace::{Expired, Keyspace};
 use store::stripe::Mode;
 
 pub use apply::{Unit, apply};
+pub use evict::{Room, make_room};
 pub use plan::keys_of;
 pub use prepare::{GROUP, Prepared, prefetch};
 
@@ -94,9 +96,15 @@ pub fn execute(
             return after(session, out, before);
         }
     };
-    gate.shared(|| env.begin_section(now_ms()));
-    match admit::admit(env, session, command, args) {
-        Admission::Run => {}
+    let admission = loop {
+        let section = gate.shared(|| env.begin_section(now_ms()));
+        match admit::admit(env, section, session, command, args) {
+            Admission::Again => gate.end(),
+            admission => break admission,
+        }
+    };
+    match admission {
+        Admission::Run | Admission::Again => {}
         Admission::Queued => {
             out.simple("QUEUED");
             return after(session, out, before);
@@ -186,6 +194,8 @@ enum Source<'a> {
     Client(&'a Client),
     /// From the primary: these bytes, after which a database is selected.
     Primary(&'a [u8], u32),
+    /// From nobody: the effects of eviction.
+    Eviction,
 }
 
 /// Ends what ran under one guard: serves those who wait for what has changed, logs all of it as one record, and settles
@@ -196,16 +206,18 @@ where
 {
     let Outcome { answered, late } = waiters::serve_all(env, &mut keys, ran.as_ref().iter().map(|ran| &ran.done.notes));
     match source {
-        Source::Client(client) if env.host.log_is_on() => {
+        Source::Client(_) | Source::Eviction if env.host.log_is_on() => {
             let mut record = env.new_record();
             ran.as_ref().iter().for_each(|ran| ran.done.record(ran.db, ran.args, &mut record));
             answered.iter().for_each(|answered| answered.record(&mut record));
             if let Some(end) = env.append(record) {
-                client.write_offset.store(end, Relaxed);
+                if let Source::Client(client) = source {
+                    client.write_offset.store(end, Relaxed);
+                }
                 answered.iter().for_each(|answered| answered.waiter.client.write_offset.store(end, Relaxed));
             }
         }
-        Source::Client(_) => {}
+        Source::Client(_) | Source::Eviction => {}
         // On a replica nobody waits who changes anything, so there is no effect of theirs.
         Source::Primary(raw, db) => env.host.append_applied(raw, db),
     }

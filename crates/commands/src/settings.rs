@@ -1,9 +1,11 @@
 //! The directives that commands read while they run, as cheap shared values. CONFIG SET writes them.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, RwLock};
 
 use store::value::Limits;
+
+use crate::eviction::Policy;
 
 /// See the file's head. Each field is named after its directive.
 pub struct Settings {
@@ -15,8 +17,17 @@ pub struct Settings {
     pub maxmemory: AtomicU64,
     /// Whether the default user needs a password.
     pub password_needed: AtomicBool,
-    /// What INFO and MEMORY call the policy, and whether it counts frequencies.
-    pub lfu: AtomicBool,
+    maxmemory_policy: AtomicU8,
+    /// Keys that eviction looks at to find one.
+    pub maxmemory_samples: AtomicUsize,
+    /// What `maxmemory-eviction-tenacity` comes to: nanoseconds that one command may be held up by eviction.
+    pub eviction_limit_ns: AtomicU64,
+    /// Whether large values that are evicted are freed in the background.
+    pub lazyfree_lazy_eviction: AtomicBool,
+    /// How slowly counters of use grow.
+    pub lfu_log_factor: AtomicU32,
+    /// Minutes after which such a counter falls by one; 0 is never.
+    pub lfu_decay_time: AtomicU32,
     /// Most bytes of a sparse HyperLogLog, its header included.
     pub hll_sparse_max_bytes: AtomicUsize,
     /// Most clients.
@@ -67,7 +78,12 @@ impl Default for Settings {
             notify_keyspace_events: AtomicU32::new(0),
             maxmemory: AtomicU64::new(0),
             password_needed: AtomicBool::new(false),
-            lfu: AtomicBool::new(false),
+            maxmemory_policy: AtomicU8::new(Policy::default() as u8),
+            maxmemory_samples: AtomicUsize::new(5),
+            eviction_limit_ns: AtomicU64::new(500_000),
+            lazyfree_lazy_eviction: AtomicBool::new(false),
+            lfu_log_factor: AtomicU32::new(10),
+            lfu_decay_time: AtomicU32::new(1),
             hll_sparse_max_bytes: AtomicUsize::new(3000),
             maxclients: AtomicUsize::new(10_000),
             timeout: AtomicU64::new(0),
@@ -99,6 +115,17 @@ impl Settings {
         let password = self.password.read().expect("never poisoned");
         let differ = password.iter().zip(given).fold(0, |differ, (a, b)| differ | (a ^ b));
         differ == 0 && password.len() == given.len()
+    }
+
+    /// Sets `maxmemory-policy`.
+    pub fn set_policy(&self, policy: Policy) {
+        self.maxmemory_policy.store(policy as u8, Relaxed);
+    }
+
+    /// `maxmemory-policy`.
+    #[inline]
+    pub fn policy(&self) -> Policy {
+        Policy::from_u8(self.maxmemory_policy.load(Relaxed))
     }
 
     /// Sets `latency-tracking-info-percentiles`.

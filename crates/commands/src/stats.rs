@@ -106,6 +106,7 @@ stats! {
     hits,
     misses,
     expired,
+    evicted,
     /// Fields of hashes: INFO's `expired_subkeys`.
     expired_fields,
     error_replies,

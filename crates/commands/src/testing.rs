@@ -11,7 +11,7 @@
 //! ```
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -25,6 +25,7 @@ use crate::client::{Client, ClientFlags};
 use crate::effect::{Change, Class};
 use crate::env::Env;
 use crate::error::Result;
+use crate::eviction::Exceeded;
 use crate::host::{Crash, Host, Pause, Shutdown};
 use crate::info::Section;
 use crate::memory::Memory;
@@ -57,14 +58,10 @@ impl Server {
     /// An empty server with four databases.
     pub fn new() -> Self {
         let host = Arc::<FakeHost>::default();
-        Self {
-            now_ms: host.now_ms.clone(),
-            host,
-            // As in a process, it is never given back; a test may well lose that little.
-            keyspace: Box::leak(Box::new(Keyspace::new(4, STRIPES))),
-            settings: Arc::default(),
-            clients: AtomicU64::new(1),
-        }
+        // As in a process, it is never given back; a test may well lose that little.
+        let keyspace: &'static Keyspace = Box::leak(Box::new(Keyspace::new(4, STRIPES)));
+        let _ = host.keyspace.set(keyspace);
+        Self { now_ms: host.now_ms.clone(), host, keyspace, settings: Arc::default(), clients: AtomicU64::new(1) }
     }
 
     /// A new connection, which speaks RESP2.
@@ -227,6 +224,17 @@ pub struct FakeHost {
     pub expiry_is_paused: AtomicBool,
     /// What `maxmemory` is compared with.
     pub used_memory: AtomicU64,
+    /// Bytes by which each key makes it more.
+    pub bytes_a_key: AtomicU64,
+    /// Whether keys may be evicted.
+    pub may_evict: AtomicBool,
+    /// Whether values wait to be freed.
+    pub frees_in_background: AtomicBool,
+    pub exceeded: Exceeded,
+    /// How often the background was asked to evict.
+    pub asked_to_evict: AtomicU64,
+    /// The keyspace, to count its keys.
+    pub keyspace: OnceLock<&'static Keyspace>,
     /// Whether each database that was freed was to be freed at once.
     pub freed: Mutex<Vec<bool>>,
     log: Mutex<Vec<String>>,
@@ -267,6 +275,12 @@ impl Default for FakeHost {
         Self {
             expiry_is_paused: AtomicBool::new(false),
             used_memory: AtomicU64::new(0),
+            bytes_a_key: AtomicU64::new(0),
+            may_evict: AtomicBool::new(true),
+            frees_in_background: AtomicBool::new(false),
+            exceeded: Exceeded::default(),
+            asked_to_evict: AtomicU64::new(0),
+            keyspace: OnceLock::new(),
             freed: Mutex::default(),
             log: Mutex::default(),
             standing: AtomicU32::new(0),
@@ -408,6 +422,34 @@ impl Host for FakeHost {
 
     fn used_memory(&self) -> u64 {
         self.used_memory.load(Relaxed)
+    }
+
+    fn counted_memory(&self) -> u64 {
+        let bytes_a_key = self.bytes_a_key.load(Relaxed);
+        if bytes_a_key == 0 {
+            return self.used_memory();
+        }
+        // The caller holds a section already, which is never entered twice; but nobody wants to be alone here.
+        let keyspace = self.keyspace.get().expect("set with the server");
+        let section = keyspace.gate().enter();
+        let databases = (0..keyspace.database_count()).filter_map(|db| keyspace.database(&section, db));
+        self.used_memory() + bytes_a_key * databases.map(|database| database.len() as u64).sum::<u64>()
+    }
+
+    fn may_evict(&self) -> bool {
+        self.may_evict.load(Relaxed)
+    }
+
+    fn frees_in_background(&self) -> bool {
+        self.frees_in_background.load(Relaxed)
+    }
+
+    fn exceeded(&self) -> &Exceeded {
+        &self.exceeded
+    }
+
+    fn evict_in_background(&self) {
+        self.asked_to_evict.fetch_add(1, Relaxed);
     }
 
     fn purge_memory(&self) {}

@@ -8,6 +8,8 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use commands::effect::Class;
+use commands::eviction::Policy;
+use commands::host::Host;
 
 use crate::config::keys;
 use crate::crash;
@@ -57,8 +59,18 @@ static HOOKS: &[(&[usize], Hook)] = &[
     (rows![PORT], port),
     (rows![BIND], bind),
     (rows![NOTIFY_KEYSPACE_EVENTS], events),
-    // Not in effect yet, but what is still to come reads it from here.
-    (rows![MAXMEMORY, MAXMEMORY_POLICY], memory),
+    (rows![MAXMEMORY], maxmemory),
+    (
+        rows![
+            MAXMEMORY_POLICY,
+            MAXMEMORY_SAMPLES,
+            MAXMEMORY_EVICTION_TENACITY,
+            LFU_LOG_FACTOR,
+            LFU_DECAY_TIME,
+            LAZYFREE_LAZY_EVICTION,
+        ],
+        eviction,
+    ),
     (rows![LATENCY_TRACKING, LATENCY_TRACKING_INFO_PERCENTILES], latency_tracking),
     (rows![SLOWLOG_LOG_SLOWER_THAN], slowlog),
     (rows![REPLICA_READ_ONLY, REPLICA_SERVE_STALE_DATA], standing),
@@ -194,16 +206,45 @@ fn listen(server: &Server) -> std::io::Result<()> {
     server.listening.change(&server.config, &server.log, &server.workers[0].inbox)
 }
 
-fn memory(server: &Server) -> Result<(), String> {
-    let Server { config, settings, .. } = server;
-    settings.maxmemory.store(config.get(keys::MAXMEMORY), Relaxed);
-    settings.lfu.store(config.get(keys::MAXMEMORY_POLICY).ends_with("-lfu"), Relaxed);
+fn maxmemory(server: &Server) -> Result<(), String> {
+    let max_bytes = server.config.get(keys::MAXMEMORY);
+    server.settings.maxmemory.store(max_bytes, Relaxed);
+    let used = server.counted_memory();
+    if max_bytes != 0 && max_bytes < used {
+        server.log.warning(&format!(
+            "WARNING: the new maxmemory value set via CONFIG SET ({max_bytes}) is smaller than the current memory usage \
+             ({used}). This will result in key eviction and/or the inability to accept new write commands depending on \
+             the maxmemory-policy."
+        ));
+        server.evict_in_background();
+    }
     Ok(())
 }
 
 fn standing(server: &Server) -> Result<(), String> {
     server.replication.refresh_standing(server);
     Ok(())
+}
+
+fn eviction(server: &Server) -> Result<(), String> {
+    let Server { config, settings, .. } = server;
+    settings.set_policy(Policy::named(config.get(keys::MAXMEMORY_POLICY)).expect("the table knows the same names"));
+    settings.maxmemory_samples.store(config.get(keys::MAXMEMORY_SAMPLES), Relaxed);
+    settings.eviction_limit_ns.store(eviction_limit_ns(config.get(keys::MAXMEMORY_EVICTION_TENACITY)), Relaxed);
+    settings.lfu_log_factor.store(config.get(keys::LFU_LOG_FACTOR), Relaxed);
+    settings.lfu_decay_time.store(config.get(keys::LFU_DECAY_TIME), Relaxed);
+    settings.lazyfree_lazy_eviction.store(config.get(keys::LAZYFREE_LAZY_EVICTION), Relaxed);
+    Ok(())
+}
+
+/// Nanoseconds that one command may be held up by eviction: 50 microseconds for each step of tenacity up to 10, from there
+/// on 15 % more with each, about two minutes at 99, and without end at 100. These are Redis's numbers.
+fn eviction_limit_ns(tenacity: u32) -> u64 {
+    match tenacity {
+        0..=10 => u64::from(tenacity) * 50_000,
+        11..=99 => (500_000.0 * 1.15_f64.powi(tenacity as i32 - 10)) as u64,
+        _ => u64::MAX,
+    }
 }
 
 fn slowlog(server: &Server) -> Result<(), String> {
@@ -239,6 +280,7 @@ mod tests {
     use super::*;
     use crate::config::ROWS;
     use crate::config::row::Effect;
+    use crate::config::value::Kind;
 
     /// Read once, before the workers start.
     static AT_THE_START: &[usize] = rows![
@@ -276,6 +318,21 @@ mod tests {
         SHUTDOWN_ON_SIGINT,
         SHUTDOWN_ON_SIGTERM,
     ];
+
+    #[test]
+    fn tenacity_is_time() {
+        let micros = [0, 1, 10, 11, 20, 99].map(|tenacity| eviction_limit_ns(tenacity) / 1000);
+        assert_eq!(micros, [0, 50, 500, 575, 2022, 126_205_358]);
+        assert_eq!(eviction_limit_ns(100), u64::MAX);
+    }
+
+    #[test]
+    fn every_policy_of_the_table_is_known() {
+        let row = ROWS.iter().find(|row| row.name == "maxmemory-policy").unwrap();
+        let Kind::Choice(names, _) = row.kind else { panic!("a choice") };
+        assert_eq!(names.len(), 8);
+        assert!(names.iter().all(|(name, _)| Policy::named(name).is_some()));
+    }
 
     /// An incident this prevents: a directive was marked effective in the table while nobody read it.
     #[test]

@@ -46,6 +46,7 @@ pub fn reset_stats(server: &Server) {
     server.vitals.errors.reset();
     server.vitals.sampler.reset();
     server.lazy_free.reset();
+    server.exceeded.reset();
     let counters = [
         &server.connections_received,
         &server.connections_rejected,

@@ -23,6 +23,8 @@ pub struct Ending {
     /// It has begun and cannot be taken back.
     begun: AtomicBool,
     over: Mutex<bool>,
+    /// The periodic work is to begin its next round now.
+    hurry: AtomicBool,
     changed: Condvar,
 }
 
@@ -85,12 +87,21 @@ impl Ending {
         requested
     }
 
+    /// Has the next round of the periodic work begin now.
+    pub fn hurry(&self) {
+        // Under the lock, or it might fall between the look at `hurry` and the wait.
+        let _over = self.over.lock();
+        self.hurry.store(true, SeqCst);
+        self.changed.notify_all();
+    }
+
     /// Waits for the end for at most so long, and says whether it has begun.
     pub fn within(&self, millis: u64) -> bool {
         let mut over = self.over.lock();
-        if !*over {
+        if !*over && !self.hurry.load(SeqCst) {
             self.changed.wait_for(&mut over, Duration::from_millis(millis));
         }
+        self.hurry.store(false, SeqCst);
         *over
     }
 }

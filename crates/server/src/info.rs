@@ -183,6 +183,7 @@ fn threads(server: &Server, out: &mut String) {
 fn stats(server: &Server, out: &mut String) {
     let rates = server.vitals.sampler.rates();
     let kib = |bytes: u64| bytes as f64 / 1024.0;
+    let now_ns = server.ticks_ns();
     info_lines!(out;
         "# Stats";
         "total_connections_received:{}", server.connections_received.load(Relaxed);
@@ -205,11 +206,11 @@ fn stats(server: &Server, out: &mut String) {
         "expired_stale_perc:0.00";
         "expired_time_cap_reached_count:0";
         "expire_cycle_cpu_milliseconds:{}", server.background_stats.cron_nanos.get() / 1_000_000;
-        "evicted_keys:0";
+        "evicted_keys:{}", sum(server, |stats| &stats.evicted);
         "evicted_clients:0";
         "evicted_scripts:0";
-        "total_eviction_exceeded_time:0";
-        "current_eviction_exceeded_time:0";
+        "total_eviction_exceeded_time:{}", server.exceeded.total_ns(now_ns) / 1_000_000;
+        "current_eviction_exceeded_time:{}", server.exceeded.current_ns(now_ns) / 1_000_000;
         "keyspace_hits:{}", sum(server, |stats| &stats.hits);
         "keyspace_misses:{}", sum(server, |stats| &stats.misses);
         "pubsub_channels:{}", server.channels.channel_count();

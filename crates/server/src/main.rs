@@ -15,6 +15,7 @@ mod cron;
 mod daemon;
 mod ending;
 mod errors;
+mod eviction;
 mod expiry;
 mod info;
 mod lazy_free;

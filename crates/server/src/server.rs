@@ -8,6 +8,7 @@ use commands::blocking::{WaitQueues, Waiter};
 use commands::client::{Client, ClientFlags};
 use commands::effect::{Change, Class};
 use commands::error::{Error, Result};
+use commands::eviction::Exceeded;
 use commands::host::{Crash, Host, Pause, Shutdown};
 use commands::info::Section;
 use commands::memory::Memory;
@@ -27,6 +28,7 @@ use store::keyspace::Keyspace;
 use crate::config::{Config, keys};
 use crate::configuration;
 use crate::ending::Ending;
+use crate::eviction::Asked;
 use crate::lazy_free::LazyFree;
 use crate::listening::Listening;
 use crate::live::Live;
@@ -103,6 +105,10 @@ pub struct Server {
     pub active_expiry: AtomicBool,
     /// CLIENT PAUSE.
     pub pausing: Pausing,
+    /// How long `maxmemory` has been exceeded.
+    pub exceeded: Exceeded,
+    /// Whether eviction is to go on in the background.
+    pub eviction_asked: Asked,
     /// When [`Self::warn_of`] warned last.
     pub(crate) suspected_ms: AtomicI64,
     /// Frees what takes long.
@@ -150,6 +156,8 @@ impl Server {
             standing: AtomicU32::new(0),
             active_expiry: AtomicBool::new(true),
             pausing: Pausing::default(),
+            exceeded: Exceeded::default(),
+            eviction_asked: Asked::default(),
             suspected_ms: AtomicI64::new(0),
             lazy_free,
             migrator: Migrator::default(),
@@ -363,6 +371,10 @@ impl Host for Server {
         alloc::used_memory()
     }
 
+    fn counted_memory(&self) -> u64 {
+        alloc::used_memory_about()
+    }
+
     fn purge_memory(&self) {
         alloc::purge();
     }
@@ -435,6 +447,26 @@ impl Host for Server {
 
     fn abort_shutdown(&self) -> Result<()> {
         if self.ending.abort(self) { Ok(()) } else { Err(Error::new("ERR No shutdown in progress.")) }
+    }
+
+    // --- eviction
+
+    fn may_evict(&self) -> bool {
+        self.paused() == Pause::No
+    }
+
+    fn frees_in_background(&self) -> bool {
+        self.lazy_free.pending() > 0
+    }
+
+    fn exceeded(&self) -> &Exceeded {
+        &self.exceeded
+    }
+
+    fn evict_in_background(&self) {
+        if self.eviction_asked.ask() {
+            self.ending.hurry();
+        }
     }
 
     // --- moving keys

@@ -161,6 +161,11 @@ impl Database {
         }
     }
 
+    /// The first stripe at or after `from` that holds a key with an expiry, or a hash with such a field.
+    pub(crate) fn next_volatile(&self, from: usize) -> Option<usize> {
+        self.due.get(from..)?.iter().position(|due| due.load(Relaxed) != NEVER).map(|at| from + at)
+    }
+
     /// The first stripe at or after `from` in which a key or a field may have expired at `now_ms`.
     pub(crate) fn next_due(&self, from: usize, now_ms: i64) -> Option<usize> {
         self.due.get(from..)?.iter().position(|due| due.load(Relaxed) <= now_ms).map(|at| from + at)

@@ -26,7 +26,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use triomphe::Arc as Counted;
 
 use crate::sizes::Bin;
-use crate::table::Word;
+use crate::table::{Word, prefetch};
 use crate::value::hash::Hash;
 use crate::value::list::List;
 use crate::value::set::Set;
@@ -190,6 +190,12 @@ impl Entry {
     /// An entry of one of the boxed types.
     pub fn boxed<T: Boxed>(key: &[u8], value: T, expiry: Option<i64>) -> Self {
         Self::with_body(T::KIND, key, Counted::new(value), expiry)
+    }
+
+    /// Brings the entry near that somebody is about to look at.
+    #[inline]
+    pub fn prefetch(&self) {
+        prefetch(self.0.as_ptr().cast());
     }
 
     /// The key.

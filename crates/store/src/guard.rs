@@ -345,6 +345,11 @@ pub struct ValueMut<'g, T: Boxed> {
 }
 
 impl<T: Boxed> ValueMut<'_, T> {
+    /// See [`Entry::access`].
+    pub fn access(&self) -> u32 {
+        self.entry.access()
+    }
+
     /// See [`Entry::set_access`].
     pub fn set_access(&self, clock: u32) {
         self.entry.set_access(clock);

@@ -9,6 +9,7 @@ pub mod guard;
 pub mod hash;
 pub mod keyspace;
 pub mod number;
+pub mod sample;
 pub mod sizes;
 pub mod stripe;
 pub mod table;

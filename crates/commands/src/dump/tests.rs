@@ -1,4 +1,5 @@
 use super::*;
+use crate::eviction::Policy;
 use crate::testing::{START_MS, Server, TestClient};
 
 /// What `GET` would have to return for RESTORE to take it: payloads are no text, so they go around the harness.
@@ -78,6 +79,6 @@ fn the_access_clock_is_restored() {
     // The clock has 24 bits.
     check("RESTORE a 0 P REPLACE IDLETIME 99999999999", "OBJECT IDLETIME a", ":7792639\r\n");
     check("RESTORE a 0 P REPLACE FREQ 7", "OBJECT IDLETIME a", ":0\r\n");
-    server.settings.lfu.store(true, Relaxed);
+    server.settings.set_policy(Policy::AllkeysLfu);
     check("RESTORE b 0 P FREQ 7", "OBJECT FREQ b", ":7\r\n");
 }

@@ -1,5 +1,4 @@
-use std::sync::atomic::Ordering::Relaxed;
-
+use crate::eviction::Policy;
 use crate::testing::Server;
 
 #[test]
@@ -43,7 +42,7 @@ fn idle_time_and_frequency_need_their_policy() {
                 adjust.\r\n";
     let freq = "-ERR An LFU maxmemory policy is not selected, access frequency not tracked. ";
     client.check("OBJECT FREQ a", &format!("{freq}{note}"));
-    server.settings.lfu.store(true, Relaxed);
+    server.settings.set_policy(Policy::AllkeysLfu);
     let idle = "-ERR An LFU maxmemory policy is selected, idle time not tracked. ";
     client.check("OBJECT IDLETIME a", &format!("{idle}{note}"));
 }

@@ -3,6 +3,9 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use store::gate::Section;
+
+use super::evict::{self, Room};
 use crate::args::{Args, OwnedArgs};
 use crate::env::Env;
 use crate::error::{DEBUG_NOT_ALLOWED, Error, NO_AUTH, OUT_OF_MEMORY};
@@ -20,6 +23,8 @@ pub(super) enum Admission {
     Queued,
     /// Not now: ask again when woken.
     Postponed,
+    /// Ask again in the next section: room is being made.
+    Again,
     /// Answer this instead.
     Refused(Error),
 }
@@ -60,7 +65,13 @@ fn is_http(name: &[u8]) -> bool {
 }
 
 /// Decides; a command that is to wait for EXEC is queued here.
-pub(super) fn admit(env: &Env, session: &mut Session, command: Command, args: Args<'_>) -> Admission {
+pub(super) fn admit(
+    env: &mut Env,
+    section: &Section<'_>,
+    session: &mut Session,
+    command: Command,
+    args: Args<'_>,
+) -> Admission {
     let flags = command.spec.flags;
     if !command.spec.arity_fits(args.len()) {
         return Admission::Refused(Error::arity(command.spec.full_name));
@@ -68,8 +79,10 @@ pub(super) fn admit(env: &Env, session: &mut Session, command: Command, args: Ar
     if let Err(error) = permitted(env, session, command.spec) {
         return Admission::Refused(error);
     }
-    if is_out_of_memory(env, session, flags) {
-        return Admission::Refused(OUT_OF_MEMORY);
+    if evict::is_full(env)
+        && let Some(admission) = for_want_of_memory(env, section, session, flags)
+    {
+        return admission;
     }
     let standing = env.host.standing();
     if !standing.is_empty()
@@ -112,21 +125,28 @@ fn permitted(env: &Env, session: &Session, spec: &Spec) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether a command that takes memory must not have it. A transaction's queue takes some whatever is queued, so only
-/// what ends the transaction is let through then.
-fn is_out_of_memory(env: &Env, session: &Session, flags: Flags) -> bool {
-    let max_bytes = env.settings.maxmemory.load(Relaxed);
-    if max_bytes == 0 {
-        return false;
+/// Makes room, before whatever command it is, if too much memory is in use; says what is to be done with the command if it
+/// cannot run.
+fn for_want_of_memory(env: &mut Env, section: &Section<'_>, session: &Session, flags: Flags) -> Option<Admission> {
+    match evict::make_room(env, section) {
+        Room::Enough => None,
+        Room::Again => Some(Admission::Again),
+        Room::Never => takes_memory(session, flags).then_some(Admission::Refused(OUT_OF_MEMORY)),
+        Room::NotYet => {
+            env.host.evict_in_background();
+            (evict::is_overfull(env) && takes_memory(session, flags)).then_some(Admission::Postponed)
+        }
     }
-    let queued =
-        |flag| session.multi.iter().flat_map(|multi| &multi.queue).any(|q| q.command.spec.flags.contains(flag));
-    let wants = match &session.multi {
-        Some(_) if flags.contains(Flags::EXEC) => queued(Flags::DENYOOM),
+}
+
+/// Whether a command takes memory that there may not be. A transaction's queue takes some whatever is queued, so only what
+/// ends the transaction is let through then.
+fn takes_memory(session: &Session, flags: Flags) -> bool {
+    match &session.multi {
+        Some(_) if flags.contains(Flags::EXEC) => is_or_runs(session, flags, Flags::DENYOOM),
         Some(_) => !flags.contains(Flags::SKIP_QUEUE) || flags.contains(Flags::DENYOOM),
         None => flags.contains(Flags::DENYOOM),
-    };
-    wants && env.host.used_memory() > max_bytes
+    }
 }
 
 /// Whether a command has one of these flags, or is the EXEC of one that has.

@@ -128,24 +128,32 @@ macro_rules! keys {
 keys! {
     bool: ALWAYS_SHOW_LOGO = "always-show-logo", CRASH_LOG_ENABLED = "crash-log-enabled",
         DAEMONIZE = "daemonize", DYNAMIC_HZ = "dynamic-hz", HIDE_USER_DATA_FROM_LOG = "hide-user-data-from-log",
-        LATENCY_TRACKING = "latency-tracking", PROTECTED_MODE = "protected-mode",
+        LATENCY_TRACKING = "latency-tracking", LAZYFREE_LAZY_EVICTION = "lazyfree-lazy-eviction",
+        PROTECTED_MODE = "protected-mode",
         APPENDONLY = "appendonly", RDBCHECKSUM = "rdbchecksum", RDB_DEL_SYNC_FILES = "rdb-del-sync-files",
         REPLICA_ANNOUNCED = "replica-announced", REPLICA_READ_ONLY = "replica-read-only",
-        REPLICA_SERVE_STALE_DATA = "replica-serve-stale-data",
+        REPLICA_SERVE_STALE_DATA = "replica-serve-stale-data", REPL_DISABLE_TCP_NODELAY = "repl-disable-tcp-nodelay",
+        REPL_DISKLESS_SYNC = "repl-diskless-sync",
         SYSLOG_ENABLED = "syslog-enabled";
     u16: PORT = "port", REPLICA_ANNOUNCE_PORT = "replica-announce-port";
-    u32: LIST_COMPRESS_DEPTH = "list-compress-depth", MAX_NEW_CONNECTIONS_PER_CYCLE = "max-new-connections-per-cycle", UNIXSOCKETPERM = "unixsocketperm";
+    u32: LFU_DECAY_TIME = "lfu-decay-time", LFU_LOG_FACTOR = "lfu-log-factor",
+        LIST_COMPRESS_DEPTH = "list-compress-depth",
+        MAXMEMORY_EVICTION_TENACITY = "maxmemory-eviction-tenacity",
+        MAX_NEW_CONNECTIONS_PER_CYCLE = "max-new-connections-per-cycle", UNIXSOCKETPERM = "unixsocketperm";
     usize: CLIENT_QUERY_BUFFER_LIMIT = "client-query-buffer-limit", DATABASES = "databases",
         HASH_MAX_LISTPACK_ENTRIES = "hash-max-listpack-entries", HASH_MAX_LISTPACK_VALUE = "hash-max-listpack-value",
         HLL_SPARSE_MAX_BYTES = "hll-sparse-max-bytes", IO_THREADS = "io-threads",
         KEYSPACE_STRIPES = "keyspace-stripes", MAXCLIENTS = "maxclients",
+        MIN_REPLICAS_TO_WRITE = "min-replicas-to-write", REPL_DISKLESS_SYNC_MAX_REPLICAS = "repl-diskless-sync-max-replicas",
+        MAXMEMORY_SAMPLES = "maxmemory-samples",
         PROTO_MAX_BULK_LEN = "proto-max-bulk-len", SET_MAX_INTSET_ENTRIES = "set-max-intset-entries",
         SET_MAX_LISTPACK_ENTRIES = "set-max-listpack-entries", SET_MAX_LISTPACK_VALUE = "set-max-listpack-value",
         STREAM_NODE_MAX_BYTES = "stream-node-max-bytes", STREAM_NODE_MAX_ENTRIES = "stream-node-max-entries",
         ZSET_MAX_LISTPACK_ENTRIES = "zset-max-listpack-entries", ZSET_MAX_LISTPACK_VALUE = "zset-max-listpack-value";
     u64: ACTIVE_EXPIRE_EFFORT = "active-expire-effort", HZ = "hz",
         MAXMEMORY = "maxmemory", REPLICA_PRIORITY = "replica-priority", REPL_BACKLOG_SIZE = "repl-backlog-size",
-        REPL_TIMEOUT = "repl-timeout",
+        REPL_TIMEOUT = "repl-timeout", MIN_REPLICAS_MAX_LAG = "min-replicas-max-lag", REPL_BACKLOG_TTL = "repl-backlog-ttl",
+        REPL_DISKLESS_SYNC_DELAY = "repl-diskless-sync-delay", REPL_PING_REPLICA_PERIOD = "repl-ping-replica-period",
         TCP_BACKLOG = "tcp-backlog", TCP_KEEPALIVE = "tcp-keepalive", TIMEOUT = "timeout";
     i64: LIST_MAX_LISTPACK_SIZE = "list-max-listpack-size",
         SLOWLOG_LOG_SLOWER_THAN = "slowlog-log-slower-than";

@@ -25,7 +25,6 @@ const MIB: i64 = 1 << 20;
 const ACL: &str = "access control lists are still to come";
 const AFFINITY: &str = "pinning threads to cores is still to come";
 const CLIENT_EVICTION: &str = "evicting clients is still to come";
-const EVICTION: &str = "eviction is still to come";
 const CLUSTER: &str = "cluster mode is still to come";
 const LATENCY: &str = "the latency monitor is still to come";
 const LOCALE: &str = "sorting by locale is still to come";
@@ -214,13 +213,13 @@ pub const ROWS: &[Row] = &[
     memory("proto-max-bulk-len", MIB, LONG, 512 * MIB),
     // Memory.
     memory("maxmemory", 0, ULONG, 0).unsigned(),
-    choice("maxmemory-policy", EVICTION_POLICIES, "noeviction").warned(EVICTION),
-    integer("maxmemory-samples", 1, 64, 5).warned(EVICTION),
-    integer("maxmemory-eviction-tenacity", 0, 100, 10).warned(EVICTION),
+    choice("maxmemory-policy", EVICTION_POLICIES, "noeviction"),
+    integer("maxmemory-samples", 1, 64, 5),
+    integer("maxmemory-eviction-tenacity", 0, 100, 10),
     yes_no("replica-ignore-maxmemory", true).alias("slave-ignore-maxmemory").warned(REPLICATION),
-    integer("lfu-log-factor", 0, INT, 10).warned(EVICTION),
-    integer("lfu-decay-time", 0, INT, 1).warned(EVICTION),
-    yes_no("lazyfree-lazy-eviction", false).no_effect(LAZY),
+    integer("lfu-log-factor", 0, INT, 10),
+    integer("lfu-decay-time", 0, INT, 1),
+    yes_no("lazyfree-lazy-eviction", false),
     yes_no("lazyfree-lazy-expire", false).no_effect(LAZY),
     yes_no("lazyfree-lazy-server-del", false).no_effect(LAZY),
     yes_no("lazyfree-lazy-user-del", false).no_effect(LAZY),

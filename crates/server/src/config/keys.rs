@@ -133,7 +133,8 @@ keys! {
         APPENDONLY = "appendonly", RDBCHECKSUM = "rdbchecksum", RDB_DEL_SYNC_FILES = "rdb-del-sync-files",
         REPLICA_ANNOUNCED = "replica-announced", REPLICA_READ_ONLY = "replica-read-only",
         REPLICA_SERVE_STALE_DATA = "replica-serve-stale-data", REPL_DISABLE_TCP_NODELAY = "repl-disable-tcp-nodelay",
-        REPL_DISKLESS_SYNC = "repl-diskless-sync",
+        REPL_DISKLESS_SYNC = "repl-diskless-sync", RDBCOMPRESSION = "rdbcompression",
+        RDB_SAVE_INCREMENTAL_FSYNC = "rdb-save-incremental-fsync",
         SYSLOG_ENABLED = "syslog-enabled";
     u16: PORT = "port", REPLICA_ANNOUNCE_PORT = "replica-announce-port";
     u32: LFU_DECAY_TIME = "lfu-decay-time", LFU_LOG_FACTOR = "lfu-log-factor",

@@ -11,7 +11,6 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering::Relaxed;
 
 use commands::host::Host;
 use commands::standing::Standing;
@@ -235,7 +234,7 @@ fn load_from(
     fresh: &Keyspace,
     vital: &mut Vital<'_>,
 ) -> Result<Loaded, load::LoadError> {
-    let (lfu, now_ms) = (server.settings.lfu.load(Relaxed), clock::now_ms());
+    let (lfu, now_ms) = (server.settings.policy().is_lfu(), clock::now_ms());
     let rules = Rules {
         threads: server.workers.len(),
         check: server.config.get(keys::RDBCHECKSUM),
@@ -331,7 +330,7 @@ impl<'t> Loading<'t> {
                 touch_watched(server, alone, Some(fresh));
             }
             old = server.keyspace.install(alone, fresh);
-            server.replication.begin_generation(position);
+            server.replication.begin_generation(server, position);
             server.stand(Standing::LOADING | Standing::ASYNC_LOADING, false);
             env.begin_section(clock::now_ms());
             commands::pipeline::data_replaced(&mut env, alone);

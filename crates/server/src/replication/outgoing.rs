@@ -137,6 +137,13 @@ impl Outgoing {
         Taken::Bytes(bytes)
     }
 
+    /// Whether [`Self::take`] would say anything new.
+    pub fn has_news(&self, client: u64) -> bool {
+        let inner = self.inner.lock();
+        let position = inner.readers.iter().find(|reader| reader.0 == client).map(|reader| reader.1);
+        position != Some(inner.end) || inner.state != State::Going
+    }
+
     /// A replica is gone.
     pub fn leave(&self, client: u64) {
         self.inner.lock().readers.retain(|reader| reader.0 != client);

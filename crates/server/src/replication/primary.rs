@@ -14,7 +14,7 @@ use commands::replicas::{ReplicaFacts, SyncRequest};
 use commands::replication::ReplicaInfo;
 use commands::standing::Standing;
 use parking_lot::{Mutex, RwLock};
-use replication::history::{Decision, History, Reason, Request};
+use replication::history::{Decision, Reason, Request};
 use replication::ring::Reader;
 
 use super::State;
@@ -450,16 +450,5 @@ impl State {
         if super::stream::take_news() {
             self.feeders.ring();
         }
-    }
-
-    /// The ids, as PSYNC is decided by them.
-    pub fn history(&self) -> History {
-        let ids = self.ids();
-        let mut history = History::new(ids.id);
-        if let Some((id, offset)) = ids.second {
-            history.second_id = id;
-            history.second_offset = offset as i64;
-        }
-        history
     }
 }

@@ -17,6 +17,7 @@ use commands::memory::Memory;
 use commands::pipeline::{self, GROUP, GateHold, Prepared};
 use commands::pubsub::channels::Channels;
 use commands::record::Record;
+use commands::replication::{Followed, Role};
 use commands::reply::Reply;
 use commands::session::Session;
 use commands::settings::Settings;
@@ -120,6 +121,12 @@ impl Host for NoHost {
     fn sleep(&self, _: Duration) {}
     fn log_warning(&self, _: &str) {}
     fn change_replication_id(&self) {}
+    fn replicate_from(&self, _: &Client, _: Option<(&[u8], u16)>) -> Result<Followed> {
+        Ok(Followed::Done)
+    }
+    fn role(&self) -> Role {
+        Role::Primary { offset: 0, replicas: Vec::new() }
+    }
     fn channels(&self) -> &Channels {
         &self.channels
     }

@@ -73,7 +73,7 @@ static HOOKS: &[(&[usize], Hook)] = &[
     ),
     (rows![LATENCY_TRACKING, LATENCY_TRACKING_INFO_PERCENTILES], latency_tracking),
     (rows![SLOWLOG_LOG_SLOWER_THAN], slowlog),
-    (rows![REPLICA_READ_ONLY, REPLICA_SERVE_STALE_DATA], standing),
+    (rows![REPLICA_IGNORE_MAXMEMORY, REPLICA_READ_ONLY, REPLICA_SERVE_STALE_DATA], standing),
 ];
 
 /// Brings all directives into effect. What must not fail at the start has been settled before; the rest (the score for

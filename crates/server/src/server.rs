@@ -464,7 +464,7 @@ impl Host for Server {
     // --- eviction
 
     fn may_evict(&self) -> bool {
-        self.paused() == Pause::No
+        self.paused() == Pause::No && !self.replication.leaves_eviction_to_primary()
     }
 
     fn frees_in_background(&self) -> bool {

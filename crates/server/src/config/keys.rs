@@ -131,7 +131,7 @@ keys! {
         LATENCY_TRACKING = "latency-tracking", LAZYFREE_LAZY_EVICTION = "lazyfree-lazy-eviction",
         PROTECTED_MODE = "protected-mode",
         APPENDONLY = "appendonly", RDBCHECKSUM = "rdbchecksum", RDB_DEL_SYNC_FILES = "rdb-del-sync-files",
-        REPLICA_ANNOUNCED = "replica-announced", REPLICA_READ_ONLY = "replica-read-only",
+        REPLICA_ANNOUNCED = "replica-announced", REPLICA_IGNORE_MAXMEMORY = "replica-ignore-maxmemory", REPLICA_READ_ONLY = "replica-read-only",
         REPLICA_SERVE_STALE_DATA = "replica-serve-stale-data", REPL_DISABLE_TCP_NODELAY = "repl-disable-tcp-nodelay",
         REPL_DISKLESS_SYNC = "repl-diskless-sync", RDBCOMPRESSION = "rdbcompression",
         RDB_SAVE_INCREMENTAL_FSYNC = "rdb-save-incremental-fsync",

@@ -216,7 +216,7 @@ pub const ROWS: &[Row] = &[
     choice("maxmemory-policy", EVICTION_POLICIES, "noeviction"),
     integer("maxmemory-samples", 1, 64, 5),
     integer("maxmemory-eviction-tenacity", 0, 100, 10),
-    yes_no("replica-ignore-maxmemory", true).alias("slave-ignore-maxmemory").warned(REPLICATION),
+    yes_no("replica-ignore-maxmemory", true).alias("slave-ignore-maxmemory"),
     integer("lfu-log-factor", 0, INT, 10),
     integer("lfu-decay-time", 0, INT, 1),
     yes_no("lazyfree-lazy-eviction", false),

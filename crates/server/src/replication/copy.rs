@@ -12,6 +12,7 @@ use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use commands::access::Access;
 use commands::host::Host;
 use commands::standing::Standing;
 use persistence::load::{self, Duplicates, Loaded, Observer, Rules};
@@ -37,8 +38,6 @@ use source::{Source, Vital};
 const UNSYNCED_BYTES_MAX: u64 = 8 << 20;
 /// Names that are tried for the file.
 const NAMES_MAX: u32 = 5;
-/// Bits of an access clock.
-const CLOCK_MASK: u32 = 0xff_ffff;
 /// The fact in a copy that names the database which is selected where the stream goes on.
 const STREAM_DB: &str = "repl-stream-db";
 
@@ -234,7 +233,8 @@ fn load_from(
     fresh: &Keyspace,
     vital: &mut Vital<'_>,
 ) -> Result<Loaded, load::LoadError> {
-    let (lfu, now_ms) = (server.settings.policy().is_lfu(), clock::now_ms());
+    // Chance is for uses; what is loaded is not used.
+    let clock = Access::at(clock::now_ms(), &server.settings, || 0);
     let rules = Rules {
         threads: server.workers.len(),
         check: server.config.get(keys::RDBCHECKSUM),
@@ -242,21 +242,16 @@ fn load_from(
         // The primary says when a key goes.
         expire_before: None,
         duplicates: Duplicates::Refuse,
-        access: &|idle_secs, frequency| access(lfu, now_ms, idle_secs, frequency),
+        access: &|idle_secs, frequency| access(clock, idle_secs, frequency),
         section: None,
     };
     load::load(from, fresh, &rules, vital)
 }
 
-/// The access clock of an entry that was last used so long ago, or so often, whichever is counted here.
-fn access(lfu: bool, now_ms: i64, idle_secs: Option<u64>, frequency: Option<u8>) -> u32 {
-    let now = (now_ms / 1000) as u32 & CLOCK_MASK;
-    match (frequency, idle_secs) {
-        // Minutes above, the counter in the low byte.
-        (Some(frequency), _) if lfu => ((now_ms / 60_000) as u32 & 0xffff) << 8 | u32::from(frequency),
-        (_, Some(idle_secs)) if !lfu => now.wrapping_sub(idle_secs as u32) & CLOCK_MASK,
-        _ => now,
-    }
+/// The access word of an entry that was last used so long ago, or so often; what the policy does not keep is left out.
+fn access(clock: Access, idle_secs: Option<u64>, frequency: Option<u8>) -> u32 {
+    let idle = idle_secs.and_then(|seconds| clock.idle_for(seconds as i64));
+    idle.or_else(|| frequency.and_then(|counter| clock.as_often_as(counter))).unwrap_or_else(|| clock.fresh())
 }
 
 impl Observer for Vital<'_> {

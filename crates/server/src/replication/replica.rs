@@ -66,6 +66,8 @@ pub struct Resume {
 /// See the file's head.
 pub struct Following {
     on: AtomicBool,
+    /// `replica-ignore-maxmemory`.
+    ignores_maxmemory: AtomicBool,
     state: AtomicU8,
     inner: Mutex<Inner>,
     /// Rung when a link is to end, or to try again.
@@ -108,6 +110,7 @@ impl Default for Following {
     fn default() -> Self {
         Self {
             on: AtomicBool::new(false),
+            ignores_maxmemory: AtomicBool::new(true),
             state: AtomicU8::new(LinkState::None as u8),
             inner: Mutex::default(),
             bell: Condvar::new(),
@@ -430,12 +433,18 @@ impl State {
         }
     }
 
-    /// Lets the standing follow from role, link and configuration.
+    /// Lets follow from role, link and configuration what clients may do.
     pub fn refresh_standing(&self, server: &Server) {
         let (follows, state) = (self.following.is_on(), self.following.state());
         let stale = follows && state != LinkState::Connected && !server.config.get(keys::REPLICA_SERVE_STALE_DATA);
         server.stand(Standing::READ_ONLY, follows && server.config.get(keys::REPLICA_READ_ONLY));
         server.stand(Standing::STALE, stale);
+        self.following.ignores_maxmemory.store(server.config.get(keys::REPLICA_IGNORE_MAXMEMORY), Relaxed);
+    }
+
+    /// Whether the primary sees to it that this process has room (`replica-ignore-maxmemory`).
+    pub fn leaves_eviction_to_primary(&self) -> bool {
+        self.following.is_on() && self.following.ignores_maxmemory.load(Relaxed)
     }
 
     /// ROLE of a replica.

@@ -133,7 +133,7 @@ fn seconds(millis: i64) -> i64 {
 
 /// The family's rows.
 pub(crate) static COMMANDS: &[Spec] = &[
-    Spec::new("expire", -3, WRITE | FAST, Group::Generic, expire)
+    Spec::new("expire", -3, WRITE | FAST | WHOLE, Group::Generic, expire)
         .docs("Lets a key expire after some seconds.", "1.0.0", "O(1)")
         .keys(&[KeySpec::one(1, &["RW", "update"])])
         .args(&[
@@ -146,7 +146,7 @@ pub(crate) static COMMANDS: &[Spec] = &[
             .optional()
             .since("7.0.0"),
         ]),
-    Spec::new("expireat", -3, WRITE | FAST, Group::Generic, expireat)
+    Spec::new("expireat", -3, WRITE | FAST | WHOLE, Group::Generic, expireat)
         .docs("Lets a key expire at a Unix time in seconds.", "1.2.0", "O(1)")
         .keys(&[KeySpec::one(1, &["RW", "update"])])
         .args(&[
@@ -163,11 +163,11 @@ pub(crate) static COMMANDS: &[Spec] = &[
         .docs("Returns the Unix time in seconds at which a key expires.", "7.0.0", "O(1)")
         .keys(&[KeySpec::one(1, &["RO", "access"])])
         .args(&[Arg::key("key")]),
-    Spec::new("persist", 2, WRITE | FAST, Group::Generic, persist)
+    Spec::new("persist", 2, WRITE | FAST | WHOLE, Group::Generic, persist)
         .docs("Takes the expiry from a key.", "2.2.0", "O(1)")
         .keys(&[KeySpec::one(1, &["RW", "update"])])
         .args(&[Arg::key("key")]),
-    Spec::new("pexpire", -3, WRITE | FAST, Group::Generic, pexpire)
+    Spec::new("pexpire", -3, WRITE | FAST | WHOLE, Group::Generic, pexpire)
         .docs("Lets a key expire after some milliseconds.", "2.6.0", "O(1)")
         .keys(&[KeySpec::one(1, &["RW", "update"])])
         .args(&[
@@ -180,7 +180,7 @@ pub(crate) static COMMANDS: &[Spec] = &[
             .optional()
             .since("7.0.0"),
         ]),
-    Spec::new("pexpireat", -3, WRITE | FAST, Group::Generic, pexpireat)
+    Spec::new("pexpireat", -3, WRITE | FAST | WHOLE, Group::Generic, pexpireat)
         .docs("Lets a key expire at a Unix time in milliseconds.", "2.6.0", "O(1)")
         .keys(&[KeySpec::one(1, &["RW", "update"])])
         .args(&[

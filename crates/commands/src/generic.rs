@@ -198,7 +198,7 @@ pub(crate) static COMMANDS: &[Spec] = &[
         .args(&[
             Arg::key("key").multiple(),
         ]),
-    Spec::new("move", 3, WRITE | FAST, Group::Generic, move_to_database)
+    Spec::new("move", 3, WRITE | FAST | WHOLE, Group::Generic, move_to_database)
         .docs("Moves a key to another database.", "1.0.0", "O(1)")
         .keys(&[KeySpec::one(1, &["RW", "access", "update"])])
         .planner(plan_move)
@@ -206,14 +206,14 @@ pub(crate) static COMMANDS: &[Spec] = &[
             Arg::key("key"),
             Arg::integer("db"),
         ]),
-    Spec::new("rename", 3, WRITE, Group::Generic, rename)
+    Spec::new("rename", 3, WRITE | WHOLE, Group::Generic, rename)
         .docs("Gives a key another name, replacing what had that name.", "1.0.0", "O(1)")
         .keys(&[KeySpec::one(1, &["RW", "access", "delete"]), KeySpec::one(2, &["OW", "update"])])
         .args(&[
             Arg::key("key"),
             Arg::key("newkey").key_spec(1),
         ]),
-    Spec::new("renamenx", 3, WRITE | FAST, Group::Generic, renamenx)
+    Spec::new("renamenx", 3, WRITE | FAST | WHOLE, Group::Generic, renamenx)
         .docs("Gives a key another name unless that name is taken.", "1.0.0", "O(1)")
         .keys(&[KeySpec::one(1, &["RW", "access", "delete"]), KeySpec::one(2, &["OW", "insert"])])
         .args(&[

@@ -13,6 +13,8 @@ pub mod migration;
 mod plan;
 mod prepare;
 mod waiters;
+#[cfg(test)]
+mod walked_tests;
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -47,7 +49,8 @@ use waiters::Outcome;
 pub enum Flow {
     /// Go on with the next command.
     Next,
-    /// Nothing has happened yet: come back with the same command when woken.
+    /// Nothing has happened yet: come back with the same command when woken. The clients are paused, or a walk has to do
+    /// with a large value first.
     Postponed,
 }
 
@@ -115,11 +118,14 @@ pub fn execute(
             return after(session, out, before);
         }
     }
-    if plan::wants_to_be_alone(command, args, session) {
-        alone(env, gate, now_ms, |env, section| in_section(env, section, now_ms, session, command, prepared, out));
+    let flow = if plan::wants_to_be_alone(command, args, session) {
+        alone(env, gate, now_ms, |env, section| in_section(env, section, now_ms, session, command, prepared, out))
     } else {
         let section = gate.shared(|| ());
-        in_section(env, section, now_ms, session, command, prepared, out);
+        in_section(env, section, now_ms, session, command, prepared, out)
+    };
+    if flow == Flow::Postponed {
+        return flow;
     }
     // What it has answered has met CLIENT REPLY already, piece by piece.
     session.reply_mode.advance();
@@ -127,16 +133,22 @@ pub fn execute(
 }
 
 /// Runs something with the gate to itself, and frees afterwards what it has detached.
-fn alone(env: &mut Env, gate: &mut GateHold<'_>, now_ms: &dyn Fn() -> i64, run: impl FnOnce(&mut Env, &Section<'_>)) {
+fn alone<R>(
+    env: &mut Env,
+    gate: &mut GateHold<'_>,
+    now_ms: &dyn Fn() -> i64,
+    run: impl FnOnce(&mut Env, &Section<'_>) -> R,
+) -> R {
     gate.end();
     let keyspace = env.keyspace;
     let section = keyspace.gate().enter_alone();
     env.begin_section(now_ms());
-    run(env, &section);
+    let result = run(env, &section);
     drop(section);
     for (database, sync) in env.detached.drain(..) {
         env.host.free_database(database, sync);
     }
+    result
 }
 
 fn in_section(
@@ -147,20 +159,24 @@ fn in_section(
     command: Command,
     Prepared { args, first, .. }: Prepared<'_>,
     out: &mut Reply,
-) {
+) -> Flow {
     if command.spec.flags.contains(Flags::EXEC) && session.multi.is_some() {
         return exec::exec(env, section, now_ms, session, command, out);
     }
     let keyspace = env.keyspace;
     let hash = first.map(|key| key.hash);
     let guard = plan::lock(env.host.waiters(), keyspace, section, command, args, hash, session.db);
+    if keyspace.is_walked() && plan::must_wait(keyspace, &guard, &[(command.spec, args, session.db)]) {
+        return Flow::Postponed;
+    }
     let mut call = call(env, section, guard, session, command, args, out);
     call.keys.know(first);
     let done = run(&mut call, command);
     if done.leaves_nothing_to_do() && !call.env.host.log_is_on() && !section.is_exclusive() {
-        return;
+        return Flow::Next;
     }
     conclude(call, section, command, done);
+    Flow::Next
 }
 
 /// What follows when others may have to hear of what was done.

@@ -164,6 +164,14 @@ impl Session {
         multi
     }
 
+    /// Opens a transaction again that was closed for its execution, and must wait for it.
+    pub fn reopen(&mut self, multi: Box<Multi>) {
+        self.client.queued.store(multi.queue.len() as i64, Relaxed);
+        self.client.queued_bytes.store(multi.bytes, Relaxed);
+        self.client.set_flags(ClientFlags::MULTI, true);
+        self.multi = Some(multi);
+    }
+
     /// Queues a command in the open transaction.
     pub fn queue(&mut self, queued: Queued) {
         let Some(multi) = &mut self.multi else { return };

@@ -86,6 +86,9 @@ bitflags! {
         const PUSHES = 1 << 27;
         /// Refused like a write when the last save has failed, so that those who watch the server notice.
         const TELLS_OF_TROUBLE = 1 << 28;
+        /// Changes no value in place, whatever its key specifications say: it replaces, moves or removes values, or changes
+        /// their expiries.
+        const WHOLE = 1 << 29;
     }
 }
 
@@ -150,6 +153,7 @@ pub mod flag {
     pub const LISTENING: u32 = Flags::LISTENING.bits();
     pub const PUSHES: u32 = Flags::PUSHES.bits();
     pub const TELLS_OF_TROUBLE: u32 = Flags::TELLS_OF_TROUBLE.bits();
+    pub const WHOLE: u32 = Flags::WHOLE.bits();
 }
 
 /// COMMAND DOCS' groups; most are access-control categories as well.

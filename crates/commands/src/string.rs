@@ -512,13 +512,13 @@ pub(crate) static COMMANDS: &[Spec] = &[
         .args(&[
             Arg::key("key"),
         ]),
-    Spec::new("getdel", 2, WRITE | FAST, Group::String, getdel)
+    Spec::new("getdel", 2, WRITE | FAST | WHOLE, Group::String, getdel)
         .docs("Returns a string and deletes its key.", "6.2.0", "O(1)")
         .keys(&[KeySpec::one(1, &["RW", "access", "delete"])])
         .args(&[
             Arg::key("key"),
         ]),
-    Spec::new("getex", -2, WRITE | FAST, Group::String, getex)
+    Spec::new("getex", -2, WRITE | FAST | WHOLE, Group::String, getex)
         .docs("Returns a string and sets or removes the expiry of its key.", "6.2.0", "O(1)")
         .keys(&[KeySpec::one(1, &["RW", "access", "update"]).notes("RW and UPDATE because it changes the TTL")])
         .args(&[
@@ -539,7 +539,7 @@ pub(crate) static COMMANDS: &[Spec] = &[
             Arg::integer("start"),
             Arg::integer("end"),
         ]),
-    Spec::new("getset", 3, WRITE | DENYOOM | FAST, Group::String, getset)
+    Spec::new("getset", 3, WRITE | DENYOOM | FAST | WHOLE, Group::String, getset)
         .docs("Sets a string and returns the one before.", "1.0.0", "O(1)")
         .deprecated("6.2.0", "`SET` with the `!GET` argument")
         .keys(&[KeySpec::one(1, &["RW", "access", "update"])])
@@ -613,7 +613,7 @@ pub(crate) static COMMANDS: &[Spec] = &[
             Arg::integer("milliseconds"),
             Arg::string("value"),
         ]),
-    Spec::new("set", -3, WRITE | DENYOOM, Group::String, set)
+    Spec::new("set", -3, WRITE | DENYOOM | WHOLE, Group::String, set)
         .docs("Sets a string, whatever the key held before.", "1.0.0", "O(1)")
         .keys(&[KeySpec::one(1, &["RW", "access", "update", "variable_flags"]).notes("RW and ACCESS due to the optional `GET` argument")])
         .finder(crate::finders::set)

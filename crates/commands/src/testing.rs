@@ -10,7 +10,7 @@
 //! assert_eq!(server.log(), ["0 SET a 1 PXAT 1000100", "0 DEL a"]);
 //! ```
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -61,6 +61,8 @@ impl Server {
         // As in a process, it is never given back; a test may well lose that little.
         let keyspace: &'static Keyspace = Box::leak(Box::new(Keyspace::new(4, STRIPES)));
         let _ = host.keyspace.set(keyspace);
+        let bell = host.clone();
+        keyspace.set_wake(move || _ = bell.woken.fetch_add(1, Relaxed));
         Self { now_ms: host.now_ms.clone(), host, keyspace, settings: Arc::default(), clients: AtomicU64::new(1) }
     }
 
@@ -251,6 +253,8 @@ pub struct FakeHost {
     pub published_events: AtomicU32,
     /// Workers that were woken.
     pub rung: Mutex<Vec<usize>>,
+    /// How often walks have woken postponed clients.
+    pub woken: AtomicUsize,
     /// Answers to clients that waited, with their numbers.
     pub delivered: Mutex<Vec<(u64, String)>>,
     clients: Mutex<Vec<Arc<Client>>>,
@@ -293,6 +297,7 @@ impl Default for FakeHost {
             channels: Channels::new(2),
             published_events: AtomicU32::new(0),
             rung: Mutex::default(),
+            woken: AtomicUsize::new(0),
             delivered: Mutex::default(),
             clients: Mutex::default(),
             migrations: Mutex::default(),

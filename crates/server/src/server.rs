@@ -131,6 +131,8 @@ impl Server {
         lazy_free: LazyFree,
     ) -> Self {
         let keyspace = Keyspace::new(config.get(keys::DATABASES), config.get(keys::KEYSPACE_STRIPES));
+        let inboxes: Vec<_> = workers.iter().map(|worker| worker.inbox.clone()).collect();
+        keyspace.set_wake(move || inboxes.iter().for_each(|inbox| inbox.post(Message::Retry)));
         let keyspace = Box::leak(Box::new(keyspace));
         Self {
             settings: Arc::default(),

@@ -56,7 +56,7 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use parking_lot::RwLock;
 
@@ -122,7 +122,8 @@ struct Shared {
     cut: u16,
     /// Too many cuts went over it.
     overtaken: AtomicBool,
-    parts: Vec<(Arc<Database>, Arc<Part<Given>>)>,
+    /// The walk owns a database until it is finished with it: then one that was detached can go.
+    parts: Vec<(Weak<Database>, Arc<Part<Given>>)>,
 }
 
 /// The walks of a keyspace.
@@ -362,11 +363,12 @@ impl Keyspace {
         let mut registered = self.registry.0.lock().expect("never poisoned");
         for walk in registered.walks.extract_if(.., |walk| cut.wrapping_sub(walk.cut) > OVERTAKEN_AFTER) {
             walk.overtaken.store(true, Relaxed);
-            walk.parts.iter().for_each(|(database, part)| database.walks().remove(part));
+            let alive = walk.parts.iter().filter_map(|(database, part)| Some((database.upgrade()?, part)));
+            alive.for_each(|(database, part)| database.walks().remove(part));
         }
         // The list is in the order of the cuts.
         let oldest = registered.walks.first().map_or(cut, |walk| walk.cut).wrapping_sub(1);
-        let (mut sizes, mut parts, mut rest) = (Vec::new(), Vec::new(), VecDeque::new());
+        let (mut sizes, mut parts, mut rest) = (Vec::new(), Vec::new(), VecDeque::<Rest>::new());
         for db in 0..self.database_count() {
             let Some(database) = self.database_arc(section, db).filter(|database| !database.is_empty()) else {
                 continue;
@@ -374,12 +376,12 @@ impl Keyspace {
             sizes.push((db, database.len(), database.volatile_len()));
             let part = Arc::new(Part::new(cut, database.stripe_count()));
             database.walks().add(part.clone());
-            parts.push((database.clone(), part.clone()));
+            parts.push((Arc::downgrade(&database), part.clone()));
             rest.push_back(Rest { db, database, part, next_stripe: 0 });
         }
         let since = cut.wrapping_sub(registered.swept);
         if since >= SWEEP_AT_ONCE {
-            sweep_all(parts.iter().map(|(database, _)| &**database), oldest);
+            sweep_all(rest.iter().map(|rest| &*rest.database), oldest);
             registered.swept = cut;
         }
         let sweep = (SWEEP_AFTER..SWEEP_AT_ONCE).contains(&since).then_some(oldest);

@@ -11,7 +11,7 @@ use store::guard::Guard;
 use store::hash::hash_bytes;
 use store::keyspace::Keyspace;
 
-use super::{Ran, Source, call, finish, plan, run, settle, silence, tell, touches, waiters};
+use super::{Flow, Ran, Source, call, finish, plan, run, settle, silence, tell, touches, waiters};
 use crate::args::Args;
 use crate::blocking::WaitQueues;
 use crate::call::Call;
@@ -21,6 +21,7 @@ use crate::keys::Keys;
 use crate::record::Record;
 use crate::reply::Reply;
 use crate::session::{Queued, Session};
+use crate::spec::Spec;
 use crate::table::Command;
 
 pub(super) fn exec(
@@ -30,14 +31,18 @@ pub(super) fn exec(
     session: &mut Session,
     command: Command,
     out: &mut Reply,
-) {
-    let Some(multi) = session.end() else { return };
+) -> Flow {
+    let Some(multi) = session.end() else { return Flow::Next };
     let started = env.host.ticks_ns();
     let before = out.mark();
     session.in_exec = true;
     let result =
         if multi.aborted { Err(EXEC_ABORT) } else { transact(env, section, now_ms, session, &multi.queue, out) };
     session.in_exec = false;
+    if let Ok(Flow::Postponed) = result {
+        session.reopen(multi);
+        return Flow::Postponed;
+    }
     let stats = &env.stats.commands[command.index as usize];
     if let Err(error) = result {
         stats.failed.add(1);
@@ -48,6 +53,7 @@ pub(super) fn exec(
     crate::transactions::unwatch_all(&*env.host, session);
     stats.ran(env.host.ticks_ns() - started, env.settings.latency_tracking.load(Relaxed));
     env.stats.processed.add(1);
+    Flow::Next
 }
 
 fn transact(
@@ -57,7 +63,7 @@ fn transact(
     session: &mut Session,
     queue: &[Queued],
     out: &mut Reply,
-) -> Result<()> {
+) -> Result<Flow> {
     let keyspace = env.keyspace;
     let commands: Vec<_> = queue.iter().map(|queued| (queued.command, queued.args.args())).collect();
     let guard = lock_all(env.host.waiters(), keyspace, section, session, &commands);
@@ -65,19 +71,22 @@ fn transact(
         let before = out.mark();
         out.null_array();
         silence(session, out, before);
-        return Ok(());
+        return Ok(Flow::Next);
+    }
+    if keyspace.is_walked() && plan::must_wait(keyspace, &guard, &wishes(&commands, session.db, keyspace)) {
+        return Ok(Flow::Postponed);
     }
     let before = out.mark();
     out.array(queue.len());
     silence(session, out, before);
-    let Some(&(first, args)) = commands.first() else { return Ok(()) };
+    let Some(&(first, args)) = commands.first() else { return Ok(Flow::Next) };
     if section.is_exclusive() {
         drop(guard);
         let record = one_by_one(env, section, now_ms, session, &commands, out);
         if let Some(end) = env.append(record) {
             session.client.write_offset.store(end, Relaxed);
         }
-        return Ok(());
+        return Ok(Flow::Next);
     }
     let mut call = call(env, section, guard, session, first, args, out);
     let ran = run_each(&mut call, &commands);
@@ -85,7 +94,7 @@ fn transact(
     read_clock_for_waiters(env, now_ms);
     keys.set_now(env.now_ms);
     finish(env, section, keys, ran, Source::Client(&session.client));
-    Ok(())
+    Ok(Flow::Next)
 }
 
 /// Runs commands one after the other under the same guard.
@@ -162,14 +171,20 @@ pub(super) fn lock_all<'s>(
     session: &Session,
     commands: &[(Command, Args<'_>)],
 ) -> Guard<'s> {
-    let mut db = session.db;
+    let wishes = wishes(commands, session.db, keyspace);
+    let watched: Vec<_> = session.watched.iter().map(|watched| (watched.db, hash_bytes(&watched.key))).collect();
+    plan::lock_all(queues, keyspace, section, &wishes, &watched)
+}
+
+/// The commands, each with the database that it will be run in.
+fn wishes<'a>(commands: &[(Command, Args<'a>)], db: u32, keyspace: &Keyspace) -> Vec<(&'static Spec, Args<'a>, u32)> {
     let mut wishes = Vec::with_capacity(commands.len());
+    let mut db = db;
     for &(command, args) in commands {
         wishes.push((command.spec, args, db));
         db = crate::connection::selects(command, args, keyspace).unwrap_or(db);
     }
-    let watched: Vec<_> = session.watched.iter().map(|watched| (watched.db, hash_bytes(&watched.key))).collect();
-    plan::lock_all(queues, keyspace, section, &wishes, &watched)
+    wishes
 }
 
 fn a_watched_key_expired(env: &Env, guard: &Guard<'_>, session: &Session) -> bool {

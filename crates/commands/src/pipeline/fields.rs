@@ -34,6 +34,10 @@ pub(super) fn reap(env: &mut Env, section: &Section<'_>, hidden: &HiddenField, r
     let HiddenField { db, key, field } = hidden;
     let looked_up = Key::new(key);
     let mut guard = keyspace.lock_one(section, *db, looked_up.hash, Mode::Exclusive);
+    // Active expiry comes for it later.
+    if keyspace.must_wait(&guard, *db, looked_up) {
+        return;
+    }
     let due = field.as_deref().map_or(DueFields::UpTo(REAPED_AT_ONCE_MAX), DueFields::Named);
     let (fields, entry) = match guard.live_hash(*db, looked_up, now_ms, due) {
         LiveHash::Emptied(entry, fields) => (fields, Some(entry)),

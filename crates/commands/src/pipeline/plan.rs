@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use store::gate::Section;
-use store::guard::{Guard, Plan};
+use store::guard::{Guard, Key, Plan};
 use store::hash::hash_bytes;
 use store::keyspace::Keyspace;
 use store::stripe::Mode;
@@ -108,6 +108,23 @@ pub(super) fn lock_named<'s>(
             return guard;
         }
     }
+}
+
+/// Whether one of the commands would change a large value in place that a walk needs. All of them are asked for, so that the
+/// walk goes to all of them next. Those who wait for these keys do not count: what they change besides is copied.
+#[cold]
+pub(super) fn must_wait(keyspace: &Keyspace, guard: &Guard<'_>, commands: &[(&'static Spec, Args<'_>, u32)]) -> bool {
+    let mut wait = false;
+    let in_place = |spec: &Spec| spec.flags.contains(Flags::WRITE) && !spec.flags.contains(Flags::WHOLE);
+    for &(spec, args, db) in commands.iter().filter(|(spec, ..)| in_place(spec)) {
+        keys_of(spec, args, |index, key_spec| {
+            // The others are only read, removed or replaced.
+            if key_spec.flags.contains(&"RW") {
+                wait |= keyspace.must_wait(guard, db, Key::new(args.get(index)));
+            }
+        });
+    }
+    wait
 }
 
 /// Adds a command's keys to a plan.

@@ -317,7 +317,7 @@ impl Drop for End<'_> {
 #[test]
 fn walks_beside_writers_on_other_threads() {
     const WRITERS: u64 = 3;
-    const WALKS: usize = 20;
+    const WALKS: usize = 100;
     let keyspace = Keyspace::new(DATABASES, 8);
     let walkers = AtomicUsize::new(2);
     thread::scope(|scope| {
@@ -434,6 +434,30 @@ fn who_waits_is_woken_when_the_walk_or_the_value_goes() {
     one.woken();
     drop(piece);
     assert_eq!((one.woken(), one.must_wait()), (1, false));
+}
+
+/// Whoever is woken finds the value free.
+#[test]
+fn a_value_is_let_go_before_others_are_woken() {
+    let value = Arc::new(vec![b'x'; 2 << 20]);
+    let owners = Arc::new(AtomicUsize::new(0));
+    let keyspace = Keyspace::new(1, 1);
+    let (seen, counted) = (owners.clone(), value.clone());
+    keyspace.set_wake(move || seen.store(Arc::strong_count(&counted), SeqCst));
+    let section = keyspace.gate().enter();
+    let mut guard = keyspace.lock_one(&section, 0, hash_bytes(b"k"), Mode::Exclusive);
+    guard.insert(0, hash_bytes(b"k"), Entry::shared(b"k", value.clone(), None));
+    drop(guard);
+    drop(section);
+    let mut walk = keyspace.cut(&keyspace.gate().enter_alone());
+    let piece = walk.next().unwrap();
+    let section = keyspace.gate().enter();
+    let guard = keyspace.lock_one(&section, 0, hash_bytes(b"k"), Mode::Exclusive);
+    assert!(keyspace.must_wait(&guard, 0, Key::new(b"k")));
+    drop(guard);
+    let before = Arc::strong_count(&value);
+    drop(piece);
+    assert_eq!(owners.load(SeqCst), before - 1);
 }
 
 #[test]

@@ -40,7 +40,7 @@ pub enum SyncRequest {
 }
 
 fn replconf(call: &mut Call<'_>) -> Result<Effect> {
-    if call.args.len() % 2 == 0 {
+    if call.args.len().is_multiple_of(2) {
         return Err(SYNTAX);
     }
     for at in (1..call.args.len()).step_by(2) {
@@ -69,7 +69,7 @@ fn replconf(call: &mut Call<'_>) -> Result<Effect> {
             facts.rdb_only = flag(value)?;
         } else if call.args.is(at, "rdb-filter-only") {
             facts.without_data = true;
-            for part in value.split(|byte| byte.is_ascii_whitespace()).filter(|part| !part.is_empty()) {
+            for part in value.split(u8::is_ascii_whitespace).filter(|part| !part.is_empty()) {
                 if !part.eq_ignore_ascii_case(b"functions") {
                     let part = String::from_utf8_lossy(part);
                     return Err(Error::new(format!("ERR Unsupported rdb-filter-only option: {part}")));

@@ -434,9 +434,10 @@ impl Host for Server {
     }
 
     fn role(&self) -> Role {
-        self.replication
-            .role_of_replica()
-            .unwrap_or_else(|| Role::Primary { offset: self.replication.offset(), replicas: self.replication.primary.online() })
+        self.replication.role_of_replica().unwrap_or_else(|| Role::Primary {
+            offset: self.replication.offset(),
+            replicas: self.replication.primary.online(),
+        })
     }
 
     fn config_get(&self, patterns: &[&[u8]]) -> Vec<(Vec<u8>, Vec<u8>)> {

@@ -144,9 +144,15 @@ impl Handle {
 fn start(server: &Arc<Server>) -> Vec<Arc<Handle>> {
     let count = (server.workers.len() / WORKERS_A_FEEDER).clamp(1, FEEDERS_MAX);
     let started = (0..count).map(|index| Feeder::start(server, index));
-    let handles: Vec<_> = started.filter_map(|started| started.inspect_err(|error| {
-        server.log.warning(&format!("Starting a thread that sends to replicas: {error}"));
-    }).ok()).collect();
+    let handles: Vec<_> = started
+        .filter_map(|started| {
+            started
+                .inspect_err(|error| {
+                    server.log.warning(&format!("Starting a thread that sends to replicas: {error}"));
+                })
+                .ok()
+        })
+        .collect();
     assert!(!handles.is_empty(), "no thread can be had to send to replicas");
     handles
 }
@@ -183,7 +189,12 @@ struct Link {
 enum Source {
     /// Its copy is still to come.
     Nothing,
-    Copy { copy: Arc<Outgoing>, block: Bytes, stream: Reader, mark: Option<ReplicationId> },
+    Copy {
+        copy: Arc<Outgoing>,
+        block: Bytes,
+        stream: Reader,
+        mark: Option<ReplicationId>,
+    },
     /// The copy is sent, and the replica has not acknowledged it.
     Await(Reader),
     Stream(Reader),
@@ -419,14 +430,18 @@ impl Link {
     }
 
     fn copy_is_sent(&mut self, server: &Server) {
-        let Source::Copy { copy, stream, mark, .. } = std::mem::replace(&mut self.source, Source::Nothing) else { return };
+        let Source::Copy { copy, stream, mark, .. } = std::mem::replace(&mut self.source, Source::Nothing) else {
+            return;
+        };
         copy.leave(self.replica.client.id);
         let name = self.replica.name();
         if let Some(mark) = mark {
             self.out.extend_from_slice(mark.as_str().as_bytes());
         }
         if self.replica.facts.rdb_only {
-            server.log.notice(&format!("RDB transfer completed, rdb only replica ({name}) should be disconnected asap"));
+            server
+                .log
+                .notice(&format!("RDB transfer completed, rdb only replica ({name}) should be disconnected asap"));
             self.replica.set_phase(Phase::CopySent);
             self.source = Source::Done;
             return;
@@ -516,7 +531,10 @@ impl Link {
         if self.has_output() && !self.writable {
             let since_ms = *self.stuck_since_ms.get_or_insert(now_ms);
             if now_ms - since_ms > timeout_ms && self.replica.phase() != Phase::Online {
-                return Err(Ended::Because(format!("Disconnecting timedout replica (full sync): {}", self.replica.name())));
+                return Err(Ended::Because(format!(
+                    "Disconnecting timedout replica (full sync): {}",
+                    self.replica.name()
+                )));
             }
         }
         if matches!(self.source, Source::Nothing) && now_ms - self.beat_ms >= HEARTBEAT_MS {

@@ -69,7 +69,10 @@ struct Kind {
 impl Kind {
     fn of(server: &Server, replica: &Replica) -> Self {
         let without_data = replica.facts.without_data;
-        Self { direct: replica.facts.eof && (without_data || server.config.get(keys::REPL_DISKLESS_SYNC)), without_data }
+        Self {
+            direct: replica.facts.eof && (without_data || server.config.get(keys::REPL_DISKLESS_SYNC)),
+            without_data,
+        }
     }
 }
 
@@ -137,7 +140,8 @@ impl Copies {
         let target = if kind.direct { "replicas sockets" } else { "disk" };
         server.log.notice(&format!("Starting BGSAVE for SYNC with target: {target}"));
         let Some((cut, mut data)) = self.cut(server, kind) else { return self.end(server, false) };
-        let made = if kind.direct { self.make_direct(server, &cut, &mut data) } else { self.make_file(server, &mut data) };
+        let made =
+            if kind.direct { self.make_direct(server, &cut, &mut data) } else { self.make_file(server, &mut data) };
         match &made {
             Ok(()) if kind.direct => server.log.notice("Background RDB transfer terminated with success"),
             Ok(()) => server.log.notice("Background saving terminated with success"),
@@ -212,9 +216,8 @@ impl Copies {
 
     /// Writes the copy into the server's file, and sends that.
     fn make_file(&self, server: &Server, data: &mut Data) -> io::Result<()> {
-        let path = folder(server).join(std::ffi::OsStr::new(
-            String::from_utf8_lossy(&server.config.get(keys::DBFILENAME)).as_ref(),
-        ));
+        let path = folder(server)
+            .join(std::ffi::OsStr::new(String::from_utf8_lossy(&server.config.get(keys::DBFILENAME)).as_ref()));
         let temporary = path.with_file_name(format!("temp-repl-{}.rdb", std::process::id()));
         let incremental = server.config.get(keys::RDB_SAVE_INCREMENTAL_FSYNC);
         snapshot_file::replace(&path, &temporary, incremental, |out| data.write(server, out))
@@ -234,7 +237,8 @@ impl Copies {
         for replica in &running.members {
             replica.set_phase(Phase::SendBulk);
             feeders.post(replica.feeder, Order::Greet(replica.client.id, format!("${length}\r\n").into_bytes()));
-            let order = Order::Begin { client: replica.client.id, copy: copy.clone(), stream: cut.reader.clone(), mark: None };
+            let order =
+                Order::Begin { client: replica.client.id, copy: copy.clone(), stream: cut.reader.clone(), mark: None };
             feeders.post(replica.feeder, order);
         }
         Ok(())
@@ -312,8 +316,7 @@ impl Data {
             return out.write_all(&sink.0);
         };
         let last_use = |_: &_| LastUse::Unknown;
-        let preamble =
-            Preamble { contents: self.contents, aux: &self.facts, compress, checksum, last_use: &last_use };
+        let preamble = Preamble { contents: self.contents, aux: &self.facts, compress, checksum, last_use: &last_use };
         save(walk, &preamble, out, || ControlFlow::Continue(())).map(drop)
     }
 }

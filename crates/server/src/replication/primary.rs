@@ -164,9 +164,7 @@ impl Primary {
 
     /// How many replicas have acknowledged the log up to here.
     pub fn acknowledged(&self, offset: u64) -> usize {
-        let has = |replica: &&Arc<Replica>| {
-            replica.phase() == Phase::Online && replica.acked.load(Relaxed) >= offset
-        };
+        let has = |replica: &&Arc<Replica>| replica.phase() == Phase::Online && replica.acked.load(Relaxed) >= offset;
         self.replicas.read().iter().filter(has).count()
     }
 
@@ -196,7 +194,10 @@ impl Primary {
     fn good(&self, server: &Server) -> usize {
         let lag_ms = server.config.get(keys::MIN_REPLICAS_MAX_LAG) as i64 * SECOND_MS;
         let replicas = self.replicas.read();
-        replicas.iter().filter(|it| it.phase() == Phase::Online && it.quiet_ms() / SECOND_MS * SECOND_MS <= lag_ms).count()
+        replicas
+            .iter()
+            .filter(|it| it.phase() == Phase::Online && it.quiet_ms() / SECOND_MS * SECOND_MS <= lag_ms)
+            .count()
     }
 }
 
@@ -376,7 +377,8 @@ impl State {
 
     /// Refuses writes, or takes them again, by the number of good replicas (`min-replicas-to-write`).
     pub fn judge_replicas(&self, server: &Server) {
-        let (wanted, lag) = (server.config.get(keys::MIN_REPLICAS_TO_WRITE), server.config.get(keys::MIN_REPLICAS_MAX_LAG));
+        let (wanted, lag) =
+            (server.config.get(keys::MIN_REPLICAS_TO_WRITE), server.config.get(keys::MIN_REPLICAS_MAX_LAG));
         let few = wanted > 0 && lag > 0 && !self.is_replica() && self.primary.good(server) < wanted;
         if self.primary.few_replicas.load(Relaxed) != few {
             let _alone = server.keyspace.gate().enter_alone();
@@ -441,7 +443,9 @@ impl State {
         if is_due() {
             self.change_id();
             self.stream.end();
-            server.log.notice(&format!("Replication backlog freed after {ttl_secs} seconds without connected replicas."));
+            server
+                .log
+                .notice(&format!("Replication backlog freed after {ttl_secs} seconds without connected replicas."));
         }
     }
 

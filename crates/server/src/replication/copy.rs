@@ -325,7 +325,7 @@ impl<'t> Loading<'t> {
                 touch_watched(server, alone, Some(fresh));
             }
             old = server.keyspace.install(alone, fresh);
-            server.replication.begin_generation(position);
+            server.replication.begin_generation(server, position);
             server.stand(Standing::LOADING | Standing::ASYNC_LOADING, false);
             env.begin_section(clock::now_ms());
             commands::pipeline::data_replaced(&mut env, alone);

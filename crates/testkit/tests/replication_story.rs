@@ -191,7 +191,7 @@ fn the_story_holds() {
     // 9. A chain: the same ids and offsets everywhere.
     third.follow(&second);
     third.until_up();
-    assert_eq!(first.say("SET down the chain"), "OK");
+    assert_eq!(first.say("SET down chain"), "OK");
     assert_alike(&[&first, &second, &third]);
     assert_eq!(first.info("master_replid"), third.info("master_replid"));
     // The middle ends in peace and comes back from its file; the end goes on with it, without a copy.

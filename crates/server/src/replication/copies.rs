@@ -168,8 +168,8 @@ impl Copies {
             consumer_times: stream::consumer_was_seen(),
         };
         let walk = (!kind.without_data).then(|| server.keyspace.cut(&alone));
-        drop(alone);
         let db = Some(ring.database()).filter(|db| *db != NO_DB).unwrap_or(0);
+        drop(alone);
         let data = Data { walk, contents, facts: facts(&cut, db) };
         let mut queue = self.queue.lock();
         let running = queue.running.as_mut()?;

@@ -5,7 +5,7 @@
 //!   takes the first copy over, [`apply`] applies the stream behind it;
 //! - [`primary`]: who follows it; [`copies`] and [`outgoing`] are the full copies that they are sent, and the feeders
 //!   (`net::feeder`) the threads that send;
-//! - [`stream`]: its own end of the log;
+//! - [`stream`]: its own end of the log; [`memory`] is how a restarted process knows where it was;
 //! - [`info`]: the section of INFO, and ROLE.
 //!
 //! **Who changes what.** Role, ids and the beginning of a generation change under the exclusive gate only; the offset moves
@@ -16,11 +16,14 @@ pub mod copies;
 mod copy;
 pub mod info;
 mod link;
+mod memory;
 pub mod outgoing;
 pub mod primary;
 pub mod replica;
 pub mod stream;
 mod wire;
+
+pub use memory::tells_place;
 
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -128,7 +131,7 @@ impl State {
     }
 
     /// The history goes by this id from here on, as the primary says. Called under the exclusive gate.
-    fn continue_as(&self, server: &Server, id: ReplicationId) {
+    fn continue_as(&self, server: &Server, id: ReplicationId, db: u32) {
         let mut history = self.history.lock();
         if history.id != id {
             history.shift(id, self.offset());
@@ -136,18 +139,31 @@ impl State {
         }
         drop(history);
         if !self.stream.is_on() {
-            self.stream.begin(self.offset(), server.config.get(keys::REPL_BACKLOG_SIZE));
+            self.begin_stream(server, self.offset(), db);
         }
+    }
+
+    /// What this process had is gone, and nothing else is there yet: nobody can continue from here. Called under the
+    /// exclusive gate.
+    fn end_generation(&self) {
+        self.stream.end();
+        self.drop_replicas();
     }
 
     /// What this process has is another history now, at this position: a full copy was taken over. Called under the
     /// exclusive gate.
-    fn begin_generation(&self, server: &Server, position: Option<Position>) {
+    fn begin_generation(&self, server: &Server, position: Option<Position>, db: u32) {
         // A primary that tells no position tells no id either.
         let Position { id, offset } = position.unwrap_or_else(|| Position { id: new_id(), offset: 0 });
         *self.history.lock() = History::new(id);
-        self.stream.begin(offset, server.config.get(keys::REPL_BACKLOG_SIZE));
+        self.begin_stream(server, offset, db);
         self.drop_replicas();
+    }
+
+    /// Begins the log of a replica, where `db` is selected already.
+    fn begin_stream(&self, server: &Server, offset: u64, db: u32) {
+        self.stream.begin(offset, server.config.get(keys::REPL_BACKLOG_SIZE));
+        self.stream.append_raw(b"", db);
     }
 }
 

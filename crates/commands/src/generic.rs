@@ -75,7 +75,7 @@ fn rename_key(call: &mut Call<'_>, replace: bool) -> Result<bool> {
     call.keys.delete(to);
     let entry = call.keys.take(from).expect("found above, under the same guard");
     let expiry = entry.expiry();
-    call.keys.settle_in(db, to, entry.rekeyed(to, expiry));
+    call.keys.insert_in(db, to, entry.rekeyed(to, expiry));
     call.keys.changed(from, Class::GENERIC, "rename_from");
     call.keys.changed_too(db, to, Class::GENERIC, "rename_to");
     Ok(true)
@@ -143,7 +143,7 @@ fn move_to_database(call: &mut Call<'_>) -> Result<Effect> {
     }
     let free = call.keys.write(key).is_some() && call.keys.write_in(to, key).is_none();
     if free && let Some(entry) = call.keys.take(key) {
-        call.keys.settle_in(to, key, entry);
+        call.keys.insert_in(to, key, entry);
         call.keys.changed(key, Class::GENERIC, "move_from");
         call.keys.changed_too(to, key, Class::GENERIC, "move_to");
     }

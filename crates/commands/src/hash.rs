@@ -129,7 +129,7 @@ fn look(
     let expired = found.is_none() && hash.is_some_and(|hash| hash.has_expired(field, now_ms));
     answer(call.out, found);
     if expired {
-        call.keys.hide_field(key, Some(field));
+        call.keys.hide_fields(key, Some(vec![field.into()]));
     }
     Ok(Effect::None)
 }
@@ -144,11 +144,13 @@ fn hmget(call: &mut Call<'_>) -> Result<Effect> {
             Some(value) => call.out.item(value),
             None => {
                 call.out.null();
-                expired.extend(hash.filter(|hash| hash.has_expired(field, now_ms)).map(|_| field));
+                expired.extend(hash.filter(|hash| hash.has_expired(field, now_ms)).map(|_| Box::from(field)));
             }
         }
     }
-    expired.into_iter().for_each(|field| call.keys.hide_field(key, Some(field)));
+    if !expired.is_empty() {
+        call.keys.hide_fields(key, Some(expired));
+    }
     Ok(Effect::None)
 }
 
@@ -290,7 +292,7 @@ fn hrandfield(call: &mut Call<'_>) -> Result<Effect> {
         },
     }
     if has_expired {
-        call.keys.hide_field(key, None);
+        call.keys.hide_fields(key, None);
     }
     Ok(Effect::None)
 }

@@ -67,7 +67,7 @@ pub(crate) struct Rest {
     /// Fields that a write found expired and took out; their events stand in `changes`.
     pub(crate) expired_fields: Vec<ExpiredFields>,
     /// Fields that a read found expired and hid.
-    pub(crate) hidden_fields: Vec<HiddenField>,
+    pub(crate) hidden_fields: Vec<HiddenFields>,
     /// Values taken out, to be freed after the guard.
     pub(crate) garbage: SmallVec<[Entry; 1]>,
 }
@@ -79,11 +79,11 @@ pub(crate) struct ExpiredFields {
     pub(crate) fields: Vec<Vec<u8>>,
 }
 
-/// An expired field that was hidden; without a name all of the hash's fields that have expired.
-pub(crate) struct HiddenField {
+/// Expired fields of one hash that were hidden; without names all of its fields that have expired.
+pub(crate) struct HiddenFields {
     pub(crate) db: u32,
     pub(crate) key: Box<[u8]>,
-    pub(crate) field: Option<Box<[u8]>>,
+    pub(crate) fields: Option<Vec<Box<[u8]>>>,
 }
 
 impl Notes {
@@ -360,14 +360,11 @@ impl<'g> Keys<'g> {
         self.value(key)
     }
 
-    /// Notes that a read has met an expired field and hidden it, or (without a name) any of the hash's fields: the
-    /// pipeline removes them once no guard is held.
-    pub fn hide_field(&mut self, key: &[u8], field: Option<&[u8]>) {
-        self.notes.rest().hidden_fields.push(HiddenField {
-            db: self.db,
-            key: key.into(),
-            field: field.map(Into::into),
-        });
+    /// Notes that a read has met expired fields of a hash and hidden them, or (without names) any of its fields: the
+    /// pipeline removes them together, which is one event, once no guard is held.
+    pub fn hide_fields(&mut self, key: &[u8], fields: Option<Vec<Box<[u8]>>>) {
+        let (db, key) = (self.db, key.into());
+        self.notes.rest().hidden_fields.push(HiddenFields { db, key, fields });
     }
 
     /// A hash for changing, without expired fields (but for what is beyond [`EXPIRED_FIELDS_MAX`]).
@@ -450,7 +447,7 @@ impl<'g> Keys<'g> {
         self.settle_in(db, key, entry);
     }
 
-    /// Inserts an entry that lived elsewhere before, under a key that is known to be absent: its access clock stays.
+    /// Inserts an entry under a key that is known to be absent, with the access clock that it has: RESTORE was told one.
     pub fn settle_in(&mut self, db: u32, key: &[u8], entry: Entry) {
         debug_assert_eq!(entry.key(), key);
         if self.observed {

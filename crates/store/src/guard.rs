@@ -218,8 +218,8 @@ pub enum Live<'g> {
 pub enum DueFields<'a> {
     /// Any, but no more than so many.
     UpTo(usize),
-    /// This one.
-    Named(&'a [u8]),
+    /// These.
+    Named(&'a [Box<[u8]>]),
 }
 
 /// What [`Guard::live_hash`] found. Fields that it took out come with their names; their effect is to be propagated.
@@ -365,11 +365,16 @@ impl ValueMut<'_, Hash> {
         }
         match due {
             DueFields::UpTo(max) => self.remove_expired(now_ms, max),
-            DueFields::Named(field) if self.has_expired(field, now_ms) => {
-                self.remove(field);
-                vec![field.to_vec()]
+            DueFields::Named(fields) => {
+                let mut gone = Vec::new();
+                for field in fields {
+                    if self.has_expired(field, now_ms) {
+                        self.remove(field);
+                        gone.push(field.to_vec());
+                    }
+                }
+                gone
             }
-            DueFields::Named(_) => Vec::new(),
         }
     }
 }

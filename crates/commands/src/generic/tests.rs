@@ -260,8 +260,24 @@ fn touch_counts_even_for_a_client_whose_reads_do_not() {
     client.all(&["SET a 1"]);
     client.check("OBJECT IDLETIME a", ":0\r\n");
     server.advance_ms(5_000);
-    client.all(&["GET a", "EXISTS a", "RENAME a b"]);
+    client.all(&["GET a", "EXISTS a"]);
+    client.check("OBJECT IDLETIME a", ":5\r\n");
+    client.all(&["TOUCH a", "GET a"]);
+    client.check("OBJECT IDLETIME a", ":0\r\n");
+}
+
+#[test]
+fn under_another_name_an_entry_begins_anew() {
+    let server = Server::new();
+    let mut client = server.client();
+    for step in ["RENAME a b", "MOVE a 1"] {
+        client.all(&["SET a v"]);
+        server.advance_ms(5_000);
+        client.check("OBJECT IDLETIME a", ":5\r\n");
+        client.all(&[step]);
+    }
     client.check("OBJECT IDLETIME b", ":5\r\n");
-    client.all(&["TOUCH b", "GET b"]);
-    client.check("OBJECT IDLETIME b", ":0\r\n");
+    server.advance_ms(1_000);
+    client.all(&["COPY b c", "SELECT 1"]);
+    client.check("OBJECT IDLETIME a", ":1\r\n");
 }

@@ -131,6 +131,19 @@ fn a_read_hides_an_expired_field_and_has_it_removed() {
     assert_eq!(server.entries(0), 0);
 }
 
+/// `unit/pubsub` of Redis 8.0.2 says so: one event for a command, however many of its fields have expired.
+#[test]
+fn fields_that_one_read_finds_expired_go_together() {
+    let server = Server::new();
+    let mut client = server.client();
+    client.all(&["HSET h a 1 b 2 c 3", "HPEXPIRE h 10 FIELDS 2 a b"]);
+    server.advance_ms(11);
+    told(&server, &mut client, "HMGET h a c b a", &["HDEL h a", "HDEL h b"], &["hexpired h"]);
+    client.all(&["HPEXPIRE h 10 FIELDS 1 c"]);
+    server.advance_ms(11);
+    told(&server, &mut client, "HMGET h a b c", &["HDEL h c"], &["hexpired h", "del h"]);
+}
+
 #[test]
 fn a_write_removes_expired_fields_first() {
     let server = Server::new();

@@ -131,21 +131,11 @@ fn for_want_of_memory(env: &mut Env, section: &Section<'_>, session: &Session, f
     match evict::make_room(env, section) {
         Room::Enough => None,
         Room::Again => Some(Admission::Again),
-        Room::Never => takes_memory(session, flags).then_some(Admission::Refused(OUT_OF_MEMORY)),
+        Room::Never => is_or_runs(session, flags, Flags::DENYOOM).then_some(Admission::Refused(OUT_OF_MEMORY)),
         Room::NotYet => {
             env.host.evict_in_background();
-            (evict::is_overfull(env) && takes_memory(session, flags)).then_some(Admission::Postponed)
+            (evict::is_overfull(env) && is_or_runs(session, flags, Flags::DENYOOM)).then_some(Admission::Postponed)
         }
-    }
-}
-
-/// Whether a command takes memory that there may not be. A transaction's queue takes some whatever is queued, so only what
-/// ends the transaction is let through then.
-fn takes_memory(session: &Session, flags: Flags) -> bool {
-    match &session.multi {
-        Some(_) if flags.contains(Flags::EXEC) => is_or_runs(session, flags, Flags::DENYOOM),
-        Some(_) => !flags.contains(Flags::SKIP_QUEUE) || flags.contains(Flags::DENYOOM),
-        None => flags.contains(Flags::DENYOOM),
     }
 }
 

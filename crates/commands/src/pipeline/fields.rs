@@ -5,7 +5,7 @@ use store::guard::{DueFields, Key, LiveHash};
 use store::stripe::Mode;
 
 use crate::env::Env;
-use crate::keys::{HiddenField, field_expiry_events};
+use crate::keys::{HiddenFields, field_expiry_events};
 use crate::record::Record;
 
 /// Fields that are removed at once because a read has met them; the rest is left to active expiry.
@@ -25,20 +25,20 @@ pub(super) fn gone(env: &mut Env, db: u32, key: &[u8], fields: &[Vec<u8>], empti
     }
 }
 
-/// Removes a field that a read has found expired, if it still is; without a name all such fields of the hash.
-pub(super) fn reap(env: &mut Env, section: &Section<'_>, hidden: &HiddenField, record: Option<&mut Record>) {
+/// Removes fields that a read has found expired, as far as they still are; without names all such fields of the hash.
+pub(super) fn reap(env: &mut Env, section: &Section<'_>, hidden: &HiddenFields, record: Option<&mut Record>) {
     if env.host.expiry_is_paused() {
         return;
     }
     let (keyspace, now_ms) = (env.keyspace, env.now_ms);
-    let HiddenField { db, key, field } = hidden;
+    let HiddenFields { db, key, fields } = hidden;
     let looked_up = Key::new(key);
     let mut guard = keyspace.lock_one(section, *db, looked_up.hash, Mode::Exclusive);
     // Active expiry comes for it later.
     if keyspace.must_wait(&guard, *db, looked_up) {
         return;
     }
-    let due = field.as_deref().map_or(DueFields::UpTo(REAPED_AT_ONCE_MAX), DueFields::Named);
+    let due = fields.as_deref().map_or(DueFields::UpTo(REAPED_AT_ONCE_MAX), DueFields::Named);
     let (fields, entry) = match guard.live_hash(*db, looked_up, now_ms, due) {
         LiveHash::Emptied(entry, fields) => (fields, Some(entry)),
         LiveHash::Present(_, fields) => (fields, None),

@@ -18,7 +18,7 @@ fn a_refused_exec_ends_its_transaction_and_says_why() {
 }
 
 #[test]
-fn without_memory_nothing_is_queued_but_a_transaction_can_end() {
+fn without_memory_what_takes_some_is_neither_queued_nor_executed() {
     let server = Server::new();
     let mut client = server.client();
     let full = |full: bool| {
@@ -28,8 +28,8 @@ fn without_memory_nothing_is_queued_but_a_transaction_can_end() {
     full(true);
     client.check("SET a 1", &format!("-{OOM}\r\n"));
     client.check("GET a", "$-1\r\n");
-    client.all(&["MULTI"]);
-    client.check("GET a", &format!("-{OOM}\r\n"));
+    client.all(&["MULTI", "GET a"]);
+    client.check("SET a 1", &format!("-{OOM}\r\n"));
     client.check("EXEC", "-EXECABORT Transaction discarded because of previous errors.\r\n");
     client.all(&["MULTI", "DISCARD"]);
 

@@ -19,12 +19,15 @@ main() {
     echo '-- models (loom)'
     RUSTFLAGS='--cfg loom' CARGO_TARGET_DIR=$target_dir/loom \
         cargo test --locked --quiet --package server --bin brindle-server mailbox
+    RUSTFLAGS='--cfg loom' CARGO_TARGET_DIR=$target_dir/loom \
+        cargo test --locked --quiet --package store --lib walk::part
     # Slow without optimisation: the ring's models take some hundred thousand steps.
     RUSTFLAGS='--cfg loom' CARGO_TARGET_DIR=$target_dir/loom \
         CARGO_PROFILE_TEST_OPT_LEVEL=2 CARGO_PROFILE_DEV_OPT_LEVEL=2 \
         cargo test --locked --quiet --package replication --lib ring::model
     echo '-- thread sanitizer'
     sanitized store keyspace::
+    sanitized store walk::tests
     sanitized replication ring::tests
     echo '-- miri: not part of this toolchain, not run'
 }

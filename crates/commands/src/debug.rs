@@ -46,6 +46,7 @@ fn debug(call: &mut Call<'_>) -> Result<Effect> {
         (b"populate", 3..=5) => return populate(call),
         (b"protocol", 3) => return protocol(call),
         (b"quicklist-packed-threshold", 3) => packed_threshold(call)?,
+        (b"reload", _) => reload(call)?,
         (b"replybuffer", 4) => reply_buffer(call)?,
         (b"segfault", 2) => call.env.host.crash(Crash::Segfault),
         (b"set-active-expire", 3) => call.env.host.set_active_expiry(switch(call.arg(2))),
@@ -67,6 +68,28 @@ fn unknown(call: &Call<'_>) -> Error {
     let name = call.arg(1);
     let name = String::from_utf8_lossy(&name[..name.len().min(ECHO_MAX)]);
     Error::new(format!("ERR unknown subcommand or wrong number of arguments for '{name}'. Try DEBUG HELP."))
+}
+
+/// Saves, empties all databases, and loads; each step but the last can be left out.
+fn reload(call: &mut Call<'_>) -> Result<()> {
+    let (mut save, mut flush, mut merge) = (true, true, false);
+    for option in call.args.from(2) {
+        match option.to_ascii_lowercase().as_slice() {
+            b"nosave" => save = false,
+            b"noflush" => flush = false,
+            b"merge" => merge = true,
+            _ => return Err(Error::new("ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.")),
+        }
+    }
+    if save {
+        call.env.host.save(call.section)?;
+    }
+    if flush {
+        let keyspace = call.env.keyspace;
+        let databases = (0..keyspace.database_count()).filter_map(|db| keyspace.detach(call.section, db));
+        call.env.detached.extend(databases.map(|database| (database, false)));
+    }
+    call.env.host.load(call.section, merge)
 }
 
 fn sleep(call: &Call<'_>) {
@@ -343,6 +366,9 @@ fn help(call: &mut Call<'_>) -> Result<Effect> {
             "    verbatim, true or false.",
             "QUICKLIST-PACKED-THRESHOLD <size>",
             "    From how many bytes on an element of a list gets a node of its own; 0 is the normal state.",
+            "RELOAD [NOSAVE] [NOFLUSH] [MERGE]",
+            "    Save, empty all databases and load; without saving, without emptying, or with keys that are there",
+            "    replaced by those that are loaded.",
             "REPLYBUFFER PEAK-RESET-TIME <milliseconds|NEVER|RESET>",
             "    How long the room for replies stays as large as it was needed.",
             "REPLYBUFFER RESIZING <0|1>",

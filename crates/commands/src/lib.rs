@@ -45,6 +45,7 @@ pub mod record;
 pub mod replicas;
 pub mod replication;
 pub mod reply;
+mod save;
 mod scan_options;
 mod server_commands;
 pub mod session;

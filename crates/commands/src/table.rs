@@ -32,6 +32,7 @@ static FAMILIES: &[&[Spec]] = &[
     crate::pubsub::COMMANDS,
     crate::replicas::COMMANDS,
     crate::replication::COMMANDS,
+    crate::save::COMMANDS,
     crate::server_commands::COMMANDS,
     crate::set::COMMANDS,
     crate::shutdown::COMMANDS,

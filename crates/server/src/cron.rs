@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use commands::env::Env;
 
 use crate::expiry::Expiry;
+use crate::persistence::points;
 use crate::server::Server;
 use crate::{alloc, clock, eviction};
 
@@ -32,6 +33,7 @@ pub fn run(server: &Arc<Server>, env: &mut Env) {
         server.take_samples(began_ns);
         expiry.round(server, env);
         server.replication.tick(server);
+        points::look(server);
         server.migrator.sockets.close_idle(clock::now_ms());
         env.stats.cron_nanos.add(clock::ticks_ns() - began_ns);
     }

@@ -20,7 +20,8 @@ pub struct Expiry((u32, usize));
 impl Expiry {
     /// One round, unless active expiry is off.
     pub fn round(&mut self, server: &Server, env: &mut Env) {
-        if server.active_expiry.load(Relaxed) {
+        // What is being loaded is not ours to change yet.
+        if server.active_expiry.load(Relaxed) && !server.persistence.loading.is_on() {
             self.0 = round(server, env, self.0);
         }
     }

@@ -13,6 +13,7 @@ use nix::sys::time::TimeVal;
 
 use crate::clock;
 use crate::config::keys;
+use crate::persistence;
 use crate::replication;
 use crate::server::Server;
 
@@ -21,7 +22,7 @@ pub fn write(server: &Server, section: Section, out: &mut String) {
     match section {
         Section::SERVER => about(server, out),
         Section::CLIENTS => clients(server, out),
-        Section::PERSISTENCE => persistence(server, out),
+        Section::PERSISTENCE => persistence::info::write(server, out),
         Section::THREADS => threads(server, out),
         Section::STATS => stats(server, out),
         Section::REPLICATION => replication::info::write(server, out),
@@ -131,42 +132,6 @@ pub fn input_bytes(client: &Client) -> usize {
 /// Bytes of a client's output buffer.
 pub fn output_bytes(client: &Client) -> usize {
     client.reply_buffer.load(Relaxed).max(client.reply_pending.load(Relaxed))
-}
-
-fn persistence(server: &Server, out: &mut String) {
-    info_lines!(out;
-        "# Persistence";
-        "loading:0";
-        "async_loading:0";
-        "current_cow_peak:0";
-        "current_cow_size:0";
-        "current_cow_size_age:0";
-        "current_fork_perc:0.00";
-        "current_save_keys_processed:0";
-        "current_save_keys_total:0";
-        "rdb_changes_since_last_save:{}", sum(server, |stats| &stats.dirty);
-        "rdb_bgsave_in_progress:0";
-        "rdb_last_save_time:{}", server.last_save_s();
-        "rdb_last_bgsave_status:ok";
-        "rdb_last_bgsave_time_sec:-1";
-        "rdb_current_bgsave_time_sec:-1";
-        "rdb_saves:0";
-        "rdb_last_cow_size:0";
-        "rdb_last_load_keys_expired:0";
-        "rdb_last_load_keys_loaded:0";
-        "aof_enabled:0";
-        "aof_rewrite_in_progress:0";
-        "aof_rewrite_scheduled:0";
-        "aof_last_rewrite_time_sec:-1";
-        "aof_current_rewrite_time_sec:-1";
-        "aof_last_bgrewrite_status:ok";
-        "aof_rewrites:0";
-        "aof_rewrites_consecutive_failures:0";
-        "aof_last_write_status:ok";
-        "aof_last_cow_size:0";
-        "module_fork_in_progress:0";
-        "module_fork_last_cow_size:0";
-    );
 }
 
 /// A worker is what Redis calls an I/O thread, but it executes as well.

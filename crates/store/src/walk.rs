@@ -3,51 +3,52 @@
 //! **The cut** is an instant under the exclusive gate: a new epoch begins, and the databases that there are get a
 //! [`Part`] each, in which the walk and the writers meet. Nothing is copied.
 //!
-//! **The walk** visits each stripe once, shares the entries that are older than the cut ([`Entry::share`]: small ones are
-//! copied, of others an owner's share is taken), and marks the stripe done before it lets go. Entries that were changed
-//! since are stamped with a newer epoch, and are passed by: whoever changed or removed one has handed its old form over
-//! first, if the stripe was not done. So each key of the snapshot comes exactly once, from the table or from a writer.
+//! **The walk** visits each stripe once, shares the entries that are older than the cut ([`Entry::share`]: small ones
+//! are copied, of others an owner's share is taken), and marks the stripe done before it lets go. Entries that were
+//! changed since are stamped with a newer epoch, and are passed by: whoever changed or removed one has handed its old
+//! form over first, if the stripe was not done. So each key of the snapshot comes exactly once, from the table or
+//! from a writer.
 //!
 //! **Invariants.**
 //! 1. Whoever holds a stripe exclusively and changes, replaces or removes an entry of it calls [`Walks::stamp`] or
 //!    [`Walks::leaves`] first; [`crate::guard::Guard`] and [`Keyspace::expire_stripe`] are the only ones.
 //! 2. An entry that comes into a table is stamped with the present epoch, whatever it was before: RENAME and MOVE are a
 //!    removal and a new entry.
-//! 3. A database's list of walks grows under the exclusive gate only. So a writer, who is inside a section, sees a walk from its
-//!    first change after the cut on, by one relaxed load. The list shrinks at any time; who sees that late hands over
-//!    something that nobody takes.
+//! 3. A database's list of walks grows under the exclusive gate only. So a writer, who is inside a section, sees a
+//!    walk from its first change after the cut on, by one relaxed load. The list shrinks at any time; who sees that
+//!    late hands over something that nobody takes.
 //! 4. Two epochs that are compared are less than 2^15 apart; see *epochs* below.
 //!
-//! **Lock order.** Gate, stripe, the database's list of walks, then one of the leaves: the queue of old forms, the stripes
-//! that are urgent, the values that are held. The walker is outside of the gate and holds one stripe at a time, so it
-//! can wait for nobody who waits for it.
+//! **Lock order.** Gate, stripe, the database's list of walks, then one of the leaves: the queue of old forms, the
+//! stripes that are urgent, the values that are held. The walker is outside of the gate and holds one stripe at a
+//! time, so it can wait for nobody who waits for it.
 //!
 //! **Interleavings that were thought about.**
 //! - *A change beside the visit of its stripe:* one of them has the lock first; see [`part`].
 //! - *A stripe that is emptied while the walker passes:* see [`part`], too.
 //! - *FLUSHALL, SWAPDB:* the walk owns its databases, whatever their numbers are now; what is detached does not change
 //!   any more, and the walk finishes it.
-//! - *An entry moves (RENAME, MOVE) from a stripe that is not done into one that is, or the other way round:* it is handed over
-//!   where it leaves and is new where it comes to, so it is neither lost nor met twice.
-//! - *Two walks:* each has its own marks; an old form goes to each walk that still awaits it. A change stamps the entry with
-//!   the newest epoch, which is above all cuts, so the second change since gives nothing to anybody: to the older walk it
-//!   was given at the first.
+//! - *An entry moves (RENAME, MOVE) from a stripe that is not done into one that is, or the other way round:* it is
+//!   handed over where it leaves and is new where it comes to, so it is neither lost nor met twice.
+//! - *Two walks:* each has its own marks; an old form goes to each walk that still awaits it. A change stamps the
+//!   entry with the newest epoch, which is above all cuts, so the second change since gives nothing to anybody: to
+//!   the older walk it was given at the first.
 //! - *A guard that was taken before the cut:* there is none, because the cut has the gate to itself.
 //! - *A database that is created after the cut:* it has no part in the walk, and all its entries are newer.
 //! - *A walk that is dropped before its end:* it leaves the lists; what was handed over goes with it.
 //!
-//! **Epochs** are serial numbers of 16 bits, for there is no more room in an entry. An entry that nobody touches would look new
-//! again after 2^15 cuts. So a walk whose cut is [`SWEEP_AFTER`] after that of the last sweep *sweeps* as it goes: it holds the
-//! stripes exclusively and stamps what is older than all walks that go on as just that old. If walks do not come to their end for so long that it gets
-//! urgent ([`SWEEP_AT_ONCE`]), the cut sweeps by itself. And a walk over which so many cuts have gone that its entries would stay too old
-//! ([`OVERTAKEN_AFTER`]) fails.
+//! **Epochs** are serial numbers of 16 bits, for there is no more room in an entry. An entry that nobody touches
+//! would look new again after 2^15 cuts. So a walk whose cut is [`SWEEP_AFTER`] after that of the last sweep *sweeps*
+//! as it goes: it holds the stripes exclusively and stamps what is older than all walks that go on as just that old.
+//! If walks do not come to their end for so long that it gets urgent ([`SWEEP_AT_ONCE`]), the cut sweeps by itself.
+//! And a walk over which so many cuts have gone that its entries would stay too old ([`OVERTAKEN_AFTER`]) fails.
 //!
-//! **Large values** are not to be copied by a writer who changes them beside a walk: [`Keyspace::must_wait`] tells him that he
-//! should come again later, and [`frozen`] who wakes him. A large value comes in a [`Piece`] of its own, so that it is held no longer than
-//! it takes to write it out.
+//! **Large values** are not to be copied by a writer who changes them beside a walk: [`Keyspace::must_wait`] tells
+//! him that he should come again later, and [`frozen`] who wakes him. A large value comes in a [`Piece`] of its own,
+//! so that it is held no longer than it takes to write it out.
 //!
-//! The alternatives: `fork` stalls with the size of the page tables and doubles memory in the worst case; a second table beside the
-//! first (copy on write by stripe) copies what nobody changes.
+//! The alternatives: `fork` stalls with the size of the page tables and doubles memory in the worst case; a second
+//! table beside the first (copy on write by stripe) copies what nobody changes.
 
 pub(crate) mod frozen;
 pub(crate) mod part;
@@ -159,16 +160,16 @@ impl Piece {
 }
 
 impl Walk {
-    /// The databases that are not empty, by the number that they had at the cut: number, keys, and how many of these have an
-    /// expiry.
+    /// The databases that are not empty, by the number that they had at the cut: number, keys, and how many of these
+    /// have an expiry.
     pub fn databases(&self) -> &[(u32, usize, usize)] {
         &self.sizes
     }
 
     /// Whether everything was handed out. A walk may end early: when thousands of cuts have gone over it.
     pub fn is_complete(&self) -> bool {
-        // Set under the gate's exclusive lock, before any writer goes by the list without this walk; whatever such a writer
-        // has left in a stripe was read under that stripe's lock. So the load cannot miss it.
+        // Set under the gate's exclusive lock, before any writer goes by the list without this walk; whatever such a
+        // writer has left in a stripe was read under that stripe's lock. So the load cannot miss it.
         self.rest.is_empty() && self.pending.is_empty() && !self.shared.overtaken.load(Relaxed)
     }
 
@@ -322,7 +323,8 @@ impl Walks {
         }
     }
 
-    /// Whether a large entry is still to be walked; then its stripe is the next, and somebody waits. The stripe is held.
+    /// Whether a large entry is still to be walked; then its stripe is the next, and somebody waits. The stripe is
+    /// held.
     fn await_entry(&self, stripe: usize, entry: &Entry) -> bool {
         if !self.on.load(Relaxed) {
             return false;
@@ -351,8 +353,8 @@ impl Walks {
 }
 
 impl Keyspace {
-    /// Cuts: the walk that is returned brings together what the keyspace is now. Takes time by the number of databases, not of
-    /// keys. No guard that holds a stripe may be around.
+    /// Cuts: the walk that is returned brings together what the keyspace is now. Takes time by the number of
+    /// databases, not of keys. No guard that holds a stripe may be around.
     ///
     /// # Panics
     /// When the section is not exclusive.
@@ -409,9 +411,9 @@ impl Keyspace {
         self.frozen.is_busy()
     }
 
-    /// Whether a key holds a large value that a walk has in its hands, or is still to come for: then changing it in place
-    /// would copy it. Whoever asks, and changes nothing, is woken when it is worth while to ask again. The key's stripe is
-    /// held.
+    /// Whether a key holds a large value that a walk has in its hands, or is still to come for: then changing it in
+    /// place would copy it. Whoever asks, and changes nothing, is woken when it is worth while to ask again. The
+    /// key's stripe is held.
     pub fn must_wait(&self, guard: &Guard<'_>, db: u32, key: Key<'_>) -> bool {
         self.is_walked()
             && guard

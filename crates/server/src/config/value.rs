@@ -53,6 +53,13 @@ pub struct SavePoint {
     pub changes: i32,
 }
 
+/// The points of a server that was told nothing.
+const SAVE_POINTS: [SavePoint; 3] = [
+    SavePoint { seconds: 3600, changes: 1 },
+    SavePoint { seconds: 300, changes: 100 },
+    SavePoint { seconds: 60, changes: 10_000 },
+];
+
 /// How much output may wait for one class of clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutputLimit {
@@ -171,7 +178,7 @@ impl Kind {
             Self::Choice(_, name) => Value::Choice(name),
             Self::Flags(_) => Value::Flags(0),
             Self::Bind => Value::Addresses(vec![b"*".to_vec(), b"-::*".to_vec()]),
-            Self::Save => Value::SavePoints(Vec::new()),
+            Self::Save => Value::SavePoints(SAVE_POINTS.to_vec()),
             Self::OutputLimits => Value::OutputLimits(OUTPUT_LIMITS),
             Self::Events => Value::Events(EventClasses::default()),
             Self::OomScores => Value::OomScores([0, 200, 800]),

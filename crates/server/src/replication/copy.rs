@@ -11,6 +11,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 use commands::access::Access;
 use commands::host::Host;
@@ -284,6 +285,10 @@ impl<'t> Loading<'t> {
         }
         let serves = how == How::Beside && is_same_history;
         server.stand(if serves { Standing::ASYNC_LOADING } else { Standing::LOADING }, true);
+        server
+            .persistence
+            .loading
+            .begin(server.replication.following.transfer.total_bytes.load(Ordering::Relaxed).max(0) as u64);
         let mut old = Vec::new();
         if how != How::Beside {
             server.log.notice("MASTER <-> REPLICA sync: Flushing old data");
@@ -327,6 +332,7 @@ impl<'t> Loading<'t> {
             old = server.keyspace.install(alone, fresh);
             server.replication.begin_generation(server, position);
             server.stand(Standing::LOADING | Standing::ASYNC_LOADING, false);
+            server.persistence.loading.end(None);
             env.begin_section(clock::now_ms());
             commands::pipeline::data_replaced(&mut env, alone);
             self.done = true;
@@ -363,5 +369,6 @@ impl Drop for Loading<'_> {
         let server = &self.term.server;
         let _alone = server.keyspace.gate().enter_alone();
         server.stand(Standing::LOADING | Standing::ASYNC_LOADING, false);
+        server.persistence.loading.end(None);
     }
 }

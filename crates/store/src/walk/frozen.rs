@@ -1,14 +1,14 @@
 //! Large values that walkers hold, and who waits for them.
 //!
 //! A small value that a walker holds is simply copied by the first writer that changes it. Copying a large one would
-//! stall its stripe, so the command is postponed instead, before it has changed anything, and tried again when the walker
-//! has let go. Nothing depends on that for correctness: whoever does change a frozen value copies it.
+//! stall its stripe, so the command is postponed instead, before it has changed anything, and tried again when the
+//! walker has let go. Nothing depends on that for correctness: whoever does change a frozen value copies it.
 //!
-//! Lost wake-ups. A writer asks, under the value's stripe, whether the value is held, and in the same step leaves word
-//! that somebody waits. A walker lets go (it drops its owner's share first) and in the same step picks that word up. Both
-//! steps are under one lock, a leaf, so either the writer finds the value free, or the walker finds the word. A value
-//! that is still to be walked is awaited in the same way: the word is left while the walk is in the database's list, and
-//! picked up when its stripe is done or the walk has left the list.
+//! Lost wake-ups. A writer asks, under the value's stripe, whether the value is held, and in the same step leaves
+//! word that somebody waits. A walker lets go (it drops its owner's share first) and in the same step picks that word
+//! up. Both steps are under one lock, a leaf, so either the writer finds the value free, or the walker finds the
+//! word. A value that is still to be walked is awaited in the same way: the word is left while the walk is in the
+//! database's list, and picked up when its stripe is done or the walk has left the list.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -47,7 +47,6 @@ impl Frozen {
 
     pub(crate) fn walk_ends(&self) {
         self.busy.fetch_sub(1, Relaxed);
-        self.wake_if_awaited();
     }
 
     /// Whether the value is held; then somebody waits from now on.

@@ -1,24 +1,24 @@
 //! What one walk and the writers of one database tell each other: which stripes are done, and what was handed over.
 //!
-//! All of it happens under a stripe's lock (the writer holds it exclusively, the walker at least shared), so a stripe is
-//! seen either before the walker's visit or after it: a writer that finds it not done hands the old form over, and the
-//! walker, who comes later, finds the entry stamped and passes it by; a writer that finds it done has nothing to give.
-//! So the done marks need no ordering of their own.
+//! All of it happens under a stripe's lock (the writer holds it exclusively, the walker at least shared), so a stripe
+//! is seen either before the walker's visit or after it: a writer that finds it not done hands the old form over, and
+//! the walker, who comes later, finds the entry stamped and passes it by; a writer that finds it done has nothing to
+//! give. So the done marks need no ordering of their own.
 //!
-//! A stripe that was found empty is not visited and never marked. That is sound, because nothing old can come into it;
-//! but a writer may have emptied it just now, and what it handed over must be here when the walker looks for the last
-//! time. It is: the writer hands over *before* it clears the stripe's bit in the map of occupied ones, both under the
-//! queue's lock or after it, and the walker reads the bit before it takes that lock. Were the walker first at the lock,
-//! its reading of the bit would have happened before the bit was cleared. The model below goes through all of it; it
-//! finds the lost entry when the two steps of the writer are exchanged, and when the mark is set after the stripe's lock is
-//! let go.
+//! A stripe that was found empty is not visited and never marked. That is sound, because nothing old can come into
+//! it; but a writer may have emptied it just now, and what it handed over must be here when the walker looks for the
+//! last time. It is: the writer hands over *before* it clears the stripe's bit in the map of occupied ones, both
+//! under the queue's lock or after it, and the walker reads the bit before it takes that lock. Were the walker first
+//! at the lock, its reading of the bit would have happened before the bit was cleared. The model below goes through
+//! all of it; it finds the lost entry when the two steps of the writer are exchanged, and when the mark is set after
+//! the stripe's lock is let go.
 
-#[cfg(loom)]
+#[cfg(all(test, loom))]
 use loom::sync::{
     Mutex,
     atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
 };
-#[cfg(not(loom))]
+#[cfg(not(all(test, loom)))]
 use std::sync::{
     Mutex,
     atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
@@ -117,8 +117,8 @@ mod model {
 
     const CUT: u16 = 5;
 
-    /// A database of one stripe with one entry, as the real one is made: a lock, an epoch beside the value, and a bit that
-    /// tells without the lock whether the stripe is occupied.
+    /// A database of one stripe with one entry, as the real one is made: a lock, an epoch beside the value, and a bit
+    /// that tells without the lock whether the stripe is occupied.
     struct Model {
         stripe: RwLock<Option<(u16, char)>>,
         occupied: AtomicBool,

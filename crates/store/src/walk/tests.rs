@@ -317,7 +317,7 @@ impl Drop for End<'_> {
 #[test]
 fn walks_beside_writers_on_other_threads() {
     const WRITERS: u64 = 3;
-    const WALKS: usize = 100;
+    const WALKS: usize = 50;
     let keyspace = Keyspace::new(DATABASES, 8);
     let walkers = AtomicUsize::new(2);
     thread::scope(|scope| {
@@ -523,6 +523,29 @@ fn epochs_come_round() {
         }
     }
     assert!(failed > 0, "no walk was slow enough");
+}
+
+#[test]
+fn expired_fields_of_a_large_hash_wait_for_the_walk() {
+    let mut hash = Hash::new();
+    for n in 0..500 {
+        let field = format!("field{n}").into_bytes();
+        hash.set(&field, b"v", OldExpiry::Clear, &limits());
+        hash.set_expiry(&field, 10 + n / 250 * 1000, ExpiryCondition::Always, 0);
+    }
+    let one = One::new(Entry::boxed(b"k", hash, None));
+    let expire = || {
+        let section = one.keyspace.gate().enter();
+        let stripe = one.keyspace.next_due(&section, 0, 0, 100).expect("there are expired fields");
+        one.keyspace.expire_stripe(&section, 0, stripe, 100, 1000, |_| {}).0
+    };
+    let mut walk = one.cut();
+    assert_eq!(expire(), 0, "the hash would be copied");
+    let piece = walk.next().unwrap();
+    assert_eq!(expire(), 0, "the hash is held");
+    assert_eq!(piece.entries()[0].get::<Hash>().unwrap().len(), 500);
+    drop(piece);
+    assert_eq!(expire(), 250);
 }
 
 /// The walker holds a stripe for its entries only, and others go on while a piece is in hand.

@@ -20,7 +20,6 @@ use rdb::file::{Contents, FileWriter, LastUse};
 use rdb::write::Sink;
 use replication::id::ReplicationId;
 use replication::ring::{NO_DB, Reader};
-use store::value::stream;
 use store::walk::Walk;
 
 use super::outgoing::{Blocks, Outgoing};
@@ -165,7 +164,9 @@ impl Copies {
         let mut databases = (0..server.keyspace.database_count()).filter_map(|db| server.keyspace.database(&alone, db));
         let contents = Contents {
             field_expiries: databases.any(|database| database.timed_len() > 0),
-            consumer_times: stream::consumer_was_seen(),
+            // A replica does not say which versions it reads, and 7.0 is to read this too; so two times of a consumer that
+            // older files do not tell apart are told as one.
+            consumer_times: false,
         };
         let walk = (!kind.without_data).then(|| server.keyspace.cut(&alone));
         let db = Some(ring.database()).filter(|db| *db != NO_DB).unwrap_or(0);

@@ -88,7 +88,7 @@ impl Host for NoHost {
         Ok(())
     }
     fn reset_stats(&self) {}
-    fn shut_down(&self, _: Shutdown) -> Result<()> {
+    fn shut_down(&self, _: Shutdown, _: &store::gate::Section<'_>) -> Result<()> {
         Ok(())
     }
     fn abort_shutdown(&self) -> Result<()> {
@@ -114,6 +114,20 @@ impl Host for NoHost {
     fn last_save_s(&self) -> i64 {
         0
     }
+    fn is_saving(&self) -> bool {
+        false
+    }
+    fn save(&self, _: &store::gate::Section<'_>) -> Result<()> {
+        Ok(())
+    }
+    fn begin_save(&self, _: &store::gate::Section<'_>) {}
+    fn schedule_save(&self) {}
+    fn flushed_all(&self, _: &store::gate::Section<'_>) -> bool {
+        false
+    }
+    fn load(&self, _: &store::gate::Section<'_>, _: bool) -> Result<()> {
+        Ok(())
+    }
     fn may_debug(&self, _: &Client) -> bool {
         false
     }
@@ -127,6 +141,13 @@ impl Host for NoHost {
     fn role(&self) -> Role {
         Role::Primary { offset: 0, replicas: Vec::new() }
     }
+    fn may_sync(&self) -> Result<()> {
+        Ok(())
+    }
+    fn acknowledged(&self, _: u64) -> usize {
+        0
+    }
+    fn await_replicas(&self, _: &Arc<Waiter>) {}
     fn channels(&self) -> &Channels {
         &self.channels
     }

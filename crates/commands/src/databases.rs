@@ -20,7 +20,8 @@ use crate::spec::{Arg, Group, Spec};
 
 fn flushdb(call: &mut Call<'_>) -> Result<Effect> {
     let sync = parse_sync(call)?;
-    flush(call, call.keys.db, sync);
+    let removed = flush(call, call.keys.db, sync);
+    call.keys.add_dirty(removed);
     call.out.ok();
     // Logged even if nothing was there, as in Redis: whoever applies it may have more.
     Ok(Effect::AsIs)
@@ -28,8 +29,9 @@ fn flushdb(call: &mut Call<'_>) -> Result<Effect> {
 
 fn flushall(call: &mut Call<'_>) -> Result<Effect> {
     let sync = parse_sync(call)?;
-    for db in 0..call.env.keyspace.database_count() {
-        flush(call, db, sync);
+    let removed = (0..call.env.keyspace.database_count()).map(|db| flush(call, db, sync)).sum();
+    if !call.env.host.flushed_all(call.section) {
+        call.keys.add_dirty(removed);
     }
     call.out.ok();
     Ok(Effect::AsIs)
@@ -45,16 +47,17 @@ fn parse_sync(call: &Call<'_>) -> Result<bool> {
     }
 }
 
-fn flush(call: &mut Call<'_>, db: u32, sync: bool) {
+/// Empties a database and returns how many keys it had.
+fn flush(call: &mut Call<'_>, db: u32, sync: bool) -> u64 {
     for key in call.env.host.watched_keys(db) {
         if is_live(call, db, &key) {
             call.keys.changed_too(db, &key, Class::GENERIC, "");
         }
     }
-    if let Some(database) = call.env.keyspace.detach(call.section, db) {
-        call.keys.add_dirty(database.len() as u64);
-        call.env.detached.push((database, sync));
-    }
+    let Some(database) = call.env.keyspace.detach(call.section, db) else { return 0 };
+    let removed = database.len() as u64;
+    call.env.detached.push((database, sync));
+    removed
 }
 
 fn swapdb(call: &mut Call<'_>) -> Result<Effect> {

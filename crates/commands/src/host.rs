@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use store::database::Database;
 use store::entry::Entry;
+use store::gate::Section;
 
 use crate::blocking::{WaitQueues, Waiter};
 use crate::client::Client;
 use crate::effect::Change;
 use crate::error::Result;
 use crate::eviction::Exceeded;
-use crate::info::Section;
+use crate::info;
 use crate::memory::Memory;
 use crate::migrate::Migration;
 use crate::pubsub::channels::Channels;
@@ -120,7 +121,7 @@ pub trait Host: Send + Sync {
     fn unix_us(&self) -> i64;
 
     /// Appends a section of INFO, its head included: each line ends in CRLF. Only asked for the sections about the process.
-    fn info(&self, section: Section, out: &mut String);
+    fn info(&self, section: info::Section, out: &mut String);
 
     /// The counters of all workers and of the background threads.
     fn stats(&self) -> Vec<Arc<Stats>>;
@@ -143,9 +144,6 @@ pub trait Host: Send + Sync {
 
     /// The allocator's own report.
     fn allocator_report(&self) -> String;
-
-    /// When the data was last saved, in seconds since 1970; when the process started if never.
-    fn last_save_s(&self) -> i64;
 
     /// Whether a client may use DEBUG (`enable-debug-command`).
     fn may_debug(&self, client: &Client) -> bool;
@@ -176,6 +174,18 @@ pub trait Host: Send + Sync {
     /// What the process is to others.
     fn role(&self) -> Role;
 
+    /// Whether a replica can be served from here.
+    ///
+    /// # Errors
+    /// Why not.
+    fn may_sync(&self) -> Result<()>;
+
+    /// How many replicas have acknowledged the log up to here.
+    fn acknowledged(&self, offset: u64) -> usize;
+
+    /// A client waits for replicas from now on: asks them how far they are, and answers it once that is enough.
+    fn await_replicas(&self, waiter: &Arc<Waiter>);
+
     // --- the configuration
 
     /// CONFIG GET: the names and values of the directives that match one of the patterns.
@@ -196,17 +206,48 @@ pub trait Host: Send + Sync {
     /// CONFIG RESETSTAT.
     fn reset_stats(&self);
 
-    /// SHUTDOWN: begins the end of the process, which lets pending replies out first.
+    /// SHUTDOWN: begins the end of the process, which lets pending replies out first. The section is exclusive, so that
+    /// what is saved is what there was at the end.
     ///
     /// # Errors
     /// What was asked to be done before cannot be done; the server goes on.
-    fn shut_down(&self, how: Shutdown) -> Result<()>;
+    fn shut_down(&self, how: Shutdown, section: &Section<'_>) -> Result<()>;
 
     /// SHUTDOWN ABORT: takes back an end that a signal has asked for and that has not begun.
     ///
     /// # Errors
     /// There is none.
     fn abort_shutdown(&self) -> Result<()>;
+
+    // --- saving and loading; the sections are exclusive
+
+    /// When the data was last saved, in seconds since 1970; when the process started if never.
+    fn last_save_s(&self) -> i64;
+
+    /// Whether a background save is going on.
+    fn is_saving(&self) -> bool;
+
+    /// Saves the data, and returns when the file is on the disk.
+    ///
+    /// # Errors
+    /// It cannot be written; the log says why, and the old file is as it was.
+    fn save(&self, section: &Section<'_>) -> Result<()>;
+
+    /// Begins a background save of the data as it is now. Only called when none is going on.
+    fn begin_save(&self, section: &Section<'_>);
+
+    /// Has a background save begin as soon as may be.
+    fn schedule_save(&self);
+
+    /// All databases are empty now, so a background save that goes on is for nothing. Says whether this is to count as
+    /// saved: with save points the empty state is saved at once.
+    fn flushed_all(&self, section: &Section<'_>) -> bool;
+
+    /// DEBUG RELOAD: loads the file into the databases. A key that is there already is replaced, or else an error.
+    ///
+    /// # Errors
+    /// It cannot be loaded, or not to its end; the log says why.
+    fn load(&self, section: &Section<'_>, replace: bool) -> Result<()>;
 
     // --- eviction
 

@@ -23,7 +23,7 @@ fn shutdown(call: &mut Call<'_>) -> Result<Effect> {
             call.out.ok();
         }
         Request::End(how) => {
-            call.env.host.shut_down(how)?;
+            call.env.host.shut_down(how, call.section)?;
             call.session.close = true;
         }
     }
@@ -51,19 +51,24 @@ fn parse(args: Args<'_>) -> Result<Request> {
 }
 
 /// The family's rows.
-pub(crate) static COMMANDS: &[Spec] =
-    &[Spec::new("shutdown", -1, ADMIN | NOSCRIPT | LOADING | STALE | NO_MULTI | ALLOW_BUSY, Group::Server, shutdown)
-        .docs(
-            "Ends the server.",
-            "1.0.0",
-            "O(N) when saving, where N is the total number of keys in all databases when saving data, otherwise O(1)",
-        )
-        .args(&[
-            Arg::one_of("save-selector", &[Arg::word("nosave", "NOSAVE"), Arg::word("save", "SAVE")]).optional(),
-            Arg::word("now", "NOW").optional().since("7.0.0"),
-            Arg::word("force", "FORCE").optional().since("7.0.0"),
-            Arg::word("abort", "ABORT").optional().since("7.0.0"),
-        ])];
+pub(crate) static COMMANDS: &[Spec] = &[Spec::new(
+    "shutdown",
+    -1,
+    ADMIN | NOSCRIPT | LOADING | STALE | NO_MULTI | ALLOW_BUSY | ALONE,
+    Group::Server,
+    shutdown,
+)
+.docs(
+    "Ends the server.",
+    "1.0.0",
+    "O(N) when saving, where N is the total number of keys in all databases when saving data, otherwise O(1)",
+)
+.args(&[
+    Arg::one_of("save-selector", &[Arg::word("nosave", "NOSAVE"), Arg::word("save", "SAVE")]).optional(),
+    Arg::word("now", "NOW").optional().since("7.0.0"),
+    Arg::word("force", "FORCE").optional().since("7.0.0"),
+    Arg::word("abort", "ABORT").optional().since("7.0.0"),
+])];
 
 #[cfg(test)]
 mod tests {

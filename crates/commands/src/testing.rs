@@ -224,6 +224,10 @@ fn words(line: &str) -> impl Iterator<Item = &str> {
 /// Keeps what it is told. It logs, and it observes all keys.
 pub struct FakeHost {
     pub expiry_is_paused: AtomicBool,
+    /// A background save was begun, or is to begin later.
+    pub is_saving: AtomicBool,
+    /// See above.
+    pub begin_save_later: AtomicBool,
     /// What `maxmemory` is compared with.
     pub used_memory: AtomicU64,
     /// Bytes by which each key makes it more.
@@ -278,6 +282,8 @@ impl Default for FakeHost {
     fn default() -> Self {
         Self {
             expiry_is_paused: AtomicBool::new(false),
+            is_saving: AtomicBool::new(false),
+            begin_save_later: AtomicBool::new(false),
             used_memory: AtomicU64::new(0),
             bytes_a_key: AtomicU64::new(0),
             may_evict: AtomicBool::new(true),
@@ -467,6 +473,33 @@ impl Host for FakeHost {
         0
     }
 
+    fn is_saving(&self) -> bool {
+        self.is_saving.load(Relaxed)
+    }
+
+    fn save(&self, section: &store::gate::Section<'_>) -> Result<()> {
+        assert!(section.is_exclusive());
+        Ok(())
+    }
+
+    fn begin_save(&self, section: &store::gate::Section<'_>) {
+        assert!(section.is_exclusive());
+        self.is_saving.store(true, Relaxed);
+    }
+
+    fn schedule_save(&self) {
+        self.begin_save_later.store(true, Relaxed);
+    }
+
+    fn flushed_all(&self, _: &store::gate::Section<'_>) -> bool {
+        self.is_saving.store(false, Relaxed);
+        false
+    }
+
+    fn load(&self, _: &store::gate::Section<'_>, _: bool) -> Result<()> {
+        Ok(())
+    }
+
     fn may_debug(&self, _: &Client) -> bool {
         true
     }
@@ -500,7 +533,17 @@ impl Host for FakeHost {
         }
     }
 
-    fn shut_down(&self, _: Shutdown) -> Result<()> {
+    fn may_sync(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn acknowledged(&self, _: u64) -> usize {
+        0
+    }
+
+    fn await_replicas(&self, _: &Arc<Waiter>) {}
+
+    fn shut_down(&self, _: Shutdown, _: &store::gate::Section<'_>) -> Result<()> {
         Ok(())
     }
 

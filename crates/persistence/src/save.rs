@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use rdb::file::{Contents, FileWriter, LastUse};
 use rdb::write::Sink;
 use store::entry::Entry;
+use store::walk::Walk;
 
 /// What is written, apart from the entries.
 pub struct Preamble<'a> {
@@ -13,8 +14,6 @@ pub struct Preamble<'a> {
     pub contents: Contents,
     /// Facts about the file, in their order.
     pub aux: &'a [(&'a str, Vec<u8>)],
-    /// For each database its number, how many keys it has, and how many of these have an expiry.
-    pub databases: &'a [(u32, usize, usize)],
     /// `rdbcompression`.
     pub compress: bool,
     /// `rdbchecksum`.
@@ -32,36 +31,37 @@ pub struct Saved {
     pub bytes: u64,
 }
 
-/// Writes a whole file. `key` is called before each key and says whether to go on; if not, the error is of the kind
-/// [`io::ErrorKind::Interrupted`].
+/// Writes a whole file of what a walk brings. `key` is called before each key and says whether to go on; if not, the error
+/// is of the kind [`io::ErrorKind::Interrupted`].
 ///
 /// A value goes out in pieces, so even a huge one never lies in memory in its encoded form.
 ///
 /// # Errors
 /// The first that `out` returns; noticed no later than at the end of the value that it concerns.
 pub fn save(
-    pieces: impl Iterator<Item = (u32, Vec<Entry>)>,
+    walk: &mut Walk,
     preamble: &Preamble<'_>,
     out: &mut dyn Write,
     mut key: impl FnMut() -> ControlFlow<()>,
 ) -> io::Result<Saved> {
     let mut sink = Latch { out, error: None };
-    let mut failed = false;
+    let mut ended = false;
     let saved = {
         let mut file = FileWriter::new(preamble.contents, preamble.compress, preamble.checksum, &mut sink);
         for (name, value) in preamble.aux {
             file.aux(name, value);
         }
         let mut keys = 0;
-        let mut announced = vec![false; preamble.databases.len()];
-        'pieces: for (db, entries) in pieces {
-            announce(&mut file, preamble.databases, &mut announced, db);
-            for entry in &entries {
+        let sizes = walk.databases().to_vec();
+        let mut announced = vec![false; sizes.len()];
+        'pieces: for piece in &mut *walk {
+            announce(&mut file, &sizes, &mut announced, piece.db());
+            for entry in piece.entries() {
                 if key().is_break() {
-                    failed = true;
+                    ended = true;
                     break 'pieces;
                 }
-                file.entry(db, entry, (preamble.last_use)(entry));
+                file.entry(piece.db(), entry, (preamble.last_use)(entry));
                 keys += 1;
             }
             if file.has_failed() {
@@ -72,7 +72,8 @@ pub fn save(
     };
     match sink.error {
         Some(error) => Err(error),
-        None if failed => Err(io::ErrorKind::Interrupted.into()),
+        None if ended => Err(io::ErrorKind::Interrupted.into()),
+        None if !walk.is_complete() => Err(io::Error::other("the snapshot was overtaken by too many others")),
         None => Ok(saved),
     }
 }

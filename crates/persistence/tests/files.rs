@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::ops::ControlFlow;
 
-use common::{contents, file_of, keyspace, load_all, load_with, shown};
+use common::{contents, cut, file_of, keyspace, load_all, load_with, shown};
 use persistence::load::{Duplicates, LoadError};
 use persistence::save::{Preamble, save};
 use persistence::snapshot_file::{Step, replace};
@@ -119,7 +119,7 @@ fn containers_without_elements_are_passed_over() {
 
 fn preamble() -> Preamble<'static> {
     let contents = Contents::default();
-    Preamble { contents, aux: &[], databases: &[], compress: false, checksum: true, last_use: &|_| LastUse::Unknown }
+    Preamble { contents, aux: &[], compress: false, checksum: true, last_use: &|_| LastUse::Unknown }
 }
 
 /// Takes so many bytes.
@@ -142,12 +142,12 @@ fn a_full_disk_ends_a_save_wherever_it_strikes() {
     let keyspace = filled(3000);
     let whole = {
         let mut bytes = Vec::new();
-        save(common::pieces(&keyspace).into_iter(), &preamble(), &mut bytes, || ControlFlow::Continue(())).unwrap();
+        save(&mut cut(&keyspace), &preamble(), &mut bytes, || ControlFlow::Continue(())).unwrap();
         bytes.len()
     };
     for room in [0, 1, 100, whole / 2, whole - 1] {
         let mut keys = 0;
-        let result = save(common::pieces(&keyspace).into_iter(), &preamble(), &mut Full(room), || {
+        let result = save(&mut cut(&keyspace), &preamble(), &mut Full(room), || {
             keys += 1;
             ControlFlow::Continue(())
         });
@@ -163,7 +163,7 @@ fn a_save_can_be_ended() {
         left -= 1;
         if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let result = save(common::pieces(&filled(100)).into_iter(), &preamble(), &mut Vec::new(), stop);
+    let result = save(&mut cut(&filled(100)), &preamble(), &mut Vec::new(), stop);
     assert_eq!(result.map_err(|error| error.kind()), Err(io::ErrorKind::Interrupted));
 }
 

@@ -15,6 +15,7 @@ use crate::config::keys;
 use crate::crash;
 use crate::log::Level;
 use crate::open_files;
+use crate::persistence;
 use crate::server::Server;
 
 /// Makes the process agree with the configuration.
@@ -73,6 +74,8 @@ static HOOKS: &[(&[usize], Hook)] = &[
     ),
     (rows![LATENCY_TRACKING, LATENCY_TRACKING_INFO_PERCENTILES], latency_tracking),
     (rows![SLOWLOG_LOG_SLOWER_THAN], slowlog),
+    (rows![SAVE, STOP_WRITES_ON_BGSAVE_ERROR], saving),
+    (rows![RDB_KEY_SAVE_DELAY, KEY_LOAD_DELAY], delays),
     (rows![REPLICA_IGNORE_MAXMEMORY, REPLICA_READ_ONLY, REPLICA_SERVE_STALE_DATA], standing),
 ];
 
@@ -252,6 +255,18 @@ fn slowlog(server: &Server) -> Result<(), String> {
     Ok(())
 }
 
+fn saving(server: &Server) -> Result<(), String> {
+    persistence::stop_or_take_writes(server);
+    Ok(())
+}
+
+fn delays(server: &Server) -> Result<(), String> {
+    let Server { config, live, .. } = server;
+    live.rdb_key_save_delay.store(config.get(keys::RDB_KEY_SAVE_DELAY), Relaxed);
+    live.key_load_delay.store(config.get(keys::KEY_LOAD_DELAY), Relaxed);
+    Ok(())
+}
+
 fn events(server: &Server) -> Result<(), String> {
     const CLASSES: [(u8, Class); 14] = [
         (b'K', Class::KEYSPACE),
@@ -291,6 +306,7 @@ mod tests {
         KEYSPACE_STRIPES,
         LOGFILE,
         PIDFILE,
+        RDBCHECKSUM,
         REPLICAOF,
         SUPERVISED,
         SYSLOG_ENABLED,
@@ -304,15 +320,29 @@ mod tests {
     /// Read whenever they are needed, which is rare. `dir` takes effect in the configuration itself.
     static AT_USE: &[usize] = rows![
         BIND_SOURCE_ADDR,
+        DBFILENAME,
         DIR,
         ENABLE_DEBUG_COMMAND,
         ENABLE_PROTECTED_CONFIGS,
         MASTERAUTH,
         MASTERUSER,
+        RDBCOMPRESSION,
+        RDB_SAVE_INCREMENTAL_FSYNC,
         REPLICA_ANNOUNCED,
         REPLICA_ANNOUNCE_IP,
         REPLICA_ANNOUNCE_PORT,
         REPLICA_PRIORITY,
+        MIN_REPLICAS_MAX_LAG,
+        MIN_REPLICAS_TO_WRITE,
+        RDBCOMPRESSION,
+        RDB_SAVE_INCREMENTAL_FSYNC,
+        REPL_BACKLOG_SIZE,
+        REPL_BACKLOG_TTL,
+        REPL_DISABLE_TCP_NODELAY,
+        REPL_DISKLESS_SYNC,
+        REPL_DISKLESS_SYNC_DELAY,
+        REPL_DISKLESS_SYNC_MAX_REPLICAS,
+        REPL_PING_REPLICA_PERIOD,
         REPL_DISKLESS_LOAD,
         REPL_TIMEOUT,
         SHUTDOWN_ON_SIGINT,

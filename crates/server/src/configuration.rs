@@ -12,7 +12,7 @@ use crate::server::Server;
 
 /// CONFIG SET.
 pub fn set(server: &Server, client: &Client, pairs: &[(&[u8], &[u8])]) -> Result<()> {
-    let asker = Asker { local: is_local(client), loading: false };
+    let asker = Asker { local: is_local(client), loading: server.persistence.loading.is_on() };
     let warnings = server.config.set(pairs, asker, &mut |row, _| {
         let (at, name) = index_of(row.name.as_bytes()).expect("a row is found by its name");
         apply::one(server, at).inspect_err(|_| {

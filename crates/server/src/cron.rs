@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use commands::env::Env;
 
 use crate::expiry::Expiry;
+use crate::persistence::points;
 use crate::server::Server;
 use crate::{alloc, clock, eviction};
 
@@ -31,6 +32,8 @@ pub fn run(server: &Arc<Server>, env: &mut Env) {
         server.live.fit_period(server.registry.len());
         server.take_samples(began_ns);
         expiry.round(server, env);
+        server.replication.tick(server);
+        points::look(server);
         server.migrator.sockets.close_idle(clock::now_ms());
         env.stats.cron_nanos.add(clock::ticks_ns() - began_ns);
     }

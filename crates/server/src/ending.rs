@@ -4,12 +4,15 @@
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering::SeqCst};
 use std::time::Duration;
 
-use commands::host::Shutdown;
+use commands::host::{Pause, Shutdown};
 use parking_lot::{Condvar, Mutex};
 use signal_hook::consts::SIGINT;
+use store::gate::Section;
 
+use crate::clock;
 use crate::config::keys::{self, ShutdownOptions};
 use crate::net::inbox::Message;
+use crate::persistence::snapshot;
 use crate::server::Server;
 
 /// No signal.
@@ -34,6 +37,7 @@ impl Ending {
         let asked_before = self.requested.swap(signal, SeqCst) != NONE;
         if signal == SIGINT && (asked_before || self.begun.load(SeqCst)) {
             server.log.warning("You insist... exiting now.");
+            server.persistence.remove_temporaries();
             std::process::exit(1);
         }
         let name = if signal == SIGINT { "SIGINT" } else { "SIGTERM" };
@@ -48,29 +52,43 @@ impl Ending {
             _ => keys::SHUTDOWN_ON_SIGTERM,
         };
         let ShutdownOptions { save, nosave, now, force } = server.config.get(key);
-        if self.begin(server, Shutdown { save, nosave, now, force }).is_err() {
+        let section = server.keyspace.gate().enter_alone();
+        if self.begin(server, Shutdown { save, nosave, now, force }, &section).is_err() {
             server.log.warning("Errors trying to shut down the server. Check the logs for more information.");
             self.requested.store(NONE, SeqCst);
         }
     }
 
-    /// Begins the end.
+    /// Whether the end has begun.
+    pub fn has_begun(&self) -> bool {
+        self.begun.load(SeqCst)
+    }
+
+    /// Begins the end. The section is exclusive, and no command runs after it: so what is saved here is all there was.
     ///
     /// # Errors
     /// What is to be done before cannot be done; the log says why.
-    pub fn begin(&self, server: &Server, how: Shutdown) -> Result<(), ()> {
+    pub fn begin(&self, server: &Server, how: Shutdown, section: &Section<'_>) -> Result<(), ()> {
         let log = &server.log;
         log.notice("User requested shutdown...");
-        if how.save {
-            log.warning("There is nothing to save to: persistence is still to come, nothing is written to disk yet.");
-            if !how.force {
-                log.warning("Error trying to save the DB, can't exit.");
-                return Err(());
+        server.persistence.abort();
+        // What is loaded by half would take the whole file's place.
+        let may_save = !server.persistence.loading.is_on();
+        if may_save && (how.save || !(how.nosave || server.config.get(keys::SAVE).is_empty())) {
+            log.notice("Saving the final RDB snapshot before exiting.");
+            if snapshot::save_now(server, section).is_err() {
+                if !how.force {
+                    log.warning("Error trying to save the DB, can't exit.");
+                    return Err(());
+                }
+                log.warning("Ending all the same, as FORCE asks; what was not saved before is lost.");
             }
-            log.warning("Ending all the same, as FORCE asks; the data is lost.");
         }
         if !self.begun.swap(true, SeqCst) {
+            // Nothing that would be answered and then lost runs any more.
+            server.pausing.set(i64::MAX, Pause::All, clock::now_ms());
             server.supervisor.stopping(log);
+            server.persistence.remove_temporaries();
             server.workers.iter().for_each(|worker| worker.inbox.post(Message::Stop));
             *self.over.lock() = true;
             self.changed.notify_all();

@@ -13,6 +13,7 @@ use nix::sys::time::TimeVal;
 
 use crate::clock;
 use crate::config::keys;
+use crate::persistence;
 use crate::replication;
 use crate::server::Server;
 
@@ -21,7 +22,7 @@ pub fn write(server: &Server, section: Section, out: &mut String) {
     match section {
         Section::SERVER => about(server, out),
         Section::CLIENTS => clients(server, out),
-        Section::PERSISTENCE => persistence(server, out),
+        Section::PERSISTENCE => persistence::info::write(server, out),
         Section::THREADS => threads(server, out),
         Section::STATS => stats(server, out),
         Section::REPLICATION => replication::info::write(server, out),
@@ -133,42 +134,6 @@ pub fn output_bytes(client: &Client) -> usize {
     client.reply_buffer.load(Relaxed).max(client.reply_pending.load(Relaxed))
 }
 
-fn persistence(server: &Server, out: &mut String) {
-    info_lines!(out;
-        "# Persistence";
-        "loading:0";
-        "async_loading:0";
-        "current_cow_peak:0";
-        "current_cow_size:0";
-        "current_cow_size_age:0";
-        "current_fork_perc:0.00";
-        "current_save_keys_processed:0";
-        "current_save_keys_total:0";
-        "rdb_changes_since_last_save:{}", sum(server, |stats| &stats.dirty);
-        "rdb_bgsave_in_progress:0";
-        "rdb_last_save_time:{}", server.last_save_s();
-        "rdb_last_bgsave_status:ok";
-        "rdb_last_bgsave_time_sec:-1";
-        "rdb_current_bgsave_time_sec:-1";
-        "rdb_saves:0";
-        "rdb_last_cow_size:0";
-        "rdb_last_load_keys_expired:0";
-        "rdb_last_load_keys_loaded:0";
-        "aof_enabled:0";
-        "aof_rewrite_in_progress:0";
-        "aof_rewrite_scheduled:0";
-        "aof_last_rewrite_time_sec:-1";
-        "aof_current_rewrite_time_sec:-1";
-        "aof_last_bgrewrite_status:ok";
-        "aof_rewrites:0";
-        "aof_rewrites_consecutive_failures:0";
-        "aof_last_write_status:ok";
-        "aof_last_cow_size:0";
-        "module_fork_in_progress:0";
-        "module_fork_last_cow_size:0";
-    );
-}
-
 /// A worker is what Redis calls an I/O thread, but it executes as well.
 fn threads(server: &Server, out: &mut String) {
     info_lines!(out; "# Threads";);
@@ -192,19 +157,19 @@ fn stats(server: &Server, out: &mut String) {
         "total_net_input_bytes:{}", sum(server, |stats| &stats.net_in);
         "total_net_output_bytes:{}", sum(server, |stats| &stats.net_out);
         "total_net_repl_input_bytes:0";
-        "total_net_repl_output_bytes:0";
+        "total_net_repl_output_bytes:{}", server.replication.primary.bytes_out.load(Relaxed);
         "instantaneous_input_kbps:{:.2}", kib(rates.net_in);
         "instantaneous_output_kbps:{:.2}", kib(rates.net_out);
         "instantaneous_input_repl_kbps:0.00";
         "instantaneous_output_repl_kbps:0.00";
         "rejected_connections:{}", server.connections_rejected.load(Relaxed);
-        "sync_full:0";
-        "sync_partial_ok:0";
-        "sync_partial_err:0";
+        "sync_full:{}", server.replication.primary.sync_full.load(Relaxed);
+        "sync_partial_ok:{}", server.replication.primary.sync_partial_ok.load(Relaxed);
+        "sync_partial_err:{}", server.replication.primary.sync_partial_err.load(Relaxed);
         "expired_subkeys:{}", sum(server, |stats| &stats.expired_fields);
         "expired_keys:{}", sum(server, |stats| &stats.expired);
-        "expired_stale_perc:0.00";
-        "expired_time_cap_reached_count:0";
+        "expired_stale_perc:{:.2}", sum(server, |stats| &stats.expiry_stale_ppm) as f64 / 10_000.0;
+        "expired_time_cap_reached_count:{}", sum(server, |stats| &stats.expiry_caps);
         "expire_cycle_cpu_milliseconds:{}", server.background_stats.cron_nanos.get() / 1_000_000;
         "evicted_keys:{}", sum(server, |stats| &stats.evicted);
         "evicted_clients:0";
@@ -231,15 +196,15 @@ fn stats(server: &Server, out: &mut String) {
         "tracking_total_prefixes:0";
         "unexpected_error_replies:0";
         "total_error_replies:{}", sum(server, |stats| &stats.error_replies);
-        "dump_payload_sanitizations:0";
+        "dump_payload_sanitizations:{}", sum(server, |stats| &stats.payloads_checked);
         "total_reads_processed:{}", sum(server, |stats| &stats.reads);
         "total_writes_processed:{}", sum(server, |stats| &stats.writes);
         "io_threaded_reads_processed:{}", by_others(server, |stats| &stats.reads);
         "io_threaded_writes_processed:{}", by_others(server, |stats| &stats.writes);
         "client_query_buffer_limit_disconnections:{}", server.query_limit_disconnections.load(Relaxed);
         "client_output_buffer_limit_disconnections:{}", server.output_limit_disconnections.load(Relaxed);
-        "reply_buffer_shrinks:0";
-        "reply_buffer_expands:0";
+        "reply_buffer_shrinks:{}", sum(server, |stats| &stats.room_shrinks);
+        "reply_buffer_expands:{}", sum(server, |stats| &stats.room_expands);
         "eventloop_cycles:{}", sum(server, |stats| &stats.loop_cycles);
         "eventloop_duration_sum:{}", sum(server, |stats| &stats.loop_nanos) / 1000;
         "eventloop_duration_cmd_sum:{}", sum(server, |stats| &stats.command_nanos) / 1000;

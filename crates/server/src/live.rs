@@ -21,6 +21,10 @@ pub struct Live {
     pub max_new_connections_per_cycle: AtomicUsize,
     /// As configured.
     pub hz: AtomicU64,
+    /// Microseconds for each key that is saved, or loaded; see [`crate::persistence::snapshot::Delay`].
+    pub rdb_key_save_delay: AtomicI64,
+    /// See above.
+    pub key_load_delay: AtomicI64,
     /// Whether more clients mean more rounds.
     pub dynamic_hz: AtomicBool,
     /// What `hz` comes to.

@@ -28,6 +28,7 @@ mod net;
 mod oom_score;
 mod open_files;
 mod pause;
+mod persistence;
 mod pid_file;
 mod rates;
 mod registry;
@@ -49,6 +50,7 @@ use config::{Config, Loaded, Rename, StartError, keys};
 use lazy_free::LazyFree;
 use listening::Listening;
 use log::{Log, Role};
+use persistence::{loading, snapshot};
 use pid_file::PidFile;
 use server::Server;
 use supervise::Supervisor;
@@ -100,19 +102,21 @@ fn serve(config: Config, log: Log, supervisor: Supervisor, background: bool) -> 
     banner::check_backlog(&log, &config);
     let lazy_free = LazyFree::start().map_err(|error| format!("Starting the lazyfree thread: {error}"))?;
     let (seats, handles) = workers::seats(config.get(keys::IO_THREADS))?;
-    let server = Arc::new(Server::new(config, log, listening, supervisor, handles, lazy_free));
+    let (jobs, saves) = crossbeam::channel::unbounded();
+    let server = Arc::new(Server::new(config, log, listening, supervisor, handles, lazy_free, jobs));
     server.replication.attach(&server);
     apply::all(&server);
     server.vitals.started();
     signals::listen(server.clone()).map_err(|error| format!("Handling signals: {error}"))?;
+    snapshot::start(server.clone(), saves).map_err(|error| format!("Starting the snapshot thread: {error}"))?;
     server.log.notice("Server initialized");
+    let file = loading::prepare(&server)?;
     let workers = workers::start(&server, seats, listeners)?;
-    for kind in server.listening.kinds() {
-        server.log.notice(&format!("Ready to accept connections {kind}"));
-    }
     migrate::start(&server).map_err(|error| format!("Starting the threads for MIGRATE: {error}"))?;
-    supervisor.ready(&server.log);
-    server.replication.follow_configured(&server);
+    match file {
+        Some(file) => loading::at_start(server.clone(), file, ready).map_err(|error| format!("Loading: {error}"))?,
+        None => ready(&server),
+    }
 
     cron::run(&server, &mut workers::background_env(&server));
 
@@ -121,6 +125,15 @@ fn serve(config: Config, log: Log, supervisor: Supervisor, background: bool) -> 
     server.listening.end(&server.log);
     server.log.warning("Brindle is now ready to exit, bye bye...");
     outcome
+}
+
+/// The data is there: says so to whoever waits for it.
+fn ready(server: &Server) {
+    for kind in server.listening.kinds() {
+        server.log.notice(&format!("Ready to accept connections {kind}"));
+    }
+    server.supervisor.ready(&server.log);
+    server.replication.follow_configured(server);
 }
 
 fn rename_commands(renames: &[Rename]) -> Result<(), StartError> {

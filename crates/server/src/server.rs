@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
+use ::persistence::load::Duplicates;
 use commands::blocking::{WaitQueues, Waiter};
 use commands::client::{Client, ClientFlags};
 use commands::effect::{Change, Class};
-use commands::error::{Error, Result};
+use commands::error::{Error, LOADING, Result};
 use commands::eviction::Exceeded;
 use commands::host::{Crash, Host, Pause, Shutdown};
 use commands::info::Section;
@@ -21,8 +22,10 @@ use commands::session::Session;
 use commands::settings::Settings;
 use commands::standing::Standing;
 use commands::stats::Stats;
+use crossbeam::channel::Sender;
 use store::database::Database;
 use store::entry::Entry;
+use store::gate::Section as Gated;
 use store::keyspace::Keyspace;
 
 use crate::config::{Config, keys};
@@ -37,6 +40,8 @@ use crate::migrate::Migrator;
 use crate::net::inbox::{Inbox, Message, Socket};
 use crate::oom_score::OomScore;
 use crate::pause::Pausing;
+use crate::persistence::snapshot::{self, Job};
+use crate::persistence::{self, Persistence, loading};
 use crate::rates::Counters;
 use crate::registry::Registry;
 use crate::replication::State;
@@ -101,6 +106,8 @@ pub struct Server {
     pub replication: State,
     /// See [`Host::standing`].
     standing: AtomicU32,
+    /// Saving and loading.
+    pub persistence: Persistence,
     /// DEBUG SET-ACTIVE-EXPIRE.
     pub active_expiry: AtomicBool,
     /// CLIENT PAUSE.
@@ -129,6 +136,7 @@ impl Server {
         supervisor: Supervisor,
         workers: Vec<WorkerHandle>,
         lazy_free: LazyFree,
+        jobs: Sender<Job>,
     ) -> Self {
         let keyspace = Keyspace::new(config.get(keys::DATABASES), config.get(keys::KEYSPACE_STRIPES));
         let inboxes: Vec<_> = workers.iter().map(|worker| worker.inbox.clone()).collect();
@@ -156,6 +164,7 @@ impl Server {
             applier_stats: Arc::default(),
             replication: State::default(),
             standing: AtomicU32::new(0),
+            persistence: Persistence::new(jobs),
             active_expiry: AtomicBool::new(true),
             pausing: Pausing::default(),
             exceeded: Exceeded::default(),
@@ -301,15 +310,15 @@ impl Host for Server {
     }
 
     fn log_is_on(&self) -> bool {
-        false
+        self.replication.stream.is_on() && !self.replication.is_replica()
     }
 
     fn standing(&self) -> Standing {
         Standing::from_bits_retain(self.standing.load(Relaxed))
     }
 
-    fn append(&self, _record: &Record) -> u64 {
-        0
+    fn append(&self, record: &Record) -> u64 {
+        self.replication.append(record)
     }
 
     fn append_applied(&self, raw: &[u8], db: u32) {
@@ -385,10 +394,6 @@ impl Host for Server {
         alloc::report()
     }
 
-    fn last_save_s(&self) -> i64 {
-        self.started_ms / 1000
-    }
-
     fn may_debug(&self, client: &Client) -> bool {
         match self.config.get(keys::ENABLE_DEBUG_COMMAND) {
             "yes" => true,
@@ -421,10 +426,23 @@ impl Host for Server {
         self.replication.replicate_from(self, client, primary)
     }
 
+    fn may_sync(&self) -> Result<()> {
+        self.replication.may_sync()
+    }
+
+    fn acknowledged(&self, offset: u64) -> usize {
+        self.replication.primary.acknowledged(offset)
+    }
+
+    fn await_replicas(&self, waiter: &Arc<Waiter>) {
+        self.replication.await_replicas(self, waiter);
+    }
+
     fn role(&self) -> Role {
-        self.replication
-            .role_of_replica()
-            .unwrap_or_else(|| Role::Primary { offset: self.replication.offset(), replicas: Vec::new() })
+        self.replication.role_of_replica().unwrap_or_else(|| Role::Primary {
+            offset: self.replication.offset(),
+            replicas: self.replication.primary.online(),
+        })
     }
 
     fn config_get(&self, patterns: &[&[u8]]) -> Vec<(Vec<u8>, Vec<u8>)> {
@@ -443,12 +461,47 @@ impl Host for Server {
         configuration::reset_stats(self);
     }
 
-    fn shut_down(&self, how: Shutdown) -> Result<()> {
-        self.ending.begin(self, how).map_err(|()| Error::new("ERR Errors trying to SHUTDOWN. Check logs."))
+    fn shut_down(&self, how: Shutdown, section: &Gated<'_>) -> Result<()> {
+        self.ending.begin(self, how, section).map_err(|()| Error::new("ERR Errors trying to SHUTDOWN. Check logs."))
     }
 
     fn abort_shutdown(&self) -> Result<()> {
         if self.ending.abort(self) { Ok(()) } else { Err(Error::new("ERR No shutdown in progress.")) }
+    }
+
+    // --- saving and loading
+
+    fn last_save_s(&self) -> i64 {
+        self.persistence.last_save_s()
+    }
+
+    fn is_saving(&self) -> bool {
+        self.persistence.running().is_some()
+    }
+
+    fn save(&self, section: &Gated<'_>) -> Result<()> {
+        snapshot::save_now(self, section).map_err(|()| Error::new("ERR"))
+    }
+
+    fn begin_save(&self, section: &Gated<'_>) {
+        snapshot::begin(self, section, None);
+    }
+
+    fn schedule_save(&self) {
+        self.persistence.schedule();
+    }
+
+    fn flushed_all(&self, section: &Gated<'_>) -> bool {
+        persistence::flushed_all(self, section)
+    }
+
+    fn load(&self, section: &Gated<'_>, replace: bool) -> Result<()> {
+        if self.persistence.loading.is_on() {
+            return Err(LOADING);
+        }
+        let duplicates = if replace { Duplicates::Replace } else { Duplicates::Refuse };
+        loading::now(self, section, duplicates)
+            .map_err(|()| Error::new("ERR Error trying to load the RDB dump, check server logs."))
     }
 
     // --- eviction

@@ -183,7 +183,10 @@ fn settings_without_effect_are_logged_and_dangerous_ones_refused() {
     let mut client = served.client();
     assert_eq!(ask(&mut client, "CONFIG SET slowlog-max-len 7"), "OK");
     assert_has(&served.log(), "WARNING: the setting of 'slowlog-max-len' has no effect: the slow log is still to come");
-    assert_has(&ask(&mut client, "CONFIG SET appendonly yes"), "'appendonly' cannot be set to this: persistence");
+    assert_has(
+        &ask(&mut client, "CONFIG SET appendonly yes"),
+        "'appendonly' cannot be set to this: the append-only file",
+    );
 }
 
 #[test]

@@ -45,6 +45,8 @@ fn shutdown_lets_replies_out_and_answers_nothing() {
 #[test]
 fn what_cannot_be_saved_does_not_end() {
     let mut served = Served::start(&["--shutdown-on-sigterm", "save"]);
+    // The file cannot take the place of a directory.
+    fs::create_dir(served.scratch.path("dump.rdb")).unwrap();
     let mut client = served.client();
     assert_eq!(ask(&mut client, "SHUTDOWN SAVE"), "ERR Errors trying to SHUTDOWN. Check logs.");
     assert_has(&served.log(), "Error trying to save the DB, can't exit.");
@@ -58,6 +60,7 @@ fn what_cannot_be_saved_does_not_end() {
     assert_eq!(served.stop().code(), Some(0));
 
     let mut served = Served::start(&[]);
+    fs::create_dir(served.scratch.path("dump.rdb")).unwrap();
     assert_eq!(ask(&mut served.client(), "SHUTDOWN SAVE FORCE"), "<UnexpectedEof>");
     assert_eq!(served.running.wait().code(), Some(0));
 }

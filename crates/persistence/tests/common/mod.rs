@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::ops::ControlFlow;
 
 use persistence::load::{Duplicates, LoadError, Loaded, Rules, load};
 use persistence::save::{Preamble, save};
 use rdb::file::{Contents, LastUse};
-use store::entry::Entry;
 use store::keyspace::Keyspace;
 use store::value::Limits;
+use store::walk::Walk;
 
 pub fn keyspace() -> Keyspace {
     Keyspace::new(16, 64)
@@ -31,20 +32,8 @@ pub fn load_with(
     load(source, keyspace, &rules, &mut ())
 }
 
-/// All entries, a piece for each database.
-pub fn pieces(keyspace: &Keyspace) -> Vec<(u32, Vec<Entry>)> {
-    let section = keyspace.gate().enter();
-    let mut pieces = Vec::new();
-    for db in 0..keyspace.database_count() {
-        let mut entries = Vec::new();
-        keyspace.walk(&section, db, |entry| {
-            entries.push(entry.duplicate(entry.key(), entry.expiry()));
-            true
-        });
-        pieces.push((db, entries));
-    }
-    pieces.retain(|(_, entries)| !entries.is_empty());
-    pieces
+pub fn cut(keyspace: &Keyspace) -> Walk {
+    keyspace.cut(&keyspace.gate().enter_alone())
 }
 
 pub fn contents(keyspace: &Keyspace) -> Contents {
@@ -55,18 +44,15 @@ pub fn contents(keyspace: &Keyspace) -> Contents {
 
 /// The keyspace as a file.
 pub fn file_of(keyspace: &Keyspace, contents: Contents) -> Vec<u8> {
-    let pieces = pieces(keyspace);
-    let databases: Vec<_> = pieces.iter().map(|(db, entries)| (*db, entries.len(), 0)).collect();
     let preamble = Preamble {
         contents,
         aux: &[("redis-ver", b"8.0.2".to_vec())],
-        databases: &databases,
         compress: true,
         checksum: true,
         last_use: &|_| LastUse::Unknown,
     };
     let mut file = Vec::new();
-    let saved = save(pieces.into_iter(), &preamble, &mut file, || std::ops::ControlFlow::Continue(())).unwrap();
+    let saved = save(&mut cut(keyspace), &preamble, &mut file, || ControlFlow::Continue(())).unwrap();
     assert_eq!(saved.bytes, file.len() as u64);
     file
 }
@@ -74,10 +60,12 @@ pub fn file_of(keyspace: &Keyspace, contents: Contents) -> Vec<u8> {
 /// Every key with its expiry and its payload. Payloads of sets and hashes differ when their order does; their lengths
 /// do not.
 pub fn shown(keyspace: &Keyspace) -> BTreeMap<(u32, Vec<u8>), (Option<i64>, usize)> {
-    let shown = |(db, entries): (u32, Vec<Entry>)| {
-        entries
-            .into_iter()
-            .map(move |entry| ((db, entry.key().to_vec()), (entry.expiry(), rdb::payload::dump(&entry).len())))
-    };
-    pieces(keyspace).into_iter().flat_map(shown).collect()
+    let mut shown = BTreeMap::new();
+    for piece in cut(keyspace) {
+        for entry in piece.entries() {
+            let facts = (entry.expiry(), rdb::payload::dump(entry).len());
+            shown.insert((piece.db(), entry.key().to_vec()), facts);
+        }
+    }
+    shown
 }

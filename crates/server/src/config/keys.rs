@@ -130,9 +130,11 @@ keys! {
         DAEMONIZE = "daemonize", DYNAMIC_HZ = "dynamic-hz", HIDE_USER_DATA_FROM_LOG = "hide-user-data-from-log",
         LATENCY_TRACKING = "latency-tracking", LAZYFREE_LAZY_EVICTION = "lazyfree-lazy-eviction",
         PROTECTED_MODE = "protected-mode",
-        APPENDONLY = "appendonly", RDBCHECKSUM = "rdbchecksum", RDB_DEL_SYNC_FILES = "rdb-del-sync-files",
+        APPENDONLY = "appendonly", RDBCHECKSUM = "rdbchecksum", RDBCOMPRESSION = "rdbcompression",
+        RDB_DEL_SYNC_FILES = "rdb-del-sync-files", RDB_SAVE_INCREMENTAL_FSYNC = "rdb-save-incremental-fsync",
         REPLICA_ANNOUNCED = "replica-announced", REPLICA_IGNORE_MAXMEMORY = "replica-ignore-maxmemory", REPLICA_READ_ONLY = "replica-read-only",
-        REPLICA_SERVE_STALE_DATA = "replica-serve-stale-data",
+        REPLICA_SERVE_STALE_DATA = "replica-serve-stale-data", REPL_DISABLE_TCP_NODELAY = "repl-disable-tcp-nodelay",
+        REPL_DISKLESS_SYNC = "repl-diskless-sync", STOP_WRITES_ON_BGSAVE_ERROR = "stop-writes-on-bgsave-error",
         SYSLOG_ENABLED = "syslog-enabled";
     u16: PORT = "port", REPLICA_ANNOUNCE_PORT = "replica-announce-port";
     u32: LFU_DECAY_TIME = "lfu-decay-time", LFU_LOG_FACTOR = "lfu-log-factor",
@@ -143,6 +145,7 @@ keys! {
         HASH_MAX_LISTPACK_ENTRIES = "hash-max-listpack-entries", HASH_MAX_LISTPACK_VALUE = "hash-max-listpack-value",
         HLL_SPARSE_MAX_BYTES = "hll-sparse-max-bytes", IO_THREADS = "io-threads",
         KEYSPACE_STRIPES = "keyspace-stripes", MAXCLIENTS = "maxclients",
+        MIN_REPLICAS_TO_WRITE = "min-replicas-to-write", REPL_DISKLESS_SYNC_MAX_REPLICAS = "repl-diskless-sync-max-replicas",
         MAXMEMORY_SAMPLES = "maxmemory-samples",
         PROTO_MAX_BULK_LEN = "proto-max-bulk-len", SET_MAX_INTSET_ENTRIES = "set-max-intset-entries",
         SET_MAX_LISTPACK_ENTRIES = "set-max-listpack-entries", SET_MAX_LISTPACK_VALUE = "set-max-listpack-value",
@@ -150,9 +153,11 @@ keys! {
         ZSET_MAX_LISTPACK_ENTRIES = "zset-max-listpack-entries", ZSET_MAX_LISTPACK_VALUE = "zset-max-listpack-value";
     u64: ACTIVE_EXPIRE_EFFORT = "active-expire-effort", HZ = "hz",
         MAXMEMORY = "maxmemory", REPLICA_PRIORITY = "replica-priority", REPL_BACKLOG_SIZE = "repl-backlog-size",
-        REPL_TIMEOUT = "repl-timeout",
+        REPL_TIMEOUT = "repl-timeout", MIN_REPLICAS_MAX_LAG = "min-replicas-max-lag", REPL_BACKLOG_TTL = "repl-backlog-ttl",
+        REPL_DISKLESS_SYNC_DELAY = "repl-diskless-sync-delay", REPL_PING_REPLICA_PERIOD = "repl-ping-replica-period",
         TCP_BACKLOG = "tcp-backlog", TCP_KEEPALIVE = "tcp-keepalive", TIMEOUT = "timeout";
-    i64: LIST_MAX_LISTPACK_SIZE = "list-max-listpack-size",
+    i64: KEY_LOAD_DELAY = "key-load-delay", LIST_MAX_LISTPACK_SIZE = "list-max-listpack-size",
+        RDB_KEY_SAVE_DELAY = "rdb-key-save-delay",
         SLOWLOG_LOG_SLOWER_THAN = "slowlog-log-slower-than";
     Text: DBFILENAME = "dbfilename", DIR = "dir", REQUIREPASS = "requirepass", SYSLOG_IDENT = "syslog-ident";
     Option<PathBuf>: LOGFILE = "logfile", PIDFILE = "pidfile", UNIXSOCKET = "unixsocket";
@@ -162,8 +167,8 @@ keys! {
     Option<Text>: BIND_SOURCE_ADDR = "bind-source-addr", MASTERAUTH = "masterauth", MASTERUSER = "masteruser",
         REPLICA_ANNOUNCE_IP = "replica-announce-ip";
     Option<(Text, u16)>: REPLICAOF = "replicaof";
-    Vec<SavePoint>: SAVE = "save";
     Vec<Text>: BIND = "bind";
+    Vec<SavePoint>: SAVE = "save";
     [OutputLimit; 3]: CLIENT_OUTPUT_BUFFER_LIMIT = "client-output-buffer-limit";
     EventClasses: NOTIFY_KEYSPACE_EVENTS = "notify-keyspace-events";
     [i32; 3]: OOM_SCORE_ADJ_VALUES = "oom-score-adj-values";

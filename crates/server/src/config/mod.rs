@@ -39,7 +39,7 @@ pub use self::load::Rename;
 pub use self::row::{Answer, Row};
 pub use self::surroundings::{Process, Surroundings};
 pub use self::table::{ROWS, index_of};
-pub use self::value::{Kind, Text, Value};
+pub use self::value::{Kind, SavePoint, Text, Value};
 
 /// The configuration of a running server, shared by all its threads.
 pub struct Config {

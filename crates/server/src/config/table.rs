@@ -29,7 +29,7 @@ const CLUSTER: &str = "cluster mode is still to come";
 const LATENCY: &str = "the latency monitor is still to come";
 const LOCALE: &str = "sorting by locale is still to come";
 const MODULES: &str = "modules are not supported";
-const PERSISTENCE: &str = "persistence is still to come, nothing is written to disk yet";
+const APPEND_ONLY: &str = "the append-only file is still to come, snapshots are there";
 const REPLICATION: &str = "replication is still to come";
 const SCRIPTING: &str = "scripting is still to come";
 const SLOWLOG: &str = "the slow log is still to come";
@@ -40,6 +40,7 @@ const TRACKING: &str = "client-side caching is still to come";
 const ALLOCATOR: &str = "the allocator is mimalloc, which has no such thread";
 const CRASH_REPORT: &str = "a crash report contains no user data, and no test of the memory";
 const DEFRAG: &str = "the allocator is mimalloc, which cannot be defragmented from outside";
+const LOADS_ASIDE: &str = "clients are answered by other threads while one loads";
 const LAZY: &str = "large values are always freed by a background thread";
 const NO_CHILD: &str = "there is no child process";
 const NO_REHASH: &str = "the keyspace grows one small stripe at a time, so no rehashing is left to do";
@@ -151,26 +152,26 @@ pub const ROWS: &[Row] = &[
     integer("active-expire-effort", 1, 10, 1),
     yes_no("activerehashing", true).no_effect(NO_REHASH),
     // Snapshots.
-    special("save", Kind::Save).warned(PERSISTENCE),
-    yes_no("stop-writes-on-bgsave-error", true).warned(PERSISTENCE),
-    yes_no("rdbcompression", true).warned(PERSISTENCE),
-    yes_no("rdbchecksum", true).immutable().warned(PERSISTENCE),
+    special("save", Kind::Save),
+    yes_no("stop-writes-on-bgsave-error", true),
+    yes_no("rdbcompression", true),
+    yes_no("rdbchecksum", true).immutable(),
     choice("sanitize-dump-payload", SANITIZE, "no").no_effect("every payload is checked in full, always"),
-    text("dbfilename", "dump.rdb").protected().check(dump_file_name).warned(PERSISTENCE),
-    yes_no("rdb-del-sync-files", false).warned(PERSISTENCE),
-    yes_no("rdb-save-incremental-fsync", true).warned(PERSISTENCE),
+    text("dbfilename", "dump.rdb").protected().check(dump_file_name),
+    yes_no("rdb-del-sync-files", false).warned(REPLICATION),
+    yes_no("rdb-save-incremental-fsync", true),
     // The append-only file.
-    yes_no("appendonly", false).warned_at_start(PERSISTENCE),
-    text("appendfilename", "appendonly.aof").immutable().check(log_file_name).warned(PERSISTENCE),
-    text("appenddirname", "appendonlydir").immutable().check(log_directory_name).warned(PERSISTENCE),
-    choice("appendfsync", FSYNC, "everysec").warned(PERSISTENCE),
-    yes_no("no-appendfsync-on-rewrite", false).warned(PERSISTENCE),
-    integer("auto-aof-rewrite-percentage", 0, INT, 100).warned(PERSISTENCE),
-    memory("auto-aof-rewrite-min-size", 0, LONG, 64 * MIB).warned(PERSISTENCE),
-    yes_no("aof-load-truncated", true).warned(PERSISTENCE),
-    yes_no("aof-use-rdb-preamble", true).warned(PERSISTENCE),
-    yes_no("aof-timestamp-enabled", false).warned(PERSISTENCE),
-    yes_no("aof-rewrite-incremental-fsync", true).warned(PERSISTENCE),
+    yes_no("appendonly", false).warned_at_start(APPEND_ONLY),
+    text("appendfilename", "appendonly.aof").immutable().check(log_file_name).warned(APPEND_ONLY),
+    text("appenddirname", "appendonlydir").immutable().check(log_directory_name).warned(APPEND_ONLY),
+    choice("appendfsync", FSYNC, "everysec").warned(APPEND_ONLY),
+    yes_no("no-appendfsync-on-rewrite", false).warned(APPEND_ONLY),
+    integer("auto-aof-rewrite-percentage", 0, INT, 100).warned(APPEND_ONLY),
+    memory("auto-aof-rewrite-min-size", 0, LONG, 64 * MIB).warned(APPEND_ONLY),
+    yes_no("aof-load-truncated", true).warned(APPEND_ONLY),
+    yes_no("aof-use-rdb-preamble", true).warned(APPEND_ONLY),
+    yes_no("aof-timestamp-enabled", false).warned(APPEND_ONLY),
+    yes_no("aof-rewrite-incremental-fsync", true).warned(APPEND_ONLY),
     // Shutdown.
     integer("shutdown-timeout", 0, INT, 10).warned(REPLICATION),
     special("shutdown-on-sigint", Kind::Flags(SHUTDOWN)).check(save_or_not),
@@ -181,22 +182,22 @@ pub const ROWS: &[Row] = &[
     optional("masteruser"),
     yes_no("replica-serve-stale-data", true).alias("slave-serve-stale-data"),
     yes_no("replica-read-only", true).alias("slave-read-only"),
-    yes_no("repl-diskless-sync", true).warned(REPLICATION),
-    integer("repl-diskless-sync-delay", 0, INT, 5).warned(REPLICATION),
-    integer("repl-diskless-sync-max-replicas", 0, INT, 0).warned(REPLICATION),
+    yes_no("repl-diskless-sync", true),
+    integer("repl-diskless-sync-delay", 0, INT, 5),
+    integer("repl-diskless-sync-max-replicas", 0, INT, 0),
     choice("repl-diskless-load", DISKLESS_LOAD, "disabled").denied_while_loading(),
-    integer("repl-ping-replica-period", 1, INT, 10).alias("repl-ping-slave-period").warned(REPLICATION),
+    integer("repl-ping-replica-period", 1, INT, 10).alias("repl-ping-slave-period"),
     integer("repl-timeout", 1, INT, 60),
-    yes_no("repl-disable-tcp-nodelay", false).warned(REPLICATION),
-    memory("repl-backlog-size", 1, LONG, MIB).warned(REPLICATION),
-    integer("repl-backlog-ttl", 0, LONG, 3600).warned(REPLICATION),
+    yes_no("repl-disable-tcp-nodelay", false),
+    memory("repl-backlog-size", 1, LONG, MIB),
+    integer("repl-backlog-ttl", 0, LONG, 3600),
     memory("replica-full-sync-buffer-limit", 0, LONG, 0).warned(REPLICATION),
     integer("replica-priority", 0, INT, 100).alias("slave-priority"),
     choice("propagation-error-behavior", PROPAGATION_ERRORS, "ignore").warned(REPLICATION),
     yes_no("replica-ignore-disk-write-errors", false).warned(REPLICATION),
     yes_no("replica-announced", true),
-    integer("min-replicas-to-write", 0, INT, 0).alias("min-slaves-to-write").refused(REPLICATION),
-    integer("min-replicas-max-lag", 0, INT, 10).alias("min-slaves-max-lag").warned(REPLICATION),
+    integer("min-replicas-to-write", 0, INT, 0).alias("min-slaves-to-write"),
+    integer("min-replicas-max-lag", 0, INT, 10).alias("min-slaves-max-lag"),
     optional("replica-announce-ip").alias("slave-announce-ip"),
     integer("replica-announce-port", 0, 65535, 0).alias("slave-announce-port"),
     // Security.
@@ -280,10 +281,10 @@ pub const ROWS: &[Row] = &[
     memory("stream-node-max-bytes", 0, LONG, 4096).unsigned(),
     integer("stream-node-max-entries", 0, LONG, 100),
     // Knobs for tests, which CONFIG GET hides.
-    integer("rdb-key-save-delay", i32::MIN as i64, INT, 0).hidden().warned(PERSISTENCE),
-    integer("key-load-delay", i32::MIN as i64, INT, 0).hidden().warned(PERSISTENCE),
-    integer("loading-process-events-interval-bytes", KIB, INT, 512 * KIB).hidden().warned(PERSISTENCE),
-    yes_no("aof-disable-auto-gc", false).hidden().warned(PERSISTENCE),
+    integer("rdb-key-save-delay", i32::MIN as i64, INT, 0).hidden(),
+    integer("key-load-delay", i32::MIN as i64, INT, 0).hidden(),
+    integer("loading-process-events-interval-bytes", KIB, INT, 512 * KIB).hidden().no_effect(LOADS_ASIDE),
+    yes_no("aof-disable-auto-gc", false).hidden().warned(APPEND_ONLY),
     yes_no("repl-rdb-channel", true).hidden().warned(REPLICATION),
     yes_no("use-exit-on-panic", false).hidden().no_effect("a broken invariant always ends the process"),
     integer("watchdog-period", 0, INT, 0).hidden().no_effect("no signal interrupts a command, so none is reported"),

@@ -6,6 +6,8 @@
 //!
 //! Error texts are Redis 8.0's, byte for byte: clients and its test suite look for them.
 
+use commands::number::parse_memory;
+
 use super::number::{self, Form};
 
 /// The highest number of addresses `bind` takes.
@@ -52,6 +54,13 @@ pub struct SavePoint {
     /// Changes since the last save.
     pub changes: i32,
 }
+
+/// The points of a server that was told nothing.
+const SAVE_POINTS: [SavePoint; 3] = [
+    SavePoint { seconds: 3600, changes: 1 },
+    SavePoint { seconds: 300, changes: 100 },
+    SavePoint { seconds: 60, changes: 10_000 },
+];
 
 /// How much output may wait for one class of clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,7 +180,7 @@ impl Kind {
             Self::Choice(_, name) => Value::Choice(name),
             Self::Flags(_) => Value::Flags(0),
             Self::Bind => Value::Addresses(vec![b"*".to_vec(), b"-::*".to_vec()]),
-            Self::Save => Value::SavePoints(Vec::new()),
+            Self::Save => Value::SavePoints(SAVE_POINTS.to_vec()),
             Self::OutputLimits => Value::OutputLimits(OUTPUT_LIMITS),
             Self::Events => Value::Events(EventClasses::default()),
             Self::OomScores => Value::OomScores([0, 200, 800]),
@@ -335,7 +344,7 @@ fn parse_output_limits(words: &[Text], current: &Value) -> Result<Value, String>
 
 fn parse_output_limit(words: &[Text]) -> Option<OutputLimit> {
     let soft_seconds = number::whole(&words[3])? as i32;
-    let (hard_bytes, soft_bytes) = (number::memory(&words[1])?, number::memory(&words[2])?);
+    let (hard_bytes, soft_bytes) = (parse_memory(&words[1])?, parse_memory(&words[2])?);
     (soft_seconds >= 0).then_some(OutputLimit { hard_bytes, soft_bytes, soft_seconds })
 }
 

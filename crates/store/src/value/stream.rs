@@ -23,7 +23,7 @@ use node::Node;
 
 pub use delivery::{AutoClaim, Claim, ClaimOptions, Claimed, Delivery};
 pub use entries::Entries;
-pub use group::{Consumer, Group, Pending};
+pub use group::{Consumer, Group, Pending, consumer_was_seen};
 pub use id::{NewId, StreamId};
 pub use node::{Entry, Fields};
 pub use restore::{ConsumerParts, CountersParts, GroupParts, PendingParts, StreamCorrupt, StreamParts};

@@ -19,10 +19,8 @@ use super::{Scratch, set};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Directives whose default differs on purpose, with Redis's one and the reason.
-const OTHER_DEFAULTS: [(&str, &str, &str); 2] = [
-    ("save", "3600 1 300 100 60 10000", "nothing is written to disk yet, so no points promise it"),
-    ("io-threads", "1", "every thread executes commands, so each core gets one"),
-];
+const OTHER_DEFAULTS: [(&str, &str, &str); 1] =
+    [("io-threads", "1", "every thread executes commands, so each core gets one")];
 
 /// Directives that are ours alone.
 const OURS: [&str; 1] = ["keyspace-stripes"];

@@ -18,7 +18,9 @@ fn check(before: &str, pairs: &[&str], after: &str) {
     let always = [
         format!("dir \"{}\"", scratch.0.display()),
         "latency-tracking-info-percentiles 50 99 99.9".into(),
-        "save \"\"".into(),
+        "save 3600 1".into(),
+        "save 300 100".into(),
+        "save 60 10000".into(),
     ];
     let kept: Vec<_> = written.lines().filter(|line| !always.iter().any(|always| always == line)).collect();
     assert_eq!(kept.join("\n"), after);

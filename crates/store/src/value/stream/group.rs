@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::size_of;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use super::StreamId;
 
@@ -203,6 +204,15 @@ pub(super) struct Consumers {
     order: Vec<ConsumerId>,
 }
 
+/// See [`consumer_was_seen`]. Of the process, since a stream does not know where it is kept.
+static CONSUMER_SEEN: AtomicBool = AtomicBool::new(false);
+
+/// Whether any stream has had a consumer since the process began. Until then nothing is known about consumers that the
+/// newest form of a stream in a file alone could tell, so a file can be of an older version.
+pub fn consumer_was_seen() -> bool {
+    CONSUMER_SEEN.load(Relaxed)
+}
+
 impl Consumers {
     pub(super) fn find(&self, name: &[u8]) -> Option<ConsumerId> {
         self.search(name).ok().map(|at| self.order[at])
@@ -218,6 +228,9 @@ impl Consumers {
 
     /// Notes that the consumer was seen, and creates it if it does not exist, which the second result tells.
     pub(super) fn touch(&mut self, name: &[u8], now_ms: u64) -> (ConsumerId, bool) {
+        if !CONSUMER_SEEN.load(Relaxed) {
+            CONSUMER_SEEN.store(true, Relaxed);
+        }
         match self.search(name) {
             Ok(at) => {
                 let id = self.order[at];

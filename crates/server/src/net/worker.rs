@@ -25,9 +25,11 @@ use smallvec::SmallVec;
 use store::keyspace::Keyspace;
 
 use super::connection::{Closing, Connection, Flushed};
+use super::feeder::Arrival;
 use super::inbox::{Inbox, Message, Socket};
 use super::listener::Listener;
 use crate::clock;
+use crate::replication::stream;
 use crate::server::Server;
 
 /// Commands in one section of the gate.
@@ -144,6 +146,8 @@ impl Worker {
 
     /// Runs until told to stop.
     pub fn run(mut self) {
+        // What it has appended is told of once a turn.
+        stream::tell_later();
         let mut events = Events::with_capacity(EVENTS_MAX);
         while self.running {
             let timeout =
@@ -161,6 +165,7 @@ impl Worker {
             self.accept_more();
             self.end_waits();
             self.serve_ready();
+            self.server.replication.tell_feeders();
             self.deliver_published();
             self.flush_dirty();
             self.cron();
@@ -257,7 +262,7 @@ impl Worker {
             let Some(waiter) = self.connections.get(slot).and_then(|c| c.session.blocked.clone()) else { continue };
             // If somebody else has claimed it, the answer is on its way.
             if self.server.waiters.end(&waiter, End::TimedOut) {
-                self.answer(slot, waiter.client.id, &waiter.nothing());
+                self.answer(slot, waiter.client.id, &waiter.nothing(&*self.server));
             }
         }
     }
@@ -383,6 +388,10 @@ impl Worker {
             let Some(connection) = self.connections.get_mut(index) else { continue };
             connection.queued = false;
             serve(&mut self.core, &mut gate, &self.server, connection, &mut self.buffer);
+            if connection.session.departs.is_some() {
+                self.depart(index);
+                continue;
+            }
             self.dirty.push(index);
             if connection.postponed {
                 self.set_postponed(index, true);
@@ -455,6 +464,16 @@ impl Worker {
                 self.close(index);
             }
         }
+    }
+
+    /// Hands a connection that has asked for the stream over to those who send it.
+    fn depart(&mut self, index: usize) {
+        let mut connection = self.connections.remove(index);
+        // A socket that cannot be taken from the poll here cannot be put into another either, which is noticed there.
+        let _ = connection.socket.deregister(self.poll.registry());
+        let rest = connection.query.filled().to_vec();
+        let arrival = Arrival { socket: connection.socket, session: connection.session, rest };
+        self.server.replication.feeders.adopt(&self.server, arrival);
     }
 
     fn close(&mut self, index: usize) {
@@ -698,7 +717,7 @@ fn execute(
                     stopped_at = Some(command.start);
                     break 'batch;
                 }
-                if session.blocked.is_some() {
+                if session.blocked.is_some() || session.departs.is_some() {
                     stopped_at = Some(command.end);
                     break 'batch;
                 }
@@ -722,7 +741,7 @@ fn execute(
         core.batch = batch;
         if let Some(start) = stopped_at {
             // What follows the command on which the client waits is parsed again when it goes on.
-            *postponed = session.blocked.is_none();
+            *postponed = session.blocked.is_none() && session.departs.is_none();
             *parser = resp_parser::RequestParser::default();
             gate.end();
             return start;

@@ -95,6 +95,7 @@ pub fn at_start(server: Arc<Server>, mut file: File, ready: impl FnOnce(&Server)
             Ok(loaded) => {
                 let section = server.keyspace.gate().enter_alone();
                 server.persistence.loading.end(Some(&loaded));
+                server.replication.restore(&server, |name| loaded.aux(name).map(<[u8]>::to_vec));
                 server.stand(Standing::LOADING, false);
                 drop(section);
                 let took = Duration::from_nanos(clock::ticks_ns() - began_ns);

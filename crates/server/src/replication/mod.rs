@@ -30,6 +30,7 @@ use commands::record::Record;
 use parking_lot::Mutex;
 use replication::history::History;
 use replication::id::{Position, ReplicationId};
+use replication::ring::NO_DB;
 
 use crate::config::keys;
 use crate::net::feeder::Feeders;
@@ -52,6 +53,8 @@ pub struct State {
     pub primary: Primary,
     /// The replica's side.
     pub following: Following,
+    /// The database that is selected where the file that was loaded at the start has stopped, if it tells where that is.
+    restored_db: Mutex<Option<u32>>,
 }
 
 impl Default for State {
@@ -63,6 +66,7 @@ impl Default for State {
             feeders: Feeders::default(),
             primary: Primary::default(),
             following: Following::default(),
+            restored_db: Mutex::new(None),
         }
     }
 }
@@ -87,6 +91,35 @@ impl State {
     /// How far this process has come in its history.
     pub fn position(&self) -> Position {
         Position { id: self.history().id, offset: self.offset() }
+    }
+
+    /// What a file tells of its place in the history, so that whoever loads it can go on from there; nothing while no
+    /// history is kept. Exact under the exclusive gate.
+    pub fn facts(&self) -> Vec<(&'static str, Vec<u8>)> {
+        let Some(ring) = self.stream.ring() else { return Vec::new() };
+        let db = Some(ring.database()).filter(|db| *db != NO_DB).unwrap_or(0);
+        vec![
+            ("repl-stream-db", db.to_string().into_bytes()),
+            ("repl-id", self.history().id.as_str().into()),
+            ("repl-offset", ring.tail().to_string().into_bytes()),
+        ]
+    }
+
+    /// Goes on where a file has stopped that was loaded at the start: as a replica in the same history, as a primary in a
+    /// new one that continues it. Called under the exclusive gate.
+    pub fn restore(&self, server: &Server, fact: impl Fn(&str) -> Option<Vec<u8>>) {
+        let number = |name| std::str::from_utf8(&fact(name)?).ok()?.parse::<u64>().ok();
+        let id = fact("repl-id").and_then(|id| ReplicationId::parse(&id));
+        let (Some(id), Some(offset)) = (id, number("repl-offset")) else { return };
+        let mut history = History::new(id);
+        if server.config.get(keys::REPLICAOF).is_some() {
+            let db = number("repl-stream-db").and_then(|db| u32::try_from(db).ok());
+            *self.restored_db.lock() = Some(db.filter(|db| *db < server.keyspace.database_count()).unwrap_or(0));
+        } else {
+            history.shift(new_id(), offset);
+        }
+        *self.history.lock() = history;
+        self.stream.begin(offset, server.config.get(keys::REPL_BACKLOG_SIZE));
     }
 
     /// Whether it follows a primary.

@@ -412,8 +412,9 @@ impl State {
         let _alone = server.keyspace.gate().enter_alone();
         let primary = Primary { host: String::from_utf8_lossy(&host).into_owned(), port };
         self.follow(server, primary);
-        // Nothing was here before that anybody else could share.
-        self.following.inner.lock().resume = None;
+        // Without a file that tells its place, nothing was here before that anybody else could share.
+        let restored_db = self.restored_db.lock().take();
+        self.following.inner.lock().resume = restored_db.map(|db| Resume { position: self.position(), db });
     }
 
     /// The stream is over: what was applied of it is where the next link can go on.

@@ -16,6 +16,7 @@ use commands::pipeline::{self, Flow, GROUP, GateHold, Prepared};
 use commands::pubsub;
 use commands::reply::Reply;
 use commands::session::Session;
+use commands::stats::Stats;
 use mio::event::Event;
 use mio::{Events, Poll, Token, Waker};
 use resp_parser::{Batch, Limits};
@@ -522,7 +523,7 @@ impl Worker {
         for at in 0..count {
             let index = (self.tended + at) % slots;
             if let Some(connection) = self.connections.get_mut(index)
-                && tend(&self.server, connection, now_ms)
+                && tend(&self.server, &self.core.env.stats, connection, now_ms)
             {
                 self.close(index);
             }
@@ -532,7 +533,7 @@ impl Worker {
 }
 
 /// Looks after one connection; true if it is to be closed.
-fn tend(server: &Server, connection: &mut Connection, now_ms: i64) -> bool {
+fn tend(server: &Server, stats: &Stats, connection: &mut Connection, now_ms: i64) -> bool {
     let client = &connection.session.client;
     let idle_ms = now_ms - client.last_ms.load(Relaxed);
     if server.is_idle_for_too_long(client, idle_ms) {
@@ -540,7 +541,7 @@ fn tend(server: &Server, connection: &mut Connection, now_ms: i64) -> bool {
         return true;
     }
     connection.query.tend(idle_ms / 1000, connection.parser.wanted());
-    connection.room.tend(connection.out.pending_bytes(), now_ms, &server.settings);
+    connection.room.tend(connection.out.pending_bytes(), now_ms, &server.settings, stats);
     connection.out.shrink(connection.room.bytes);
     connection.note_query();
     connection.note_output();

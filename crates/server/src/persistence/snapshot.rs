@@ -206,7 +206,7 @@ fn write(server: &Server, cut: &mut Cut, progress: &Progress) -> Result<(), File
 }
 
 /// The facts about a file that Redis writes too, in its order.
-pub(crate) fn facts(server: &Server) -> Vec<(&'static str, Vec<u8>)> {
+fn facts(server: &Server) -> Vec<(&'static str, Vec<u8>)> {
     let number = |number: u64| number.to_string().into_bytes();
     let mut facts = vec![
         ("redis-ver", REDIS_VERSION.into()),

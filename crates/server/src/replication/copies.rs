@@ -12,22 +12,22 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use commands::REDIS_VERSION;
 use parking_lot::Mutex;
 use persistence::save::{Preamble, save};
 use persistence::snapshot_file;
 use rdb::file::{Contents, FileWriter, LastUse};
 use rdb::write::Sink;
 use replication::id::ReplicationId;
-use replication::ring::Reader;
+use replication::ring::{NO_DB, Reader};
 use store::walk::Walk;
 
 use super::outgoing::{Blocks, Outgoing};
 use super::primary::{Phase, Replica};
-use crate::clock;
 use crate::config::keys;
 use crate::net::feeder::Order;
-use crate::persistence::snapshot;
 use crate::server::Server;
+use crate::{alloc, clock};
 
 /// See the file's head.
 #[derive(Default)]
@@ -168,10 +168,10 @@ impl Copies {
             // older files do not tell apart are told as one.
             consumer_times: false,
         };
-        let facts = snapshot::facts(server);
         let walk = (!kind.without_data).then(|| server.keyspace.cut(&alone));
+        let db = Some(ring.database()).filter(|db| *db != NO_DB).unwrap_or(0);
         drop(alone);
-        let data = Data { walk, contents, facts };
+        let data = Data { walk, contents, facts: facts(&cut, db) };
         let mut queue = self.queue.lock();
         let running = queue.running.as_mut()?;
         if !kind.direct {
@@ -280,6 +280,22 @@ fn is_volatile(server: &Server) -> bool {
 
 fn folder(server: &Server) -> PathBuf {
     Path::new(String::from_utf8_lossy(&server.config.get(keys::DIR)).as_ref()).to_owned()
+}
+
+/// What a copy tells about itself, in Redis's order: by the last three a replica that keeps the file can go on after a
+/// restart.
+fn facts(cut: &Cut, db: u32) -> Vec<(&'static str, Vec<u8>)> {
+    let number = |number: u64| number.to_string().into_bytes();
+    vec![
+        ("redis-ver", REDIS_VERSION.into()),
+        ("redis-bits", number(usize::BITS.into())),
+        ("ctime", number(clock::now_ms() as u64 / 1000)),
+        ("used-mem", number(alloc::used_memory())),
+        ("repl-stream-db", number(db.into())),
+        ("repl-id", cut.id.as_str().into()),
+        ("repl-offset", number(cut.reader.position())),
+        ("aof-base", number(0)),
+    ]
 }
 
 /// What goes into a copy.

@@ -5,7 +5,7 @@
 //!   takes the first copy over, [`apply`] applies the stream behind it;
 //! - [`primary`]: who follows it; [`copies`] and [`outgoing`] are the full copies that they are sent, and the feeders
 //!   (`net::feeder`) the threads that send;
-//! - [`stream`]: its own end of the log;
+//! - [`stream`]: its own end of the log; [`memory`] is how a restarted process knows where it was;
 //! - [`info`]: the section of INFO, and ROLE.
 //!
 //! **Who changes what.** Role, ids and the beginning of a generation change under the exclusive gate only; the offset moves
@@ -16,11 +16,14 @@ pub mod copies;
 mod copy;
 pub mod info;
 mod link;
+mod memory;
 pub mod outgoing;
 pub mod primary;
 pub mod replica;
 pub mod stream;
 mod wire;
+
+pub use memory::tells_place;
 
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -30,7 +33,6 @@ use commands::record::Record;
 use parking_lot::Mutex;
 use replication::history::History;
 use replication::id::{Position, ReplicationId};
-use replication::ring::NO_DB;
 
 use crate::config::keys;
 use crate::net::feeder::Feeders;
@@ -53,8 +55,6 @@ pub struct State {
     pub primary: Primary,
     /// The replica's side.
     pub following: Following,
-    /// The database that is selected where the file that was loaded at the start has stopped, if it tells where that is.
-    restored_db: Mutex<Option<u32>>,
 }
 
 impl Default for State {
@@ -66,7 +66,6 @@ impl Default for State {
             feeders: Feeders::default(),
             primary: Primary::default(),
             following: Following::default(),
-            restored_db: Mutex::new(None),
         }
     }
 }
@@ -91,35 +90,6 @@ impl State {
     /// How far this process has come in its history.
     pub fn position(&self) -> Position {
         Position { id: self.history().id, offset: self.offset() }
-    }
-
-    /// What a file tells of its place in the history, so that whoever loads it can go on from there; nothing while no
-    /// history is kept. Exact under the exclusive gate.
-    pub fn facts(&self) -> Vec<(&'static str, Vec<u8>)> {
-        let Some(ring) = self.stream.ring() else { return Vec::new() };
-        let db = Some(ring.database()).filter(|db| *db != NO_DB).unwrap_or(0);
-        vec![
-            ("repl-stream-db", db.to_string().into_bytes()),
-            ("repl-id", self.history().id.as_str().into()),
-            ("repl-offset", ring.tail().to_string().into_bytes()),
-        ]
-    }
-
-    /// Goes on where a file has stopped that was loaded at the start: as a replica in the same history, as a primary in a
-    /// new one that continues it. Called under the exclusive gate.
-    pub fn restore(&self, server: &Server, fact: impl Fn(&str) -> Option<Vec<u8>>) {
-        let number = |name| std::str::from_utf8(&fact(name)?).ok()?.parse::<u64>().ok();
-        let id = fact("repl-id").and_then(|id| ReplicationId::parse(&id));
-        let (Some(id), Some(offset)) = (id, number("repl-offset")) else { return };
-        let mut history = History::new(id);
-        if server.config.get(keys::REPLICAOF).is_some() {
-            let db = number("repl-stream-db").and_then(|db| u32::try_from(db).ok());
-            *self.restored_db.lock() = Some(db.filter(|db| *db < server.keyspace.database_count()).unwrap_or(0));
-        } else {
-            history.shift(new_id(), offset);
-        }
-        *self.history.lock() = history;
-        self.stream.begin(offset, server.config.get(keys::REPL_BACKLOG_SIZE));
     }
 
     /// Whether it follows a primary.
@@ -161,7 +131,7 @@ impl State {
     }
 
     /// The history goes by this id from here on, as the primary says. Called under the exclusive gate.
-    fn continue_as(&self, server: &Server, id: ReplicationId) {
+    fn continue_as(&self, server: &Server, id: ReplicationId, db: u32) {
         let mut history = self.history.lock();
         if history.id != id {
             history.shift(id, self.offset());
@@ -169,18 +139,31 @@ impl State {
         }
         drop(history);
         if !self.stream.is_on() {
-            self.stream.begin(self.offset(), server.config.get(keys::REPL_BACKLOG_SIZE));
+            self.begin_stream(server, self.offset(), db);
         }
+    }
+
+    /// What this process had is gone, and nothing else is there yet: nobody can continue from here. Called under the
+    /// exclusive gate.
+    fn end_generation(&self) {
+        self.stream.end();
+        self.drop_replicas();
     }
 
     /// What this process has is another history now, at this position: a full copy was taken over. Called under the
     /// exclusive gate.
-    fn begin_generation(&self, server: &Server, position: Option<Position>) {
+    fn begin_generation(&self, server: &Server, position: Option<Position>, db: u32) {
         // A primary that tells no position tells no id either.
         let Position { id, offset } = position.unwrap_or_else(|| Position { id: new_id(), offset: 0 });
         *self.history.lock() = History::new(id);
-        self.stream.begin(offset, server.config.get(keys::REPL_BACKLOG_SIZE));
+        self.begin_stream(server, offset, db);
         self.drop_replicas();
+    }
+
+    /// Begins the log of a replica, where `db` is selected already.
+    fn begin_stream(&self, server: &Server, offset: u64, db: u32) {
+        self.stream.begin(offset, server.config.get(keys::REPL_BACKLOG_SIZE));
+        self.stream.append_raw(b"", db);
     }
 }
 

@@ -68,6 +68,11 @@ impl Stream {
         }
     }
 
+    /// Says where the stream is, while there is no ring.
+    pub fn set_offset(&self, offset: u64) {
+        self.offset.store(offset, Relaxed);
+    }
+
     /// Begins a new ring at an offset; what readers of an old one have is theirs until they let go of it. Called under
     /// the exclusive gate.
     pub fn begin(&self, offset: u64, keep: u64) {

@@ -83,7 +83,7 @@ pub fn cut(server: &Server, section: &Section<'_>) -> Cut {
     };
     let path = path(server);
     let temporary = path.with_file_name(format!("temp-{}.rdb", std::process::id()));
-    Cut { walk: keyspace.cut(section), contents, facts: facts(), changes: changes(server), path, temporary }
+    Cut { walk: keyspace.cut(section), contents, facts: facts(server), changes: changes(server), path, temporary }
 }
 
 /// The file: `dbfilename` in `dir`.
@@ -206,15 +206,17 @@ fn write(server: &Server, cut: &mut Cut, progress: &Progress) -> Result<(), File
 }
 
 /// The facts about a file that Redis writes too, in its order.
-fn facts() -> Vec<(&'static str, Vec<u8>)> {
+fn facts(server: &Server) -> Vec<(&'static str, Vec<u8>)> {
     let number = |number: u64| number.to_string().into_bytes();
-    vec![
+    let mut facts = vec![
         ("redis-ver", REDIS_VERSION.into()),
         ("redis-bits", number(usize::BITS.into())),
         ("ctime", number(clock::now_ms() as u64 / 1000)),
         ("used-mem", number(alloc::used_memory())),
-        ("aof-base", number(0)),
-    ]
+    ];
+    facts.extend(server.replication.facts());
+    facts.push(("aof-base", number(0)));
+    facts
 }
 
 fn log_failure(server: &Server, error: &FileError) {

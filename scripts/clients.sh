@@ -12,8 +12,7 @@
 # cache, so the first run needs the network and takes minutes, later ones half a minute.
 #
 # A language that is not on this machine is skipped and counted; with CI=true it fails.
-# BRINDLE_SERVER names the binary; default: target/release/brindle-server, which is built if it
-# is missing. Each program's output is kept in target/clients/LANGUAGE.log.
+# BRINDLE_SERVER names the binary; default: the release profile, which is built. Each program's output is kept in target/clients/LANGUAGE.log.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -202,14 +201,8 @@ find_server() {
     if [[ $1 == reference ]]; then
         server=$("$repo_root/scripts/references.sh" --path redis-8.0.2)/redis-server
     else
-        server=${BRINDLE_SERVER:-$target_dir/release/brindle-server}
-        if [[ ! -x $server && -z ${BRINDLE_SERVER:-} ]]; then
-            need_cargo
-            say "building brindle-server in the release profile"
-            (cd "$repo_root" && cargo build --release --locked --package server --bin brindle-server) >&2
-        fi
+        release_server
     fi
-    [[ -x $server ]] || die "no server at $server"
     say "server: $server"
 }
 

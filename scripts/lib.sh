@@ -99,3 +99,16 @@ need_cargo() {
         fi
     fi
 }
+
+# release_server: sets `server` to our binary in the release profile, built if anything has
+# changed; BRINDLE_SERVER names another.
+release_server() {
+    server=${BRINDLE_SERVER:-$target_dir/release/brindle-server}
+    if [[ -z ${BRINDLE_SERVER:-} ]]; then
+        need_cargo
+        say "building brindle-server in the release profile"
+        (cd "$repo_root" && cargo build --release --locked --package server --bin brindle-server) >&2
+    fi
+    [[ -x $server ]] || die "no server at $server"
+    server=$(cd -- "$(dirname -- "$server")" && pwd -P)/${server##*/}
+}

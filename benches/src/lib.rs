@@ -141,6 +141,13 @@ impl Host for NoHost {
     fn role(&self) -> Role {
         Role::Primary { offset: 0, replicas: Vec::new() }
     }
+    fn may_sync(&self) -> Result<()> {
+        Ok(())
+    }
+    fn acknowledged(&self, _: u64) -> usize {
+        0
+    }
+    fn await_replicas(&self, _: &Arc<Waiter>) {}
     fn channels(&self) -> &Channels {
         &self.channels
     }

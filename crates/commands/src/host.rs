@@ -174,6 +174,18 @@ pub trait Host: Send + Sync {
     /// What the process is to others.
     fn role(&self) -> Role;
 
+    /// Whether a replica can be served from here.
+    ///
+    /// # Errors
+    /// Why not.
+    fn may_sync(&self) -> Result<()>;
+
+    /// How many replicas have acknowledged the log up to here.
+    fn acknowledged(&self, offset: u64) -> usize;
+
+    /// A client waits for replicas from now on: asks them how far they are, and answers it once that is enough.
+    fn await_replicas(&self, waiter: &Arc<Waiter>);
+
     // --- the configuration
 
     /// CONFIG GET: the names and values of the directives that match one of the patterns.

@@ -533,6 +533,16 @@ impl Host for FakeHost {
         }
     }
 
+    fn may_sync(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn acknowledged(&self, _: u64) -> usize {
+        0
+    }
+
+    fn await_replicas(&self, _: &Arc<Waiter>) {}
+
     fn shut_down(&self, _: Shutdown, _: &store::gate::Section<'_>) -> Result<()> {
         Ok(())
     }

@@ -115,11 +115,27 @@ fn own_slot() -> &'static Slot {
     &USED[slot.unwrap_or(0)]
 }
 
-// SAFETY: every call goes to mimalloc unchanged; counting touches no allocation.
+/// What every block of mimalloc is aligned to, if it is as large (`MI_MAX_ALIGN_SIZE`).
+const ALIGNED_ANYWAY: usize = 16;
+
+/// Whether a plain `mi_malloc` will do. The crate asks for the alignment of every block by `mi_malloc_aligned`, which makes a
+/// block larger by the alignment less one before it aligns it, unless the size is a power of two: 48 bytes aligned to 8 then
+/// take a block of 64, by the slow path, every time.
+#[inline]
+const fn is_aligned_anyway(layout: Layout) -> bool {
+    layout.align() <= ALIGNED_ANYWAY && layout.align() <= layout.size()
+}
+
+// SAFETY: every call goes to mimalloc, with the layout unchanged or with an alignment that its blocks have anyway; counting
+// touches no allocation.
 unsafe impl GlobalAlloc for Counting {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size() as i64);
+        if is_aligned_anyway(layout) {
+            // SAFETY: any size will do.
+            return unsafe { libmimalloc_sys::mi_malloc(layout.size()) }.cast();
+        }
         // SAFETY: passed on.
         unsafe { MiMalloc.alloc(layout) }
     }
@@ -127,6 +143,10 @@ unsafe impl GlobalAlloc for Counting {
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         count(layout.size() as i64);
+        if is_aligned_anyway(layout) {
+            // SAFETY: any size will do.
+            return unsafe { libmimalloc_sys::mi_zalloc(layout.size()) }.cast();
+        }
         // SAFETY: passed on.
         unsafe { MiMalloc.alloc_zeroed(layout) }
     }
@@ -141,6 +161,10 @@ unsafe impl GlobalAlloc for Counting {
     #[inline]
     unsafe fn realloc(&self, at: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         count(new_size as i64 - layout.size() as i64);
+        if is_aligned_anyway(layout) && layout.align() <= new_size {
+            // SAFETY: the block is mimalloc's; any size will do.
+            return unsafe { libmimalloc_sys::mi_realloc(at.cast(), new_size) }.cast();
+        }
         // SAFETY: passed on.
         unsafe { MiMalloc.realloc(at, layout, new_size) }
     }
@@ -158,6 +182,33 @@ mod tests {
     use std::thread;
 
     use super::*;
+
+    /// Every size up to some, with every alignment that plain blocks are trusted to have; and that what is asked for is what
+    /// is taken, which is the reason for asking plainly.
+    #[test]
+    fn small_blocks_are_aligned_and_no_larger_than_they_must_be() {
+        for align in [1, 2, 4, 8, 16, 32, 64] {
+            for size in (1..=1024).chain([4096, 10_000, 70_000, 1 << 20]) {
+                let layout = Layout::from_size_align(size, align).expect("small");
+                // SAFETY: the size is not 0, and each block is freed once, by its own layout.
+                unsafe {
+                    let zeroed = Counting.alloc_zeroed(layout);
+                    assert!((0..size).all(|index| *zeroed.add(index) == 0));
+                    let first = Counting.alloc(layout);
+                    assert!(first.addr().is_multiple_of(align) && zeroed.addr().is_multiple_of(align), "{layout:?}");
+                    if align <= ALIGNED_ANYWAY && align <= size {
+                        let (taken, wanted) =
+                            (libmimalloc_sys::mi_usable_size(first.cast()), libmimalloc_sys::mi_good_size(size));
+                        assert_eq!(taken, wanted, "{layout:?}");
+                    }
+                    let moved = Counting.realloc(first, layout, size * 2);
+                    assert!(moved.addr().is_multiple_of(align), "{layout:?}, after growing");
+                    Counting.dealloc(moved, Layout::from_size_align(size * 2, align).expect("small"));
+                    Counting.dealloc(zeroed, layout);
+                }
+            }
+        }
+    }
 
     /// Other tests allocate meanwhile, so only large numbers can be told apart.
     #[test]

@@ -157,6 +157,9 @@ impl Server {
             self.replication.following.cut();
             return;
         }
+        if client.flags().contains(ClientFlags::REPLICA) {
+            self.replication.feeders.look();
+        }
         self.workers[client.worker].inbox.post(Message::Close { slot: client.slot, id: client.id });
     }
 

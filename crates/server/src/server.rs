@@ -310,15 +310,15 @@ impl Host for Server {
     }
 
     fn log_is_on(&self) -> bool {
-        false
+        self.replication.stream.is_on() && !self.replication.is_replica()
     }
 
     fn standing(&self) -> Standing {
         Standing::from_bits_retain(self.standing.load(Relaxed))
     }
 
-    fn append(&self, _record: &Record) -> u64 {
-        0
+    fn append(&self, record: &Record) -> u64 {
+        self.replication.append(record)
     }
 
     fn append_applied(&self, raw: &[u8], db: u32) {
@@ -426,10 +426,23 @@ impl Host for Server {
         self.replication.replicate_from(self, client, primary)
     }
 
+    fn may_sync(&self) -> Result<()> {
+        self.replication.may_sync()
+    }
+
+    fn acknowledged(&self, offset: u64) -> usize {
+        self.replication.primary.acknowledged(offset)
+    }
+
+    fn await_replicas(&self, waiter: &Arc<Waiter>) {
+        self.replication.await_replicas(self, waiter);
+    }
+
     fn role(&self) -> Role {
-        self.replication
-            .role_of_replica()
-            .unwrap_or_else(|| Role::Primary { offset: self.replication.offset(), replicas: Vec::new() })
+        self.replication.role_of_replica().unwrap_or_else(|| Role::Primary {
+            offset: self.replication.offset(),
+            replicas: self.replication.primary.online(),
+        })
     }
 
     fn config_get(&self, patterns: &[&[u8]]) -> Vec<(Vec<u8>, Vec<u8>)> {

@@ -16,6 +16,7 @@ use commands::pipeline::{self, Flow, GROUP, GateHold, Prepared};
 use commands::pubsub;
 use commands::reply::Reply;
 use commands::session::Session;
+use commands::stats::Stats;
 use mio::event::Event;
 use mio::{Events, Poll, Token, Waker};
 use resp_parser::{Batch, Limits};
@@ -24,9 +25,11 @@ use smallvec::SmallVec;
 use store::keyspace::Keyspace;
 
 use super::connection::{Closing, Connection, Flushed};
+use super::feeder::Arrival;
 use super::inbox::{Inbox, Message, Socket};
 use super::listener::Listener;
 use crate::clock;
+use crate::replication::stream;
 use crate::server::Server;
 
 /// Commands in one section of the gate.
@@ -143,6 +146,8 @@ impl Worker {
 
     /// Runs until told to stop.
     pub fn run(mut self) {
+        // What it has appended is told of once a turn.
+        stream::tell_later();
         let mut events = Events::with_capacity(EVENTS_MAX);
         while self.running {
             let timeout =
@@ -160,6 +165,7 @@ impl Worker {
             self.accept_more();
             self.end_waits();
             self.serve_ready();
+            self.server.replication.tell_feeders();
             self.deliver_published();
             self.flush_dirty();
             self.cron();
@@ -256,7 +262,7 @@ impl Worker {
             let Some(waiter) = self.connections.get(slot).and_then(|c| c.session.blocked.clone()) else { continue };
             // If somebody else has claimed it, the answer is on its way.
             if self.server.waiters.end(&waiter, End::TimedOut) {
-                self.answer(slot, waiter.client.id, &waiter.nothing());
+                self.answer(slot, waiter.client.id, &waiter.nothing(&*self.server));
             }
         }
     }
@@ -382,6 +388,10 @@ impl Worker {
             let Some(connection) = self.connections.get_mut(index) else { continue };
             connection.queued = false;
             serve(&mut self.core, &mut gate, &self.server, connection, &mut self.buffer);
+            if connection.session.departs.is_some() {
+                self.depart(index);
+                continue;
+            }
             self.dirty.push(index);
             if connection.postponed {
                 self.set_postponed(index, true);
@@ -456,6 +466,16 @@ impl Worker {
         }
     }
 
+    /// Hands a connection that has asked for the stream over to those who send it.
+    fn depart(&mut self, index: usize) {
+        let mut connection = self.connections.remove(index);
+        // A socket that cannot be taken from the poll here cannot be put into another either, which is noticed there.
+        let _ = connection.socket.deregister(self.poll.registry());
+        let rest = connection.query.filled().to_vec();
+        let arrival = Arrival { socket: connection.socket, session: connection.session, rest };
+        self.server.replication.feeders.adopt(&self.server, arrival);
+    }
+
     fn close(&mut self, index: usize) {
         if self.connections[index].postponed {
             self.set_postponed(index, false);
@@ -503,7 +523,7 @@ impl Worker {
         for at in 0..count {
             let index = (self.tended + at) % slots;
             if let Some(connection) = self.connections.get_mut(index)
-                && tend(&self.server, connection, now_ms)
+                && tend(&self.server, &self.core.env.stats, connection, now_ms)
             {
                 self.close(index);
             }
@@ -513,7 +533,7 @@ impl Worker {
 }
 
 /// Looks after one connection; true if it is to be closed.
-fn tend(server: &Server, connection: &mut Connection, now_ms: i64) -> bool {
+fn tend(server: &Server, stats: &Stats, connection: &mut Connection, now_ms: i64) -> bool {
     let client = &connection.session.client;
     let idle_ms = now_ms - client.last_ms.load(Relaxed);
     if server.is_idle_for_too_long(client, idle_ms) {
@@ -521,7 +541,7 @@ fn tend(server: &Server, connection: &mut Connection, now_ms: i64) -> bool {
         return true;
     }
     connection.query.tend(idle_ms / 1000, connection.parser.wanted());
-    connection.room.tend(connection.out.pending_bytes(), now_ms, &server.settings);
+    connection.room.tend(connection.out.pending_bytes(), now_ms, &server.settings, stats);
     connection.out.shrink(connection.room.bytes);
     connection.note_query();
     connection.note_output();
@@ -697,7 +717,7 @@ fn execute(
                     stopped_at = Some(command.start);
                     break 'batch;
                 }
-                if session.blocked.is_some() {
+                if session.blocked.is_some() || session.departs.is_some() {
                     stopped_at = Some(command.end);
                     break 'batch;
                 }
@@ -721,7 +741,7 @@ fn execute(
         core.batch = batch;
         if let Some(start) = stopped_at {
             // What follows the command on which the client waits is parsed again when it goes on.
-            *postponed = session.blocked.is_none();
+            *postponed = session.blocked.is_none() && session.departs.is_none();
             *parser = resp_parser::RequestParser::default();
             gate.end();
             return start;

@@ -16,6 +16,7 @@ use store::gate::Section;
 use super::snapshot::{self, Delay};
 use crate::clock;
 use crate::config::keys;
+use crate::replication;
 use crate::server::Server;
 
 /// How far a load is, and what the last one brought.
@@ -95,6 +96,7 @@ pub fn at_start(server: Arc<Server>, mut file: File, ready: impl FnOnce(&Server)
             Ok(loaded) => {
                 let section = server.keyspace.gate().enter_alone();
                 server.persistence.loading.end(Some(&loaded));
+                server.replication.restore(&server, &loaded);
                 server.stand(Standing::LOADING, false);
                 drop(section);
                 let took = Duration::from_nanos(clock::ticks_ns() - began_ns);
@@ -141,12 +143,14 @@ fn load_file(
         let told = told.or_else(|| clock.idle_for(i64::try_from(idle_secs?).ok()?));
         told.unwrap_or_else(|| clock.fresh())
     };
+    // A replica leaves it to its primary to say that a key is gone; and if replicas may go on from this file, they must be
+    // told of each.
+    let is_shared = server.config.get(keys::REPLICAOF).is_some() || replication::tells_place(file);
     let rules = Rules {
         threads: thread::available_parallelism().map_or(1, usize::from),
         check: server.config.get(keys::RDBCHECKSUM),
         limits: &limits,
-        // A replica leaves it to its primary to say that a key is gone.
-        expire_before: server.config.get(keys::REPLICAOF).is_none().then_some(now_ms),
+        expire_before: (!is_shared).then_some(now_ms),
         duplicates,
         access: &access,
         section,

@@ -75,6 +75,11 @@ impl Persistence {
         }
     }
 
+    /// The number of a cut, above those of all before. Called under the exclusive gate.
+    pub fn next_cut(&self) -> u64 {
+        self.cuts.fetch_add(1, Relaxed) + 1
+    }
+
     /// The background save that goes on.
     pub fn running(&self) -> Option<Arc<Progress>> {
         self.running.lock().clone()

@@ -85,8 +85,16 @@ pub fn cut(server: &Server, section: &Section<'_>) -> Cut {
     };
     let path = path(server);
     let temporary = path.with_file_name(format!("temp-{}.rdb", std::process::id()));
-    let number = server.persistence.cuts.fetch_add(1, Relaxed) + 1;
-    Cut { walk: keyspace.cut(section), number, contents, facts: facts(), changes: changes(server), path, temporary }
+    let number = server.persistence.next_cut();
+    Cut {
+        walk: keyspace.cut(section),
+        number,
+        contents,
+        facts: facts(server),
+        changes: changes(server),
+        path,
+        temporary,
+    }
 }
 
 /// The file: `dbfilename` in `dir`.
@@ -227,7 +235,11 @@ fn write(server: &Server, cut: &mut Cut, progress: &Progress) -> Result<bool, Fi
     placed
 }
 
-fn place(server: &Server, number: u64, temporary: &Path, path: &Path) -> Result<bool, FileError> {
+/// Puts a file in its place, unless that of a newer cut is there already: then it is gone, and this says false.
+///
+/// # Errors
+/// The file is gone.
+pub fn place(server: &Server, number: u64, temporary: &Path, path: &Path) -> Result<bool, FileError> {
     let mut placed = server.persistence.placed.lock();
     if *placed > number {
         snapshot_file::discard(temporary);
@@ -239,15 +251,17 @@ fn place(server: &Server, number: u64, temporary: &Path, path: &Path) -> Result<
 }
 
 /// The facts about a file that Redis writes too, in its order.
-fn facts() -> Vec<(&'static str, Vec<u8>)> {
+fn facts(server: &Server) -> Vec<(&'static str, Vec<u8>)> {
     let number = |number: u64| number.to_string().into_bytes();
-    vec![
+    let mut facts = vec![
         ("redis-ver", REDIS_VERSION.into()),
         ("redis-bits", number(usize::BITS.into())),
         ("ctime", number(clock::now_ms() as u64 / 1000)),
         ("used-mem", number(alloc::used_memory())),
-        ("aof-base", number(0)),
-    ]
+    ];
+    facts.extend(server.replication.facts());
+    facts.push(("aof-base", number(0)));
+    facts
 }
 
 fn log_failure(server: &Server, error: &FileError) {

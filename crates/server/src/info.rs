@@ -184,7 +184,7 @@ fn stats(server: &Server, out: &mut String) {
         "latest_fork_usec:0";
         "total_forks:0";
         "migrate_cached_sockets:{}", server.migrator.sockets.len();
-        "slave_expires_tracked_keys:0";
+        "slave_expires_tracked_keys:{}", server.replication.own_keys.len();
         "active_defrag_hits:0";
         "active_defrag_misses:0";
         "active_defrag_key_hits:0";

@@ -18,6 +18,7 @@ pub mod info;
 mod link;
 mod memory;
 pub mod outgoing;
+mod own_keys;
 pub mod primary;
 pub mod replica;
 pub mod stream;
@@ -38,6 +39,7 @@ use crate::config::keys;
 use crate::net::feeder::Feeders;
 use crate::server::Server;
 use crate::vitals;
+use own_keys::OwnKeys;
 use primary::Primary;
 use replica::Following;
 use stream::Stream;
@@ -55,6 +57,8 @@ pub struct State {
     pub primary: Primary,
     /// The replica's side.
     pub following: Following,
+    /// What clients have written to a replica.
+    pub own_keys: OwnKeys,
 }
 
 impl Default for State {
@@ -66,6 +70,7 @@ impl Default for State {
             feeders: Feeders::default(),
             primary: Primary::default(),
             following: Following::default(),
+            own_keys: OwnKeys::default(),
         }
     }
 }

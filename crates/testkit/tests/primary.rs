@@ -69,13 +69,15 @@ fn writes_of_several_threads_reach_all_and_broken_links_are_gone_on_with() {
         // They join while the writers write.
         let replicas = replicas_of(proxy.address());
         replicas.iter().for_each(until_up);
+        // Who was a primary before asks whether its own history is known here.
+        let refused = stat(&primary, "sync_partial_err");
         for _ in 0..3 {
             thread::sleep(Duration::from_millis(300));
             let before = stat(&primary, "sync_partial_ok");
             proxy.cut();
             until("all have gone on", || stat(&primary, "sync_partial_ok") >= before + replicas.len() as u64);
         }
-        goes_on.store(false, SeqCst);
+        assert_eq!(stat(&primary, "sync_partial_err"), refused);
         replicas
     });
     for replica in &replicas {
@@ -83,7 +85,6 @@ fn writes_of_several_threads_reach_all_and_broken_links_are_gone_on_with() {
         assert_same(&primary, replica);
     }
     assert_eq!(stat(&primary, "sync_full"), replicas.len() as u64, "{}", primary.log());
-    assert_eq!(stat(&primary, "sync_partial_err"), 0);
 }
 
 #[test]
@@ -98,12 +99,13 @@ fn a_backlog_that_is_too_short_means_a_full_copy() {
         let (full, refused) = (stat(&primary, "sync_full"), stat(&primary, "sync_partial_err"));
         proxy.refuse(true);
         proxy.cut();
+        call(&mut primary.connect().unwrap(), "FLUSHALL");
         fill(&primary);
         proxy.refuse(false);
         until("a second copy", || stat(&primary, "sync_full") > full);
         until_up(&replica);
         assert_same(&primary, &replica);
-        assert_eq!(stat(&primary, "sync_partial_err"), refused + 1);
+        assert_eq!(stat(&primary, "sync_partial_err"), refused + 1, "{}\n{}", primary.log(), replica.log());
     }
 }
 
@@ -228,7 +230,7 @@ fn a_slow_replica_of_a_shared_copy_holds_back_nobody() {
     let primary = start(&subject, &["--repl-diskless-sync-delay", "30", "--repl-diskless-sync-max-replicas", "2"]);
     let mut client = primary.connect().unwrap();
     // More than memory keeps for the slow one: what it has not taken goes by way of a file.
-    assert_eq!(text(&mut client, "DEBUG POPULATE 40000 key 2000"), "OK");
+    assert_eq!(text(&mut client, "DEBUG POPULATE 20000 key 2000"), "OK");
     let slow_link = Proxy::start(primary.address()).unwrap();
     slow_link.throttle(4 << 20);
     let (fast, slow) = (start(&subject, &[]), start(&subject, &[]));

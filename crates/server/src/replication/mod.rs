@@ -24,8 +24,6 @@ pub mod replica;
 pub mod stream;
 mod wire;
 
-pub use memory::tells_place;
-
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::Weak;

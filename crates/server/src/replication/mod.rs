@@ -121,6 +121,7 @@ impl State {
     /// A new id, and the old one becomes the second: promotion. Called under the exclusive gate.
     pub fn shift_id(&self) {
         self.history.lock().shift(new_id(), self.offset());
+        self.be_alone_from_now();
         // What comes next is this process's own, and knows nothing of what the primary had selected.
         if let Some(ring) = self.stream.ring() {
             ring.forget_database();

@@ -487,7 +487,7 @@ impl Host for Server {
     }
 
     fn begin_save(&self, section: &Gated<'_>) {
-        snapshot::begin(self, section, None);
+        snapshot::begin(self, section);
     }
 
     fn schedule_save(&self) {

@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize
 use std::time::Duration;
 
 use ::persistence::load::Duplicates;
-use commands::blocking::{WaitQueues, Waiter};
+use commands::blocking::{Awaited, WaitQueues, Waiter};
 use commands::client::{Client, ClientFlags};
 use commands::effect::{Change, Class};
 use commands::error::{Error, LOADING, Result};
 use commands::eviction::Exceeded;
-use commands::host::{Crash, Host, Pause, Shutdown};
+use commands::host::{Crash, Ended, Host, Pause, Shutdown};
 use commands::info::Section;
 use commands::memory::Memory;
 use commands::migrate::Migration;
@@ -437,8 +437,11 @@ impl Host for Server {
         self.replication.primary.acknowledged(offset)
     }
 
-    fn await_replicas(&self, waiter: &Arc<Waiter>) {
-        self.replication.await_replicas(self, waiter);
+    fn await_event(&self, waiter: &Arc<Waiter>) {
+        match waiter.awaited {
+            Some(Awaited::End) => self.ending.await_end(waiter),
+            _ => self.replication.await_replicas(self, waiter),
+        }
     }
 
     fn role(&self) -> Role {
@@ -464,7 +467,7 @@ impl Host for Server {
         configuration::reset_stats(self);
     }
 
-    fn shut_down(&self, how: Shutdown, section: &Gated<'_>) -> Result<()> {
+    fn shut_down(&self, how: Shutdown, section: &Gated<'_>) -> Result<Ended> {
         self.ending.begin(self, how, section).map_err(|()| Error::new("ERR Errors trying to SHUTDOWN. Check logs."))
     }
 
@@ -487,7 +490,7 @@ impl Host for Server {
     }
 
     fn begin_save(&self, section: &Gated<'_>) {
-        snapshot::begin(self, section, None);
+        snapshot::begin(self, section);
     }
 
     fn schedule_save(&self) {

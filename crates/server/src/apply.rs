@@ -345,6 +345,7 @@ mod tests {
         REPL_TIMEOUT,
         SHUTDOWN_ON_SIGINT,
         SHUTDOWN_ON_SIGTERM,
+        SHUTDOWN_TIMEOUT,
     ];
 
     #[test]

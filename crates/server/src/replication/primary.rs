@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering::Re
 use commands::blocking::{Awaited, End, Waiter};
 use commands::client::{Client, ClientFlags};
 use commands::error::{Error, Result};
-use commands::host::Host;
+use commands::host::{Host, Pause};
 use commands::replicas::{ReplicaFacts, SyncRequest};
 use commands::replication::ReplicaInfo;
 use commands::standing::Standing;
@@ -349,8 +349,7 @@ impl State {
     /// A client is in WAIT from now on.
     pub fn await_replicas(&self, server: &Server, waiter: &Arc<Waiter>) {
         self.primary.waiting.lock().push(waiter.clone());
-        self.stream.ask();
-        self.tell_feeders();
+        self.ask_replicas(server);
         // What was acknowledged before this one stood in the list counts as well.
         self.answer_waiting(server);
     }
@@ -359,7 +358,8 @@ impl State {
     pub fn answer_waiting(&self, server: &Server) {
         let mut ready = Vec::new();
         self.primary.waiting.lock().retain(|waiter| {
-            let Some(Awaited { offset, count }) = waiter.replicas.filter(|_| waiter.is_waiting()) else { return false };
+            let awaited = waiter.awaited.filter(|_| waiter.is_waiting());
+            let Some(Awaited::Replicas { offset, count }) = awaited else { return false };
             let there = self.primary.acknowledged(offset);
             if there >= count {
                 ready.push((waiter.clone(), there));
@@ -372,6 +372,48 @@ impl State {
                 reply.int(there as i64);
                 server.deliver(&waiter, reply);
             }
+        }
+    }
+
+    /// Asks all replicas how far they are, unless nothing is to move the offset now.
+    fn ask_replicas(&self, server: &Server) {
+        if !self.is_replica() && server.paused() == Pause::No {
+            self.stream.ask();
+            self.tell_feeders();
+        }
+    }
+
+    /// Whether all replicas have acknowledged up to here.
+    pub fn all_have(&self, offset: u64) -> bool {
+        self.primary.replicas.read().iter().all(|replica| replica.acked.load(Relaxed) >= offset)
+    }
+
+    /// Asks for acknowledgements one last time, and says which offset they have to reach.
+    pub fn last_call(&self, server: &Server) -> u64 {
+        let offset = self.offset();
+        self.ask_replicas(server);
+        offset
+    }
+
+    /// Tells the log how far the replicas are when the process ends.
+    pub fn log_lagging(&self, server: &Server, offset: u64) {
+        let replicas = self.primary.replicas();
+        let lagging: Vec<_> = replicas.iter().filter(|replica| replica.acked.load(Relaxed) < offset).collect();
+        for replica in &lagging {
+            let (state, lag) = match replica.phase() {
+                Phase::WaitBgsave => ("wait_bgsave", 0),
+                Phase::SendBulk => ("send_bulk", 0),
+                Phase::Online | Phase::CopySent => ("online", replica.quiet_ms() / SECOND_MS),
+            };
+            let behind = offset - replica.acked.load(Relaxed);
+            server.log.notice(&format!(
+                "Lagging replica {} reported offset {behind} behind master, lag={lag}, state={state}.",
+                replica.name()
+            ));
+        }
+        if !replicas.is_empty() {
+            let in_sync = replicas.len() - lagging.len();
+            server.log.notice(&format!("{in_sync} of {} replicas are in sync when shutting down.", replicas.len()));
         }
     }
 
@@ -413,7 +455,7 @@ impl State {
             return;
         }
         self.primary.pinged_ms.store(now_ms, Relaxed);
-        if self.is_replica() || self.primary.count() == 0 || server.pause() != commands::host::Pause::No {
+        if self.is_replica() || self.primary.count() == 0 || server.pause() != Pause::No {
             return;
         }
         let section = server.keyspace.gate().enter();
@@ -423,6 +465,11 @@ impl State {
         }
         drop(section);
         self.tell_feeders();
+    }
+
+    /// The time without replicas, after which the log ends, begins now: there is a log that none has asked for yet.
+    pub(super) fn be_alone_from_now(&self) {
+        self.primary.alone_since_ms.store(clock::now_ms(), Relaxed);
     }
 
     /// Ends the log when nobody has asked for it for `repl-backlog-ttl`.

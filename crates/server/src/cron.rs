@@ -34,6 +34,7 @@ pub fn run(server: &Arc<Server>, env: &mut Env) {
         expiry.round(server, env);
         points::look(server);
         server.migrator.sockets.close_idle(clock::now_ms());
+        alloc::purge_aged();
         env.stats.cron_nanos.add(clock::ticks_ns() - began_ns);
     }
 }

@@ -11,7 +11,7 @@ use commands::effect::Change;
 use commands::env::Env;
 use commands::error::Result;
 use commands::eviction::Exceeded;
-use commands::host::{Crash, Host, Pause, Shutdown};
+use commands::host::{Crash, Ended, Host, Pause, Shutdown};
 use commands::info::Section;
 use commands::memory::Memory;
 use commands::pipeline::{self, GROUP, GateHold, Prepared};
@@ -88,8 +88,8 @@ impl Host for NoHost {
         Ok(())
     }
     fn reset_stats(&self) {}
-    fn shut_down(&self, _: Shutdown, _: &store::gate::Section<'_>) -> Result<()> {
-        Ok(())
+    fn shut_down(&self, _: Shutdown, _: &store::gate::Section<'_>) -> Result<Ended> {
+        Ok(Ended::Now)
     }
     fn abort_shutdown(&self) -> Result<()> {
         Ok(())
@@ -141,6 +141,13 @@ impl Host for NoHost {
     fn role(&self) -> Role {
         Role::Primary { offset: 0, replicas: Vec::new() }
     }
+    fn may_sync(&self) -> Result<()> {
+        Ok(())
+    }
+    fn acknowledged(&self, _: u64) -> usize {
+        0
+    }
+    fn await_event(&self, _: &Arc<Waiter>) {}
     fn channels(&self) -> &Channels {
         &self.channels
     }

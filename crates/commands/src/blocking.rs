@@ -24,6 +24,7 @@ use crate::client::Client;
 use crate::effect::Effect;
 use crate::env::Env;
 use crate::error::{Error, Result};
+use crate::host::Host;
 use crate::keys::Keys;
 use crate::longdouble::LongDouble;
 use crate::migrate::Migration;
@@ -93,7 +94,7 @@ impl Serving<'_, '_> {
 }
 
 /// A wish to wait, as a handler returns it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Block {
     /// Which arguments are the keys.
     pub keys: Range<usize>,
@@ -105,18 +106,33 @@ pub struct Block {
     pub before: Vec<OwnedArgs>,
     /// What the host does meanwhile, if that is what it waits for.
     pub migration: Option<Migration>,
+    /// What it waits for, if not for keys.
+    pub awaited: Option<Awaited>,
+}
+
+/// What a client may wait for besides keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// WAIT.
+    Replicas {
+        /// Up to here the log is to be acknowledged,
+        offset: u64,
+        /// by so many replicas.
+        count: usize,
+    },
+    /// The end of the process, which waits for replicas itself.
+    End,
 }
 
 impl Block {
     /// To wait, as the command came, before anything was done.
     pub fn effect(keys: Range<usize>, deadline_ms: Option<i64>) -> Effect {
-        Effect::Block(Box::new(Self { keys, deadline_ms, args: None, before: Vec::new(), migration: None }))
+        Effect::Block(Box::new(Self { keys, deadline_ms, ..Self::default() }))
     }
 
     /// To wait until the host has moved keys.
     pub fn on_host(migration: Migration) -> Effect {
-        let migration = Some(migration);
-        Effect::Block(Box::new(Self { keys: 0..0, deadline_ms: None, args: None, before: Vec::new(), migration }))
+        Effect::Block(Box::new(Self { migration: Some(migration), ..Self::default() }))
     }
 }
 
@@ -138,6 +154,8 @@ pub struct Waiter {
     pub resp3: bool,
     /// When its time is over.
     pub deadline_ms: Option<i64>,
+    /// What it waits for, if not for keys.
+    pub awaited: Option<Awaited>,
     end: AtomicU8,
 }
 
@@ -168,6 +186,7 @@ impl Waiter {
             args: block.args.take().unwrap_or_else(|| OwnedArgs::copy(call.args)),
             resp3: call.out.resp3(),
             deadline_ms: block.deadline_ms,
+            awaited: block.awaited,
             end: AtomicU8::new(End::Waiting as u8),
         }
     }
@@ -188,10 +207,14 @@ impl Waiter {
         self.command.spec.blocking.expect("only commands that may block are parked")
     }
 
-    /// The answer when its time is over: a null array, even for what answers with one element.
-    pub fn nothing(&self) -> Reply {
+    /// The answer when its time is over: a null array, even for what answers with one element; and as many replicas as
+    /// there are, if it is them that it waits for.
+    pub fn nothing(&self, host: &dyn Host) -> Reply {
         let mut out = self.reply();
-        out.null_array();
+        match self.awaited {
+            Some(Awaited::Replicas { offset, .. }) => out.int(host.acknowledged(offset) as i64),
+            Some(Awaited::End) | None => out.null_array(),
+        }
         out
     }
 

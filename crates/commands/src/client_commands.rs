@@ -257,7 +257,7 @@ fn client_unblock(call: &mut Call<'_>) -> Result<Effect> {
             call.env.count_error(unblocked.code());
             reply
         } else {
-            waiter.nothing()
+            waiter.nothing(&**host)
         };
         host.deliver(waiter, reply);
     }

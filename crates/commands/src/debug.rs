@@ -4,11 +4,15 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use fastrand::Rng;
 use store::entry::Entry;
 use store::guard::{Key, Live, Plan};
 use store::hash::hash_bytes;
 use store::stripe::Mode;
+use store::value::hash::Hash;
 use store::value::list::{List, NodeRef};
+use store::value::set::Set;
+use store::value::zset::SortedSet;
 use store::value::{Encoding, Limits};
 
 use crate::args::Args;
@@ -17,10 +21,10 @@ use crate::digest::Digest;
 use crate::effect::{Change, Class, Effect};
 use crate::error::{Error, MUST_BE_POSITIVE, NO_SUCH_KEY, NOT_INTEGER, Result};
 use crate::host::Crash;
-use crate::number;
 use crate::settings::REPLY_BUFFER_PEAK_RESET_MS;
 use crate::spec::flag::*;
 use crate::spec::{Group, Spec};
+use crate::{glob, number};
 
 /// POPULATE creates at most so many keys at once.
 const POPULATE_MAX: i64 = 1 << 32;
@@ -36,6 +40,8 @@ fn debug(call: &mut Call<'_>) -> Result<Effect> {
         (b"error", 3) => return error(call),
         (b"help", 2) => return help(call),
         (b"htstats", 3 | 4) => return htstats(call),
+        (b"htstats-key", 3 | 4) => return htstats_key(call),
+        (b"listpack", 3) => return listpack(call),
         (b"log", 3) => {
             let message = String::from_utf8_lossy(call.arg(2));
             call.env.host.log_warning(&format!("DEBUG LOG: {message}"));
@@ -49,6 +55,14 @@ fn debug(call: &mut Call<'_>) -> Result<Effect> {
         (b"reload", _) => reload(call)?,
         (b"replybuffer", 4) => reply_buffer(call)?,
         (b"segfault", 2) => call.env.host.crash(Crash::Segfault),
+        (b"set-skip-checksum-validation", 3) => {
+            call.env.settings.skip_checksum_validation.store(switch(call.arg(2)), Relaxed);
+        }
+        (b"stringmatch-test", 2) => {
+            match_at_random(&mut call.env.rng);
+            call.out.simple("Apparently Redis did not crash: test passed");
+            return Ok(Effect::None);
+        }
         (b"set-active-expire", 3) => call.env.host.set_active_expiry(switch(call.arg(2))),
         (b"sleep", 3) => sleep(call),
         _ => return Err(unknown(call)),
@@ -120,29 +134,12 @@ fn reply_buffer(call: &Call<'_>) -> Result<()> {
 fn packed_threshold(call: &Call<'_>) -> Result<()> {
     /// Somewhat below 4 GiB.
     const THRESHOLD_MAX: u64 = (1 << 32) - (1 << 20);
-    let bytes = memory(call.arg(2)).filter(|bytes| *bytes <= THRESHOLD_MAX);
+    let bytes = number::parse_memory(call.arg(2)).filter(|bytes| *bytes <= THRESHOLD_MAX);
     let bytes = bytes
         .and_then(|bytes| usize::try_from(bytes).ok())
         .ok_or_else(|| Error::new("ERR argument must be a memory value bigger than 1 and smaller than 4gb"))?;
     call.env.settings.set_limits(|limits| limits.list_packed_threshold = bytes);
     Ok(())
-}
-
-/// Bytes, with a unit as in the configuration: `1k` is 1000, `1kb` is 1024.
-fn memory(text: &[u8]) -> Option<u64> {
-    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let (number, unit) = text.split_at(digits);
-    let unit: u64 = match unit.to_ascii_lowercase().as_slice() {
-        b"" | b"b" => 1,
-        b"k" => 1000,
-        b"kb" => 1 << 10,
-        b"m" => 1_000_000,
-        b"mb" => 1 << 20,
-        b"g" => 1_000_000_000,
-        b"gb" => 1 << 30,
-        _ => return None,
-    };
-    number::parse_u64(number)?.checked_mul(unit)
 }
 
 /// A whole reply of the client's own making, which is not counted as an error.
@@ -227,16 +224,67 @@ fn htstats(call: &mut Call<'_>) -> Result<Effect> {
     let (keys, volatile) =
         keyspace.database(call.section, db).map_or((0, 0), |database| (database.len(), database.volatile_len()));
     let (_, slots) = keyspace.table_size(call.section, db);
-    let lines = |count: usize, slots: Option<usize>| match count {
+    let text =
+        format!("[Dictionary HT]\n{}[Expires HT]\n{}", table_lines(keys, Some(slots)), table_lines(volatile, None));
+    call.out.verbatim("txt", text.as_bytes());
+    Ok(Effect::None)
+}
+
+/// What is known of a table of so many elements.
+fn table_lines(count: usize, slots: Option<usize>) -> String {
+    match count {
         0 => "No stats available for empty dictionaries\n".to_string(),
         count => {
             let size = slots.map_or_else(String::new, |slots| format!(" table size: {slots}\n"));
             format!("Hash table 0 stats (main hash table):\n{size} number of elements: {count}\n")
         }
-    };
-    let text = format!("[Dictionary HT]\n{}[Expires HT]\n{}", lines(keys, Some(slots)), lines(volatile, None));
+    }
+}
+
+/// The same for one value.
+fn htstats_key(call: &mut Call<'_>) -> Result<Effect> {
+    let entry = call.keys.raw(call.arg(2)).ok_or(NO_SUCH_KEY)?;
+    if !matches!(entry.encoding(), Encoding::Hashtable | Encoding::Skiplist) {
+        return Err(Error::new("ERR The value stored at the specified key is not represented using an hash table"));
+    }
+    // In these forms each element is a part.
+    let text = table_lines(entry.parts(), None);
     call.out.verbatim("txt", text.as_bytes());
     Ok(Effect::None)
+}
+
+/// Writes what a listpack holds where the log goes, which is standard output unless somebody has changed that.
+fn listpack(call: &mut Call<'_>) -> Result<Effect> {
+    let entry = call.keys.raw(call.arg(2)).ok_or(NO_SUCH_KEY)?;
+    let listpack = match (entry.get::<List>(), entry.get::<Set>(), entry.get::<SortedSet>(), entry.get::<Hash>()) {
+        (Some(list), ..) if entry.encoding() == Encoding::Listpack => list.nodes().find_map(|node| match node {
+            NodeRef::Packed(listpack) => Some(listpack),
+            NodeRef::Plain(_) => None,
+        }),
+        (_, Some(set), ..) => set.as_listpack(),
+        (_, _, Some(zset), _) => zset.as_listpack(),
+        (.., Some(hash)) => hash.as_listpack(),
+        _ => None,
+    };
+    let listpack = listpack.ok_or_else(|| Error::new("ERR Not a listpack encoded object."))?;
+    let mut text = format!("{} bytes, {} elements", listpack.bytes_len(), listpack.len());
+    for (_, item) in listpack {
+        text += &format!("\n{}", item.bytes(&mut itoa::Buffer::new()).escape_ascii());
+    }
+    call.env.host.log_warning(&format!("DEBUG LISTPACK: {text}"));
+    call.out.simple("Listpack structure printed on stdout");
+    Ok(Effect::None)
+}
+
+/// Matches patterns at random, of the bytes that mean something in one, so that a bad one shows itself.
+fn match_at_random(rng: &mut Rng) {
+    const PATTERNS: usize = 100_000;
+    const LEN_MAX: usize = 32;
+    const BYTES: &[u8] = b"*?[]^-\\ab\x00\xff";
+    let mut random = || -> Vec<u8> { (0..rng.usize(..LEN_MAX)).map(|_| BYTES[rng.usize(..BYTES.len())]).collect() };
+    for _ in 0..PATTERNS {
+        std::hint::black_box(glob::matches(&random(), &random(), false));
+    }
 }
 
 /// Creates keys that are missing. They are not propagated; each takes a guard of its own, since no plan knows them.
@@ -351,6 +399,10 @@ fn help(call: &mut Call<'_>) -> Result<Effect> {
             "    Answer this error.",
             "HTSTATS <dbid> [full]",
             "    The size of a database's tables.",
+            "HTSTATS-KEY <key> [full]",
+            "    The same for a value that is a table.",
+            "LISTPACK <key>",
+            "    Write to the log what a listpack holds.",
             "LOG <message>",
             "    Write a line to the server's log.",
             "OBJECT <key>",
@@ -377,16 +429,20 @@ fn help(call: &mut Call<'_>) -> Result<Effect> {
             "    End by the signal SIGSEGV, with a crash report.",
             "SET-ACTIVE-EXPIRE <0|1>",
             "    Whether expired keys are removed before anybody asks for them.",
+            "SET-SKIP-CHECKSUM-VALIDATION <0|1>",
+            "    Whether RESTORE and loading take what has a wrong checksum.",
             "SLEEP <seconds>",
             "    Stop the whole server for a while.",
+            "STRINGMATCH-TEST",
+            "    Match many random patterns.",
         ],
     );
     Ok(Effect::None)
 }
 
-/// The keys that OBJECT and DIGEST-VALUE look at; they are no keys to COMMAND GETKEYS, as in Redis.
+/// The keys that subcommands look at; they are no keys to COMMAND GETKEYS, as in Redis.
 fn plan(args: Args<'_>, db: u32, plan: &mut Plan) {
-    if args.is(1, "object") || args.is(1, "digest-value") {
+    if ["object", "digest-value", "htstats-key", "listpack"].iter().any(|name| args.is(1, name)) {
         args.from(2).for_each(|key| plan.add(db, hash_bytes(key), Mode::Shared));
     }
 }

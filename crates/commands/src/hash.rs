@@ -2,8 +2,10 @@
 //! get or set values together with expiries are in `hash/together.rs`.
 //!
 //! A read hides expired fields; one that was asked for such a field leaves a note, by which the pipeline removes it. A
-//! write takes expired fields out before it begins ([`crate::keys::Keys::hash_mut`]), with one exception: HDEL counts them
-//! like any others, as in Redis.
+//! write takes those that it names out before it begins ([`crate::keys::Keys::hash_mut`]), with one exception: HDEL counts
+//! them like any others, as in Redis.
+
+use std::iter::once;
 
 use store::entry::Entry;
 use store::value::hash::{Hash, IncrError, OldExpiry};
@@ -31,9 +33,15 @@ use together::{hgetdel, hgetex, hsetex};
 /// The limit of HRANDFIELD's count when each field comes with its value.
 const PAIRS_MAX: usize = i64::MAX as usize / 2;
 
-/// Applies `change` to the hash under a key, or to a new one, which is kept if anything is in it then.
-fn change_or_create<R>(keys: &mut Keys<'_>, key: &[u8], change: impl FnOnce(&mut Hash) -> R) -> Result<R> {
-    if let Some(mut hash) = keys.hash_mut(key)? {
+/// Applies `change`, which is about `fields`, to the hash under a key, or to a new one, which is kept if anything is in it
+/// then.
+fn change_or_create<'f, R>(
+    keys: &mut Keys<'_>,
+    key: &[u8],
+    fields: impl Iterator<Item = &'f [u8]>,
+    change: impl FnOnce(&mut Hash) -> R,
+) -> Result<R> {
+    if let Some(mut hash) = keys.hash_mut(key, fields)? {
         return Ok(change(&mut hash));
     }
     let mut hash = Hash::new();
@@ -70,7 +78,7 @@ fn set_all(call: &mut Call<'_>) -> Result<usize> {
         return Err(call.wrong_arity());
     }
     let (key, args, limits) = (call.arg(1), call.args, &*call.env.limits);
-    let created = change_or_create(&mut call.keys, key, |hash| {
+    let created = change_or_create(&mut call.keys, key, args.from(2).step_by(2), |hash| {
         let pairs = args.from(2).step_by(2).zip(args.from(3).step_by(2));
         hash.prepare(pairs.len(), args.from(2).map(<[u8]>::len).max().unwrap_or(0), limits);
         pairs.filter(|(field, value)| hash.set(field, value, OldExpiry::Clear, limits)).count()
@@ -83,7 +91,7 @@ fn set_all(call: &mut Call<'_>) -> Result<usize> {
 fn hsetnx(call: &mut Call<'_>) -> Result<Effect> {
     let (key, field, value, limits) = (call.arg(1), call.arg(2), call.arg(3), &*call.env.limits);
     let now_ms = call.keys.now_for_fields();
-    let created = change_or_create(&mut call.keys, key, |hash| {
+    let created = change_or_create(&mut call.keys, key, once(field), |hash| {
         let missing = !hash.contains(field, now_ms);
         if missing {
             hash.prepare(1, field.len().max(value.len()), limits);
@@ -209,7 +217,7 @@ fn hvals(call: &mut Call<'_>) -> Result<Effect> {
 fn hincrby(call: &mut Call<'_>) -> Result<Effect> {
     let (key, field, amount) = (call.arg(1), call.arg(2), call.int(3)?);
     let (limits, now_ms) = (&*call.env.limits, call.keys.now_for_fields());
-    let sum = change_or_create(&mut call.keys, key, |hash| hash.increment(field, amount, now_ms, limits))?;
+    let sum = change_or_create(&mut call.keys, key, once(field), |hash| hash.increment(field, amount, now_ms, limits))?;
     let sum = sum.map_err(|error| match error {
         IncrError::NotAnInteger => Error::new("ERR hash value is not an integer"),
         IncrError::Overflow => OVERFLOW,
@@ -227,7 +235,7 @@ fn hincrbyfloat(call: &mut Call<'_>) -> Result<Effect> {
     }
     let (limits, now_ms) = (&*call.env.limits, call.keys.now_for_fields());
     let mut text = Vec::with_capacity(40);
-    let expiry = change_or_create(&mut call.keys, key, |hash| {
+    let expiry = change_or_create(&mut call.keys, key, once(field), |hash| {
         let (before, old) = match hash.get(field, now_ms) {
             None => (LongDouble::ZERO, OldExpiry::Clear),
             Some(value) => {

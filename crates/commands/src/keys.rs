@@ -16,10 +16,6 @@ use crate::access::Access;
 use crate::effect::{Change, Class};
 use crate::error::{Result, WRONG_TYPE};
 
-/// Expired fields that a write takes out of its hash before it begins. Those beyond wait for active expiry; commands do
-/// not show them.
-const EXPIRED_FIELDS_MAX: usize = 1024;
-
 /// See [`Keys::let_nothing_expire`].
 const NOTHING_EXPIRES: i64 = i64::MIN;
 
@@ -367,11 +363,16 @@ impl<'g> Keys<'g> {
         self.notes.rest().hidden_fields.push(HiddenFields { db, key, fields });
     }
 
-    /// A hash for changing, without expired fields (but for what is beyond [`EXPIRED_FIELDS_MAX`]).
-    pub fn hash_mut(&mut self, key: &[u8]) -> Result<Option<ValueMut<'_, Hash>>> {
+    /// A hash for changing, in which none of `fields` has expired: whoever changes a field finds it live or missing. Others that
+    /// have expired stay, as in Redis.
+    pub fn hash_mut<'f>(
+        &mut self,
+        key: &[u8],
+        fields: impl Iterator<Item = &'f [u8]>,
+    ) -> Result<Option<ValueMut<'_, Hash>>> {
         let looked_up = self.key(key);
         let (db, notes, observed) = (self.db, &mut self.notes, self.observed);
-        match self.guard.live_hash(db, looked_up, self.judged_ms, DueFields::UpTo(EXPIRED_FIELDS_MAX)) {
+        match self.guard.live_hash(db, looked_up, self.judged_ms, DueFields::Named(fields)) {
             LiveHash::Missing => Ok(None),
             LiveHash::OtherType => Err(WRONG_TYPE),
             LiveHash::Expired(entry) => {

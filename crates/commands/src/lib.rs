@@ -42,6 +42,7 @@ mod object;
 pub mod pipeline;
 pub mod pubsub;
 pub mod record;
+pub mod replicas;
 pub mod replication;
 pub mod reply;
 mod save;

@@ -181,6 +181,7 @@ fn lrange(call: &mut Call<'_>) -> Result<Effect> {
     };
     let elements = list.range(start, stop);
     call.out.array(elements.len());
+    call.out.make_room(list.range(start, stop));
     elements.for_each(|element| call.out.item(element));
     Ok(Effect::None)
 }

@@ -54,6 +54,29 @@ pub fn parse_f64(text: &[u8]) -> Option<f64> {
     (!lost).then_some(if literal.negative { -value } else { value })
 }
 
+/// A memory size in bytes; a product beyond 64 bits wraps, as in Redis.
+pub fn parse_memory(word: &[u8]) -> Option<u64> {
+    /// More digits than this are refused, as Redis copies them into a buffer of 128 bytes.
+    const DIGITS_MAX: usize = 127;
+    let end = word.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(word.len());
+    let (digits, unit) = word.split_at(end);
+    let unit: u64 = match unit.to_ascii_lowercase().as_slice() {
+        b"" | b"b" => 1,
+        b"k" => 1000,
+        b"kb" => 1 << 10,
+        b"m" => 1_000_000,
+        b"mb" => 1 << 20,
+        b"g" => 1_000_000_000,
+        b"gb" => 1 << 30,
+        _ => return None,
+    };
+    if digits.len() > DIGITS_MAX {
+        return None;
+    }
+    let add = |value: u64, byte: &u8| value.saturating_mul(10).saturating_add(u64::from(byte - b'0'));
+    Some(digits.iter().fold(0, add).wrapping_mul(unit))
+}
+
 /// Parses an end of a score range, without the `(` that excludes it. Never returns nan.
 ///
 /// Other than [`parse_f64`], this takes a number too large for infinity and one too small for zero, takes an empty

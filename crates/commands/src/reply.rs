@@ -17,6 +17,9 @@ use crate::number;
 /// Most bytes of a header and the line end behind a bulk string.
 const HEADER_MAX: usize = 32;
 
+/// Elements from which on an array is long; see [`Reply::make_room`].
+const LONG: usize = 4096;
+
 /// A connection's output, in the order it will be sent.
 #[derive(Default)]
 pub struct Reply {
@@ -142,6 +145,15 @@ impl Reply {
         match item {
             Item::Int(int) => self.bulk_int(int),
             Item::Bytes(bytes) => self.bulk(bytes),
+        }
+    }
+
+    /// Makes room for these elements and no more. An output that grows step by step needs up to three times its bytes at
+    /// the end, so a long array asks for its memory at once.
+    pub fn make_room<'i>(&mut self, items: impl ExactSizeIterator<Item = Item<'i>>) {
+        if items.len() >= LONG {
+            let bytes: usize = items.map(|item| item.len() + HEADER_MAX).sum();
+            self.bytes.reserve_exact(bytes);
         }
     }
 

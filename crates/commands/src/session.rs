@@ -7,6 +7,7 @@ use crate::args::OwnedArgs;
 use crate::blocking::Waiter;
 use crate::client::{Client, ClientFlags};
 use crate::pubsub::subscriptions::Subscriptions;
+use crate::replicas::{ReplicaFacts, SyncRequest};
 use crate::table::Command;
 
 /// See the file's head. Owned by the connection.
@@ -25,6 +26,10 @@ pub struct Session {
     pub blocked: Option<Arc<Waiter>>,
     /// What it listens to; there from the first SUBSCRIBE on.
     pub subscriptions: Option<Box<Subscriptions>>,
+    /// What it has said of the replica at its other end.
+    pub replica: Option<Box<ReplicaFacts>>,
+    /// PSYNC was admitted: the connection belongs to the log from now on. No command runs on it any more.
+    pub departs: Option<SyncRequest>,
     /// EXEC is running its commands.
     pub in_exec: bool,
     /// This is the stream of our primary; see [`crate::pipeline::apply`].
@@ -101,6 +106,8 @@ impl Session {
             watched: Vec::new(),
             blocked: None,
             subscriptions: None,
+            replica: None,
+            departs: None,
             in_exec: false,
             applies: false,
             reply_mode: ReplyMode::default(),

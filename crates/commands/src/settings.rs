@@ -49,6 +49,8 @@ pub struct Settings {
     pub reply_buffer_peak_reset_ms: AtomicI64,
     /// DEBUG REPLYBUFFER RESIZING.
     pub reply_buffer_resizing: AtomicBool,
+    /// DEBUG SET-SKIP-CHECKSUM-VALIDATION: payloads and files are taken whatever their checksum.
+    pub skip_checksum_validation: AtomicBool,
     /// DEBUG PAUSE-CRON: connections are not looked after.
     pub cron_is_paused: AtomicBool,
     password: RwLock<Vec<u8>>,
@@ -95,6 +97,7 @@ impl Default for Settings {
             output_limits: Default::default(),
             reply_buffer_peak_reset_ms: AtomicI64::new(REPLY_BUFFER_PEAK_RESET_MS),
             reply_buffer_resizing: AtomicBool::new(true),
+            skip_checksum_validation: AtomicBool::new(false),
             cron_is_paused: AtomicBool::new(false),
             password: RwLock::default(),
             limits: RwLock::default(),

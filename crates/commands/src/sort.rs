@@ -24,6 +24,7 @@ use store::entry::Entry;
 use store::guard::Plan;
 use store::hash::hash_bytes;
 use store::stripe::Mode;
+use store::value::hash::Hash;
 use store::value::list::{Direction, List};
 use store::value::set::Set;
 use store::value::zset::SortedSet;
@@ -259,9 +260,16 @@ fn look_up<R>(
         Some(&Pattern::Key { prefix, suffix, field }) => {
             let key = [prefix, element, suffix].concat();
             let (out, now_ms) = (&mut *call.out, call.keys.now_for_fields());
-            call.keys.read_unplanned(call.env.keyspace, call.section, &key, |entry| {
-                show(out, entry.and_then(|entry| pattern::value(entry, field, now_ms)))
-            })
+            let (shown, expired) = call.keys.read_unplanned(call.env.keyspace, call.section, &key, |entry| {
+                let expired = field
+                    .zip(entry.and_then(|entry| entry.get::<Hash>()))
+                    .is_some_and(|(field, hash)| hash.has_expired(field, now_ms));
+                (show(out, entry.and_then(|entry| pattern::value(entry, field, now_ms))), expired)
+            });
+            if expired {
+                call.keys.hide_fields(&key, field.map(|field| vec![field.into()]));
+            }
+            shown
         }
     }
 }

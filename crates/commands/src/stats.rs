@@ -122,4 +122,13 @@ stats! {
     loop_commands_max,
     /// Nanoseconds in what is done several times a second.
     cron_nanos,
+    /// Rounds of active expiry that ended because their time was over.
+    expiry_caps,
+    /// The share of keys and hashes that expire, but that active expiry found expired, in millionths, smoothed over rounds.
+    expiry_stale_ppm,
+    /// How often the room that a connection keeps for replies became smaller, and larger.
+    room_shrinks,
+    room_expands,
+    /// Packed values that RESTORE has looked through.
+    payloads_checked,
 }

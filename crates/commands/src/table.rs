@@ -30,6 +30,7 @@ static FAMILIES: &[&[Spec]] = &[
     crate::migrate::COMMANDS,
     crate::object::COMMANDS,
     crate::pubsub::COMMANDS,
+    crate::replicas::COMMANDS,
     crate::replication::COMMANDS,
     crate::save::COMMANDS,
     crate::server_commands::COMMANDS,

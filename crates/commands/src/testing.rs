@@ -26,7 +26,7 @@ use crate::effect::{Change, Class};
 use crate::env::Env;
 use crate::error::Result;
 use crate::eviction::Exceeded;
-use crate::host::{Crash, Host, Pause, Shutdown};
+use crate::host::{Crash, Ended, Host, Pause, Shutdown};
 use crate::info::Section;
 use crate::memory::Memory;
 use crate::migrate::Migration;
@@ -533,8 +533,18 @@ impl Host for FakeHost {
         }
     }
 
-    fn shut_down(&self, _: Shutdown, _: &store::gate::Section<'_>) -> Result<()> {
+    fn may_sync(&self) -> Result<()> {
         Ok(())
+    }
+
+    fn acknowledged(&self, _: u64) -> usize {
+        0
+    }
+
+    fn await_event(&self, _: &Arc<Waiter>) {}
+
+    fn shut_down(&self, _: Shutdown, _: &store::gate::Section<'_>) -> Result<Ended> {
+        Ok(Ended::Now)
     }
 
     fn abort_shutdown(&self) -> Result<()> {

@@ -157,6 +157,9 @@ impl Server {
             self.replication.following.cut();
             return;
         }
+        if client.flags().contains(ClientFlags::REPLICA) {
+            self.replication.feeders.look();
+        }
         self.workers[client.worker].inbox.post(Message::Close { slot: client.slot, id: client.id });
     }
 
@@ -189,7 +192,8 @@ impl Server {
 
     /// What is paused now.
     pub(crate) fn paused(&self) -> Pause {
-        if self.pausing.is_off() { Pause::No } else { self.pausing.at(clock::now_ms()) }
+        let paused = if self.pausing.is_off() { Pause::No } else { self.pausing.at(clock::now_ms()) };
+        if paused == Pause::No && self.ending.holds_writes() { Pause::Writes } else { paused }
     }
 }
 

@@ -32,6 +32,7 @@ pub fn run(server: &Arc<Server>, env: &mut Env) {
         server.live.fit_period(server.registry.len());
         server.take_samples(began_ns);
         expiry.round(server, env);
+        server.replication.tick(server);
         points::look(server);
         server.migrator.sockets.close_idle(clock::now_ms());
         alloc::purge_aged();

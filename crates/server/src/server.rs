@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize
 use std::time::Duration;
 
 use ::persistence::load::Duplicates;
-use commands::blocking::{WaitQueues, Waiter};
+use commands::blocking::{Awaited, WaitQueues, Waiter};
 use commands::client::{Client, ClientFlags};
 use commands::effect::{Change, Class};
 use commands::error::{Error, LOADING, Result};
 use commands::eviction::Exceeded;
-use commands::host::{Crash, Host, Pause, Shutdown};
+use commands::host::{Crash, Ended, Host, Pause, Shutdown};
 use commands::info::Section;
 use commands::memory::Memory;
 use commands::migrate::Migration;
@@ -299,26 +299,29 @@ impl Host for Server {
     }
 
     fn observes_keys(&self) -> bool {
-        self.registry.is_watched() || (self.wanted_events() != Class::empty() && self.channels.hears_events())
+        self.registry.is_watched()
+            || (self.wanted_events() != Class::empty() && self.channels.hears_events())
+            || self.replication.own_keys.is_on()
     }
 
     fn key_changed(&self, change: &Change) {
         if change.modified && self.registry.is_watched() {
             self.registry.touch(change.db, &change.key, change.class == Class::EXPIRED);
         }
+        self.replication.own_keys.note(change);
         pubsub::notify(self, self.wanted_events(), change);
     }
 
     fn log_is_on(&self) -> bool {
-        false
+        self.replication.stream.is_on() && !self.replication.is_replica()
     }
 
     fn standing(&self) -> Standing {
         Standing::from_bits_retain(self.standing.load(Relaxed))
     }
 
-    fn append(&self, _record: &Record) -> u64 {
-        0
+    fn append(&self, record: &Record) -> u64 {
+        self.replication.append(record)
     }
 
     fn append_applied(&self, raw: &[u8], db: u32) {
@@ -426,10 +429,26 @@ impl Host for Server {
         self.replication.replicate_from(self, client, primary)
     }
 
+    fn may_sync(&self) -> Result<()> {
+        self.replication.may_sync()
+    }
+
+    fn acknowledged(&self, offset: u64) -> usize {
+        self.replication.primary.acknowledged(offset)
+    }
+
+    fn await_event(&self, waiter: &Arc<Waiter>) {
+        match waiter.awaited {
+            Some(Awaited::End) => self.ending.await_end(waiter),
+            _ => self.replication.await_replicas(self, waiter),
+        }
+    }
+
     fn role(&self) -> Role {
-        self.replication
-            .role_of_replica()
-            .unwrap_or_else(|| Role::Primary { offset: self.replication.offset(), replicas: Vec::new() })
+        self.replication.role_of_replica().unwrap_or_else(|| Role::Primary {
+            offset: self.replication.offset(),
+            replicas: self.replication.primary.online(),
+        })
     }
 
     fn config_get(&self, patterns: &[&[u8]]) -> Vec<(Vec<u8>, Vec<u8>)> {
@@ -448,7 +467,7 @@ impl Host for Server {
         configuration::reset_stats(self);
     }
 
-    fn shut_down(&self, how: Shutdown, section: &Gated<'_>) -> Result<()> {
+    fn shut_down(&self, how: Shutdown, section: &Gated<'_>) -> Result<Ended> {
         self.ending.begin(self, how, section).map_err(|()| Error::new("ERR Errors trying to SHUTDOWN. Check logs."))
     }
 
@@ -471,7 +490,7 @@ impl Host for Server {
     }
 
     fn begin_save(&self, section: &Gated<'_>) {
-        snapshot::begin(self, section, None);
+        snapshot::begin(self, section);
     }
 
     fn schedule_save(&self) {

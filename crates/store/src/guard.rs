@@ -5,6 +5,7 @@
 
 #![allow(unsafe_code)]
 
+use std::iter::Empty;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 
@@ -131,7 +132,13 @@ impl Guard<'_> {
 
     /// The hash of a key, to be changed, without those of `due` that have expired at `now_ms`, which are taken out. The key's
     /// stripe must be held exclusively.
-    pub fn live_hash(&mut self, db: u32, key: Key<'_>, now_ms: i64, due: DueFields<'_>) -> LiveHash<'_> {
+    pub fn live_hash<'f>(
+        &mut self,
+        db: u32,
+        key: Key<'_>,
+        now_ms: i64,
+        due: DueFields<impl Iterator<Item = &'f [u8]>>,
+    ) -> LiveHash<'_> {
         // The borrow checker cannot see that the hash is let go of before the removal.
         let guard: *mut Self = self;
         // SAFETY: `guard` comes from `&mut self`; the two uses never live at the same time.
@@ -214,12 +221,18 @@ pub enum Live<'g> {
 }
 
 /// Which fields [`Guard::live_hash`] takes out if they have expired.
-#[derive(Clone, Copy, Debug)]
-pub enum DueFields<'a> {
+pub enum DueFields<I> {
     /// Any, but no more than so many.
     UpTo(usize),
     /// These.
-    Named(&'a [Box<[u8]>]),
+    Named(I),
+}
+
+impl DueFields<Empty<&'static [u8]>> {
+    /// [`Self::UpTo`], without the names that it has no use for.
+    pub fn up_to(max: usize) -> Self {
+        Self::UpTo(max)
+    }
 }
 
 /// What [`Guard::live_hash`] found. Fields that it took out come with their names; their effect is to be propagated.
@@ -358,23 +371,17 @@ impl<T: Boxed> ValueMut<'_, T> {
 
 impl ValueMut<'_, Hash> {
     /// Removes those of `due` that have expired and returns their names.
-    fn remove_due(&mut self, now_ms: i64, due: DueFields<'_>) -> Vec<Vec<u8>> {
+    fn remove_due<'f>(&mut self, now_ms: i64, due: DueFields<impl Iterator<Item = &'f [u8]>>) -> Vec<Vec<u8>> {
         let now_ms = now_ms.max(0) as u64;
         if self.next_expiry().is_none_or(|next| next >= now_ms) {
             return Vec::new();
         }
         match due {
             DueFields::UpTo(max) => self.remove_expired(now_ms, max),
-            DueFields::Named(fields) => {
-                let mut gone = Vec::new();
-                for field in fields {
-                    if self.has_expired(field, now_ms) {
-                        self.remove(field);
-                        gone.push(field.to_vec());
-                    }
-                }
-                gone
-            }
+            DueFields::Named(fields) => fields
+                .filter(|field| self.has_expired(field, now_ms) && self.remove(field))
+                .map(<[u8]>::to_vec)
+                .collect(),
         }
     }
 }

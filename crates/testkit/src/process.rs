@@ -128,6 +128,27 @@ impl Server {
         Ok(server)
     }
 
+    /// Starts `program` with a configuration file alone, which must name this port. Its log goes to a folder of the handle's
+    /// own, and what the file names stays when the handle is dropped.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_from_file(program: &Program, file: &Path, port: u16) -> io::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("brindle-testkit-").tempdir()?;
+        let log = File::create(folder.path().join("server.log"))?;
+        let child = Command::new(&program.path)
+            .arg(file)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", program.path.display())))?;
+        let watcher = watcher(child.id(), folder.path())?;
+        let mut server = Self { child, watcher, port, folder, name: program.name.clone() };
+        server.wait_until_up()?;
+        Ok(server)
+    }
+
     fn wait_until_up(&mut self) -> io::Result<()> {
         let begin = Instant::now();
         loop {
@@ -214,6 +235,15 @@ impl Server {
         self.child.wait()
     }
 
+    /// Ends it by SIGKILL, as a crash would. Returns how it ended.
+    ///
+    /// # Errors
+    /// Those of waiting for a child.
+    pub fn kill(&mut self) -> io::Result<ExitStatus> {
+        self.child.kill()?;
+        self.child.wait()
+    }
+
     fn signal(&self, signal: Signal) {
         // The child is not reaped yet, so the pid cannot belong to another process.
         if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
@@ -252,7 +282,10 @@ fn watcher(server: u32, folder: &Path) -> io::Result<Child> {
 }
 
 /// A port that was free a moment ago. Never 6379, which belongs to a user's own server.
-fn free_port() -> io::Result<u16> {
+///
+/// # Errors
+/// There is none.
+pub fn free_port() -> io::Result<u16> {
     loop {
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
         if port != 6379 {

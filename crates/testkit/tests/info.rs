@@ -1,6 +1,6 @@
 //! INFO and MEMORY STATS beside the reference: the same names in the same order, and numbers that are true.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use testkit::reply::{items, name, pairs, text};
 use testkit::{Client, Program, Server, found};
@@ -152,5 +152,66 @@ fn debug_needs_permission() {
             let stats = field(&mut client, "commandstats", "cmdstat_debug");
             assert!(stats.starts_with("calls=0,") && stats.ends_with("rejected_calls=1,failed_calls=0"), "{stats}");
         }
+    }
+}
+
+/// The sum of a few such times is more than 64 bits can tell: it once ended a server built with overflow checks.
+#[test]
+fn expiries_may_be_as_late_as_a_number_tells() {
+    let Some((subject, _reference)) = servers() else { return };
+    let mut client = subject.connect().expect("connects");
+    for key in ["a", "b", "c"] {
+        client.call(&["SET", key, "1"]).expect("a reply");
+        client.call(&["PEXPIREAT", key, &i64::MAX.to_string()]).expect("a reply");
+    }
+    let database = field(&mut client, "keyspace", "db0");
+    let average = database.split("avg_ttl=").nth(1).and_then(|rest| rest.split(',').next()).expect("an average");
+    assert!(average.parse::<i64>().is_ok_and(|average| average > 0), "{database}");
+}
+
+/// Waits until a field is what is asked for.
+fn await_field(client: &mut Client, section: &str, name: &str, holds: impl Fn(f64) -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !holds(field(client, section, name).parse().expect("a number")) {
+        assert!(Instant::now() < deadline, "{name} stays {}", field(client, section, name));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn counters_of_the_background_follow() {
+    let Some((subject, _reference)) = servers() else { return };
+    let mut client = subject.connect().expect("connects");
+    for key in 0..200 {
+        client.call(&["SET", &key.to_string(), "1", "PX", "1"]).expect("a reply");
+    }
+    await_field(&mut client, "stats", "expired_keys", |count| count == 200.0);
+    await_field(&mut client, "stats", "expired_stale_perc", |percent| percent > 0.0 && percent <= 100.0);
+
+    client.call(&["RPUSH", "list", "a", "b"]).expect("a reply");
+    client.call(&["SET", "string", "a"]).expect("a reply");
+    for key in ["list", "string"] {
+        let reply = client.call(&["DUMP", key]).expect("a reply");
+        let payload = text(&reply).expect("a payload").to_vec();
+        client.call(&[b"RESTORE", format!("copy-{key}").as_bytes(), b"0", payload.as_slice()]).expect("a reply");
+    }
+    assert_eq!(number(&mut client, "stats", "dump_payload_sanitizations"), 1, "a string has no inside");
+
+    let idle = subject.connect().expect("connects");
+    client.call(&["DEBUG", "REPLYBUFFER", "PEAK-RESET-TIME", "50"]).expect("a reply");
+    await_field(&mut client, "stats", "reply_buffer_shrinks", |count| count >= 1.0);
+    client.call(&["DEBUG", "REPLYBUFFER", "PEAK-RESET-TIME", "NEVER"]).expect("a reply");
+    let value = "x".repeat(16 * 1024);
+    client.call(&["SET", "large", &value]).expect("a reply");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while number(&mut client, "stats", "reply_buffer_expands") == 0 {
+        assert!(Instant::now() < deadline, "the room never grew");
+        client.call(&["GET", "large"]).expect("a reply");
+    }
+    drop(idle);
+
+    client.call(&["CONFIG", "RESETSTAT"]).expect("a reply");
+    for name in ["expired_time_cap_reached_count", "dump_payload_sanitizations"] {
+        assert_eq!(number(&mut client, "stats", name), 0, "{name}");
     }
 }

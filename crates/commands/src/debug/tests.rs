@@ -1,6 +1,6 @@
 //! What DEBUG does besides digests, which have tests of their own.
 
-use super::{memory, switch};
+use super::switch;
 use crate::testing::Server;
 
 #[test]
@@ -9,16 +9,6 @@ fn switches_are_numbers() {
         [("0", false), ("1", true), ("-1", true), ("10", true), ("00", false), ("yes", false), ("", false)]
     {
         assert_eq!(switch(text.as_bytes()), on, "{text}");
-    }
-}
-
-#[test]
-fn memory_has_units() {
-    for (text, bytes) in [("10", 10), ("10b", 10), ("2k", 2000), ("2KB", 2048), ("3mb", 3 << 20), ("1Gb", 1 << 30)] {
-        assert_eq!(memory(text.as_bytes()), Some(bytes), "{text}");
-    }
-    for text in ["", "-1", "x", "1x", "99999999999999999999", "99999999999gb"] {
-        assert_eq!(memory(text.as_bytes()), None, "{text}");
     }
 }
 
@@ -81,4 +71,41 @@ fn objects_show_their_form() {
         "DEBUG QUICKLIST-PACKED-THRESHOLD 5gb",
         "-ERR argument must be a memory value bigger than 1 and smaller than 4gb\r\n",
     );
+}
+
+#[test]
+fn what_a_value_is_made_of() {
+    let server = Server::new();
+    let mut client = server.client();
+    client.all(&["HSET packed f v", "SADD table member-that-is-no-integer", "SET string s"]);
+    client.check("DEBUG LISTPACK packed", "+Listpack structure printed on stdout\r\n");
+    client.check("DEBUG LISTPACK string", "-ERR Not a listpack encoded object.\r\n");
+    client.check("DEBUG LISTPACK none", "-ERR no such key\r\n");
+    let no_table = "-ERR The value stored at the specified key is not represented using an hash table\r\n";
+    client.check("DEBUG HTSTATS-KEY packed", no_table);
+    let long = format!("HSET table2 f {}", "x".repeat(100));
+    client.all(&[&long]);
+    client.check(
+        "DEBUG HTSTATS-KEY table2",
+        "$61\r\nHash table 0 stats (main hash table):\n number of elements: 1\n\r\n",
+    );
+}
+
+#[test]
+fn a_wrong_checksum_may_be_let_through() {
+    let server = Server::new();
+    let mut client = server.client();
+    // A string of one byte, format 10, and a checksum that is wrong.
+    let restore = |key: &'static str| [&b"RESTORE"[..], key.as_bytes(), b"0", b"\x00\x01x\x0a\x00wrongsum"];
+    assert_eq!(client.run_args(restore("a")), "-ERR DUMP payload version or checksum are wrong\r\n");
+    client.check("DEBUG SET-SKIP-CHECKSUM-VALIDATION 1", "+OK\r\n");
+    assert_eq!(client.run_args(restore("a")), "+OK\r\n");
+    client.check("GET a", "$1\r\nx\r\n");
+    client.check("DEBUG SET-SKIP-CHECKSUM-VALIDATION 0", "+OK\r\n");
+    assert_eq!(client.run_args(restore("b")), "-ERR DUMP payload version or checksum are wrong\r\n");
+}
+
+#[test]
+fn patterns_at_random() {
+    Server::new().client().check("DEBUG STRINGMATCH-TEST", "+Apparently Redis did not crash: test passed\r\n");
 }

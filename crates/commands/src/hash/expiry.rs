@@ -2,7 +2,7 @@
 //!
 //! Each answers with one number a field. In the log stand absolute times, and only the fields that were changed.
 
-use store::value::hash::{EXPIRY_MAX, ExpiryCondition, ExpirySet, FieldExpiry};
+use store::value::hash::{EXPIRY_MAX, ExpiryCondition, ExpirySet, FieldExpiry, Hash};
 
 use super::delete_if;
 use crate::args::{Args, OwnedArgs};
@@ -87,7 +87,7 @@ fn condition(word: &[u8]) -> Option<ExpiryCondition> {
 fn expire(call: &mut Call<'_>, unit: Unit) -> Result<Effect> {
     let key = call.arg(1);
     // A key of another type is what Redis complains of first.
-    call.keys.hash_mut(key)?;
+    call.keys.value_mut::<Hash>(key)?;
     let at_ms = deadline(call, unit, call.arg(2))?;
     let condition = condition(call.arg(3));
     let fields = fields(call.args, 3 + usize::from(condition.is_some()), &BadCount::NotAboveZero)?;
@@ -95,7 +95,7 @@ fn expire(call: &mut Call<'_>, unit: Unit) -> Result<Effect> {
     let word = condition.map(|_| call.arg(3));
     let (mut set, mut removed) = (Vec::new(), Vec::new());
     let now_ms = call.keys.now_for_fields();
-    let Some(mut hash) = call.keys.hash_mut(key)? else {
+    let Some(mut hash) = call.keys.hash_mut(key, fields.clone())? else {
         fields.for_each(|_| call.out.int(NO_FIELD));
         return Ok(Effect::None);
     };
@@ -194,10 +194,10 @@ fn report(call: &mut Call<'_>, show: impl Fn(u64) -> u64) -> Result<Effect> {
 
 pub(super) fn hpersist(call: &mut Call<'_>) -> Result<Effect> {
     let (key, now_ms) = (call.arg(1), call.keys.now_for_fields());
-    call.keys.hash_mut(key)?;
+    call.keys.value_mut::<Hash>(key)?;
     let fields = fields(call.args, 2, &BadCount::NotPositive)?;
     call.out.array(fields.len());
-    let Some(mut hash) = call.keys.hash_mut(key)? else {
+    let Some(mut hash) = call.keys.hash_mut(key, fields.clone())? else {
         fields.for_each(|_| call.out.int(NO_FIELD));
         return Ok(Effect::None);
     };

@@ -24,10 +24,10 @@ fn answer(hash: &Hash, field: &[u8], now_ms: u64, out: &mut Reply) -> bool {
 pub(super) fn hgetdel(call: &mut Call<'_>) -> Result<Effect> {
     let (key, now_ms) = (call.arg(1), call.keys.now_for_fields());
     // A key of another type is what Redis complains of first.
-    call.keys.hash_mut(key)?;
+    call.keys.value_mut::<Hash>(key)?;
     let fields = fields(call.args, 2, &BadCount::NotPositive)?;
     call.out.array(fields.len());
-    let Some(mut hash) = call.keys.hash_mut(key)? else {
+    let Some(mut hash) = call.keys.hash_mut(key, fields.clone())? else {
         fields.for_each(|_| call.out.null());
         return Ok(Effect::None);
     };
@@ -60,7 +60,7 @@ enum GetTtl {
 pub(super) fn hgetex(call: &mut Call<'_>) -> Result<Effect> {
     let (key, now_ms) = (call.arg(1), call.keys.now_for_fields());
     // A key of another type is what Redis complains of first.
-    call.keys.hash_mut(key)?;
+    call.keys.value_mut::<Hash>(key)?;
     let (ttl, index) = match Unit::option(call.arg(2)) {
         Some(unit) => (GetTtl::At(deadline(call, unit, call.arg(3))?), 4),
         None if call.args.is(2, "PERSIST") => (GetTtl::Persist, 3),
@@ -68,7 +68,7 @@ pub(super) fn hgetex(call: &mut Call<'_>) -> Result<Effect> {
     };
     let fields = fields(call.args, index, &BadCount::NotPositive)?;
     call.out.array(fields.len());
-    let Some(mut hash) = call.keys.hash_mut(key)? else {
+    let Some(mut hash) = call.keys.hash_mut(key, fields.clone())? else {
         fields.for_each(|_| call.out.null());
         return Ok(Effect::None);
     };
@@ -201,7 +201,7 @@ impl<'a> SetOptions<'a> {
 pub(super) fn hsetex(call: &mut Call<'_>) -> Result<Effect> {
     let options = SetOptions::parse(call)?;
     let (key, args, now_ms) = (call.arg(1), call.args, call.keys.now_for_fields());
-    let hash = call.keys.hash_mut(key)?;
+    let hash = call.keys.hash_mut(key, options.fields())?;
     let allowed = options.allows(hash.as_deref(), now_ms);
     drop(hash);
     call.out.flag(allowed);
@@ -212,7 +212,7 @@ pub(super) fn hsetex(call: &mut Call<'_>) -> Result<Effect> {
     let old = if matches!(options.ttl, SetTtl::Keep) { OldExpiry::Keep } else { OldExpiry::Clear };
     let mut changed = Changed { set: Vec::new(), removed: Vec::new(), emptied: false };
     // Fields whose time has passed are set nonetheless, one after the other, before they go: they may change the hash's form, as in Redis.
-    change_or_create(&mut call.keys, key, |hash| {
+    change_or_create(&mut call.keys, key, options.fields(), |hash| {
         let longest = args.from(options.first).map(<[u8]>::len).max().unwrap_or(0);
         hash.prepare(options.fields().len(), longest, limits);
         for (field, value) in options.fields().zip(options.values()) {

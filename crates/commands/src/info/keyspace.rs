@@ -24,15 +24,16 @@ pub(super) fn write(call: &mut Call<'_>, out: &mut String) {
 
 /// The average over a few neighbours from a random place on, in milliseconds; 0 if none of them expires.
 fn average_ttl_ms(call: &mut Call<'_>, db: u32) -> i64 {
-    let (mut sum, mut count) = (0, 0);
+    // Expiries may be as far away as a number can tell, so a few of them together are more than that.
+    let (mut sum, mut count) = (0_i128, 0);
     let start = call.env.rng.u64(..) >> 1;
     let now_ms = call.env.now_ms;
     let mut cursor = start;
     // From the random place to the end, and if that was too little, once more from the beginning.
     for _ in 0..2 {
         cursor = call.env.keyspace.scan(call.section, db, cursor, TTL_SAMPLES, |entry| {
-            if let Some(left) = entry.expiry().map(|expiry| expiry - now_ms).filter(|left| *left > 0) {
-                sum += left;
+            if let Some(left) = entry.expiry().map(|expiry| expiry.saturating_sub(now_ms)).filter(|left| *left > 0) {
+                sum += i128::from(left);
                 count += 1;
             }
         });
@@ -40,5 +41,5 @@ fn average_ttl_ms(call: &mut Call<'_>, db: u32) -> i64 {
             break;
         }
     }
-    if count == 0 { 0 } else { sum / count }
+    if count == 0 { 0 } else { i64::try_from(sum / count).expect("an average is no greater than the greatest") }
 }

@@ -120,3 +120,23 @@ fn fixed_places() {
     check(1.0, 17, "1.00000000000000000");
     check(f64::INFINITY, 4, "-922337203685477.5808");
 }
+
+#[test]
+fn sizes_take_units_of_both_families() {
+    let check = |word: &str, bytes| assert_eq!(parse_memory(word.as_bytes()), bytes, "{word}");
+    check("0", Some(0));
+    check("1k", Some(1000));
+    check("1KB", Some(1024));
+    check("1m", Some(1_000_000));
+    check("3Mb", Some(3 << 20));
+    check("2g", Some(2_000_000_000));
+    check("2gB", Some(2 << 30));
+    check("12b", Some(12));
+    check("", Some(0));
+    check("b", Some(0));
+    check("-1", None);
+    check("1tb", None);
+    check("1.5g", None);
+    check("99999999999999999999", Some(u64::MAX));
+    check(&"9".repeat(128), None);
+}

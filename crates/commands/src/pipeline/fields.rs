@@ -38,7 +38,9 @@ pub(super) fn reap(env: &mut Env, section: &Section<'_>, hidden: &HiddenFields, 
     if keyspace.must_wait(&guard, *db, looked_up) {
         return;
     }
-    let due = fields.as_deref().map_or(DueFields::UpTo(REAPED_AT_ONCE_MAX), DueFields::Named);
+    let due = fields
+        .as_deref()
+        .map_or(DueFields::UpTo(REAPED_AT_ONCE_MAX), |fields| DueFields::Named(fields.iter().map(|field| &**field)));
     let (fields, entry) = match guard.live_hash(*db, looked_up, now_ms, due) {
         LiveHash::Emptied(entry, fields) => (fields, Some(entry)),
         LiveHash::Present(_, fields) => (fields, None),

@@ -38,6 +38,9 @@ pub(super) fn park(call: &mut Call<'_>, command: Command, mut block: Block) {
     }
     *call.session.client.waiter.lock().expect("never poisoned") = Some(waiter.clone());
     queues.add(&waiter);
+    if waiter.awaited.is_some() {
+        call.env.host.await_event(&waiter);
+    }
 }
 
 /// Adds to a plan what those need who may be served when these keys change, and says whether that was anything new.

@@ -296,7 +296,7 @@ fn nothing(call: &mut Call<'_>, options: &Options<'_>, effect: Effect, args: Opt
         Effect::None | Effect::AsIs | Effect::Block(_) => Vec::new(),
     };
     let keys = options.streams_at..options.streams_at + options.streams;
-    Effect::Block(Box::new(Block { keys, deadline_ms, args, before, migration: None }))
+    Effect::Block(Box::new(Block { keys, deadline_ms, args, before, ..Block::default() }))
 }
 
 /// How XREAD waits: for entries behind those it knows. That its key goes away does not concern it.

@@ -133,8 +133,8 @@ keys! {
         APPENDONLY = "appendonly", RDBCHECKSUM = "rdbchecksum", RDBCOMPRESSION = "rdbcompression",
         RDB_DEL_SYNC_FILES = "rdb-del-sync-files", RDB_SAVE_INCREMENTAL_FSYNC = "rdb-save-incremental-fsync",
         REPLICA_ANNOUNCED = "replica-announced", REPLICA_IGNORE_MAXMEMORY = "replica-ignore-maxmemory", REPLICA_READ_ONLY = "replica-read-only",
-        REPLICA_SERVE_STALE_DATA = "replica-serve-stale-data",
-        STOP_WRITES_ON_BGSAVE_ERROR = "stop-writes-on-bgsave-error",
+        REPLICA_SERVE_STALE_DATA = "replica-serve-stale-data", REPL_DISABLE_TCP_NODELAY = "repl-disable-tcp-nodelay",
+        REPL_DISKLESS_SYNC = "repl-diskless-sync", STOP_WRITES_ON_BGSAVE_ERROR = "stop-writes-on-bgsave-error",
         SYSLOG_ENABLED = "syslog-enabled";
     u16: PORT = "port", REPLICA_ANNOUNCE_PORT = "replica-announce-port";
     u32: LFU_DECAY_TIME = "lfu-decay-time", LFU_LOG_FACTOR = "lfu-log-factor",
@@ -145,6 +145,7 @@ keys! {
         HASH_MAX_LISTPACK_ENTRIES = "hash-max-listpack-entries", HASH_MAX_LISTPACK_VALUE = "hash-max-listpack-value",
         HLL_SPARSE_MAX_BYTES = "hll-sparse-max-bytes", IO_THREADS = "io-threads",
         KEYSPACE_STRIPES = "keyspace-stripes", MAXCLIENTS = "maxclients",
+        MIN_REPLICAS_TO_WRITE = "min-replicas-to-write", REPL_DISKLESS_SYNC_MAX_REPLICAS = "repl-diskless-sync-max-replicas",
         MAXMEMORY_SAMPLES = "maxmemory-samples",
         PROTO_MAX_BULK_LEN = "proto-max-bulk-len", SET_MAX_INTSET_ENTRIES = "set-max-intset-entries",
         SET_MAX_LISTPACK_ENTRIES = "set-max-listpack-entries", SET_MAX_LISTPACK_VALUE = "set-max-listpack-value",
@@ -152,7 +153,8 @@ keys! {
         ZSET_MAX_LISTPACK_ENTRIES = "zset-max-listpack-entries", ZSET_MAX_LISTPACK_VALUE = "zset-max-listpack-value";
     u64: ACTIVE_EXPIRE_EFFORT = "active-expire-effort", HZ = "hz",
         MAXMEMORY = "maxmemory", REPLICA_PRIORITY = "replica-priority", REPL_BACKLOG_SIZE = "repl-backlog-size",
-        REPL_TIMEOUT = "repl-timeout",
+        REPL_TIMEOUT = "repl-timeout", MIN_REPLICAS_MAX_LAG = "min-replicas-max-lag", REPL_BACKLOG_TTL = "repl-backlog-ttl", SHUTDOWN_TIMEOUT = "shutdown-timeout",
+        REPL_DISKLESS_SYNC_DELAY = "repl-diskless-sync-delay", REPL_PING_REPLICA_PERIOD = "repl-ping-replica-period",
         TCP_BACKLOG = "tcp-backlog", TCP_KEEPALIVE = "tcp-keepalive", TIMEOUT = "timeout";
     i64: KEY_LOAD_DELAY = "key-load-delay", LIST_MAX_LISTPACK_SIZE = "list-max-listpack-size",
         RDB_KEY_SAVE_DELAY = "rdb-key-save-delay",

@@ -4,6 +4,8 @@
 //! leading zero, no blank), while the composite directives go through C's lenient `strtoll`, and memory sizes wrap
 //! around when digits times unit exceed 64 bits. Each is kept as it is, for a file that Redis takes must load here.
 
+use commands::number::parse_memory;
+
 /// How a number is spelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
@@ -83,8 +85,8 @@ impl Range {
     fn spelled(&self, word: &[u8]) -> Option<i64> {
         match self.form {
             Form::Integer => integer(word),
-            Form::Memory => memory(word).map(|bytes| bytes as i64),
-            Form::MemoryOrPercent => memory(word).map(|bytes| bytes as i64).or_else(|| percent(word)),
+            Form::Memory => parse_memory(word).map(|bytes| bytes as i64),
+            Form::MemoryOrPercent => parse_memory(word).map(|bytes| bytes as i64).or_else(|| percent(word)),
             Form::Octal => octal(word),
         }
     }
@@ -146,29 +148,6 @@ pub fn whole(word: &[u8]) -> Option<i64> {
     })
 }
 
-/// A memory size in bytes; a product beyond 64 bits wraps, as in Redis.
-pub fn memory(word: &[u8]) -> Option<u64> {
-    /// More digits than this are refused, as Redis copies them into a buffer of 128 bytes.
-    const DIGITS_MAX: usize = 127;
-    let end = word.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(word.len());
-    let (digits, unit) = word.split_at(end);
-    let unit: u64 = match unit.to_ascii_lowercase().as_slice() {
-        b"" | b"b" => 1,
-        b"k" => 1000,
-        b"kb" => 1 << 10,
-        b"m" => 1_000_000,
-        b"mb" => 1 << 20,
-        b"g" => 1_000_000_000,
-        b"gb" => 1 << 30,
-        _ => return None,
-    };
-    if digits.len() > DIGITS_MAX {
-        return None;
-    }
-    let add = |value: u64, byte: &u8| value.saturating_mul(10).saturating_add(u64::from(byte - b'0'));
-    Some(digits.iter().fold(0, add).wrapping_mul(unit))
-}
-
 /// `bytes` with the largest unit that divides it, as `CONFIG REWRITE` writes sizes.
 pub fn print_with_unit(bytes: u64) -> String {
     let units = [(1u64 << 30, "gb"), (1 << 20, "mb"), (1 << 10, "kb")];
@@ -191,26 +170,6 @@ fn octal(word: &[u8]) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_take_units_of_both_families() {
-        let check = |word: &str, bytes| assert_eq!(memory(word.as_bytes()), bytes, "{word}");
-        check("0", Some(0));
-        check("1k", Some(1000));
-        check("1KB", Some(1024));
-        check("1m", Some(1_000_000));
-        check("3Mb", Some(3 << 20));
-        check("2g", Some(2_000_000_000));
-        check("2gB", Some(2 << 30));
-        check("12b", Some(12));
-        check("", Some(0));
-        check("b", Some(0));
-        check("-1", None);
-        check("1tb", None);
-        check("1.5g", None);
-        check("99999999999999999999", Some(u64::MAX));
-        check(&"9".repeat(128), None);
-    }
 
     #[test]
     fn plain_integers_have_one_spelling() {

@@ -6,6 +6,8 @@
 //!
 //! Error texts are Redis 8.0's, byte for byte: clients and its test suite look for them.
 
+use commands::number::parse_memory;
+
 use super::number::{self, Form};
 
 /// The highest number of addresses `bind` takes.
@@ -342,7 +344,7 @@ fn parse_output_limits(words: &[Text], current: &Value) -> Result<Value, String>
 
 fn parse_output_limit(words: &[Text]) -> Option<OutputLimit> {
     let soft_seconds = number::whole(&words[3])? as i32;
-    let (hard_bytes, soft_bytes) = (number::memory(&words[1])?, number::memory(&words[2])?);
+    let (hard_bytes, soft_bytes) = (parse_memory(&words[1])?, parse_memory(&words[2])?);
     (soft_seconds >= 0).then_some(OutputLimit { hard_bytes, soft_bytes, soft_seconds })
 }
 

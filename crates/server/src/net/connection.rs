@@ -88,7 +88,7 @@ impl Connection {
 
     /// Whether no further command runs for now.
     pub(super) fn waits(&self) -> bool {
-        self.postponed || self.session.blocked.is_some()
+        self.postponed || self.session.blocked.is_some() || self.session.departs.is_some()
     }
 
     /// Whether nothing more is executed.

@@ -104,6 +104,14 @@ impl Socket {
         }
     }
 
+    /// Lets the kernel collect small writes into larger packets (`repl-disable-tcp-nodelay`).
+    pub fn delay_small_writes(&self) {
+        if let Self::Tcp(stream) = self {
+            // Only a matter of efficiency.
+            let _ = stream.set_nodelay(false);
+        }
+    }
+
     /// The addresses of both ends as CLIENT LIST prints them, the descriptor, and whether it is a Unix socket.
     pub fn names(&self, config: &Config) -> (String, String, i32, bool) {
         match self {

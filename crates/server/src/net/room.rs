@@ -7,6 +7,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use commands::settings::Settings;
+use commands::stats::Stats;
 
 /// Room of a new connection, and the most there is.
 const ROOM_BYTES_MAX: usize = 16 * 1024;
@@ -34,15 +35,17 @@ impl ReplyRoom {
         self.peak = self.peak.max(pending.min(self.bytes));
     }
 
-    /// Adapts; `pending` bytes wait now.
-    pub(super) fn tend(&mut self, pending: usize, now_ms: i64, settings: &Settings) {
+    /// Adapts, and counts if that changes something; `pending` bytes wait now.
+    pub(super) fn tend(&mut self, pending: usize, now_ms: i64, settings: &Settings, stats: &Stats) {
         if !settings.reply_buffer_resizing.load(Relaxed) {
             return;
         }
         if self.bytes / 2 >= ROOM_BYTES_MIN && self.peak < self.bytes / 2 {
             self.bytes = ROOM_BYTES_MIN.max(self.peak + 1);
+            stats.room_shrinks.add(1);
         } else if self.bytes < ROOM_BYTES_MAX && self.peak == self.bytes {
             self.bytes = ROOM_BYTES_MAX.min(self.bytes * 2);
+            stats.room_expands.add(1);
         }
         let reset_ms = settings.reply_buffer_peak_reset_ms.load(Relaxed);
         if reset_ms >= 0 && now_ms - self.peak_reset_ms >= reset_ms {
@@ -58,22 +61,23 @@ mod tests {
 
     #[test]
     fn idle_room_shrinks_to_its_least_and_used_room_grows_to_its_most() {
-        let settings = Settings::default();
+        let (settings, stats) = (Settings::default(), Stats::default());
         let mut room = ReplyRoom::new(0);
-        room.tend(0, 4999, &settings);
+        room.tend(0, 4999, &settings, &stats);
         assert_eq!(room, ReplyRoom::new(0), "the peak is not forgotten yet");
-        room.tend(0, 5000, &settings);
-        room.tend(0, 5100, &settings);
+        room.tend(0, 5000, &settings, &stats);
+        room.tend(0, 5100, &settings, &stats);
         assert_eq!((room.bytes, room.peak), (ROOM_BYTES_MIN, 0));
         settings.reply_buffer_peak_reset_ms.store(-1, Relaxed);
         for _ in 0..10 {
             room.note(1 << 20);
-            room.tend(0, 9_999_999, &settings);
+            room.tend(0, 9_999_999, &settings, &stats);
         }
         assert_eq!(room.bytes, ROOM_BYTES_MAX);
+        assert_eq!((stats.room_shrinks.get(), stats.room_expands.get()), (1, 4));
         settings.reply_buffer_resizing.store(false, Relaxed);
         room.peak = 0;
-        room.tend(0, 99_999_999, &settings);
+        room.tend(0, 99_999_999, &settings, &stats);
         assert_eq!(room.bytes, ROOM_BYTES_MAX);
     }
 }

@@ -63,7 +63,7 @@ impl<'t> Applier<'t> {
             if let Some(id) = id.filter(|id| *id != resume.position.id) {
                 server.log.notice(&format!("Master replication ID changed to {id}"));
             }
-            server.replication.continue_as(id.unwrap_or(resume.position.id));
+            server.replication.continue_as(server, id.unwrap_or(resume.position.id), resume.db);
         })
     }
 

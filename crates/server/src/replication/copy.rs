@@ -12,6 +12,7 @@ use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
+use std::sync::atomic::Ordering::Relaxed;
 
 use commands::access::Access;
 use commands::host::Host;
@@ -31,6 +32,7 @@ use super::replica::Term;
 use super::wire::Wire;
 use crate::clock;
 use crate::config::keys;
+use crate::persistence::snapshot::{self, Delay};
 use crate::server::Server;
 use crate::workers;
 use source::{Source, Vital};
@@ -61,7 +63,12 @@ pub(super) fn take_over<'t>(term: &'t Term, wire: &mut Wire, position: Option<Po
         path = Some(receive(&mut source, file)?);
     }
     let is_same_history = position.is_some_and(|position| position.id == server.replication.history().id);
-    let loading = Loading::begin(term, how, is_same_history)?;
+    let total_bytes = match (&path, framing) {
+        (Some(path), _) => path.metadata().map_or(0, |facts| facts.len()),
+        (None, Framing::Length(bytes)) => bytes,
+        (None, Framing::Mark(_)) => 0,
+    };
+    let loading = Loading::begin(term, how, is_same_history, total_bytes)?;
     server.log.notice("MASTER <-> REPLICA sync: Loading DB in memory");
     let fresh = server.keyspace.sibling();
     let loaded = match &path {
@@ -116,7 +123,7 @@ impl TemporaryFile {
         let mut failed = io::Error::from(io::ErrorKind::AlreadyExists);
         for attempt in 0..NAMES_MAX {
             let name = format!("temp-{}.{}.rdb", clock::now_ms() / 1000 + i64::from(attempt), std::process::id());
-            let path = data_folder(server).join(name);
+            let path = snapshot::path(server).with_file_name(name);
             match OpenOptions::new().write(true).create_new(true).open(&path) {
                 Ok(file) => return Ok(Self { path, file, named: false }),
                 Err(error) => failed = error,
@@ -166,25 +173,20 @@ fn receive(source: &mut Source<'_, '_>, mut to: TemporaryFile) -> Result<PathBuf
         )
     })?;
     let name = String::from_utf8_lossy(&server.config.get(keys::DBFILENAME)).into_owned();
-    let path = data_folder(&server).join(&name);
+    let path = snapshot::path(&server);
     to.rename(&path).map_err(|error| {
         format!(
             "Failed trying to rename the temp DB into {name} in MASTER <-> REPLICA synchronization: {}",
             system_text(&error)
         )
     })?;
-    File::open(data_folder(&server)).and_then(|folder| folder.sync_all()).map_err(|error| {
+    File::open(path.parent().unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all()).map_err(|error| {
         format!(
             "Failed trying to sync DB directory {name} in MASTER <-> REPLICA synchronization: {}",
             system_text(&error)
         )
     })?;
     Ok(path)
-}
-
-/// Where the server's files are: the process has moved there.
-fn data_folder(_server: &Server) -> PathBuf {
-    PathBuf::from(".")
 }
 
 fn load_file(source: &mut Source<'_, '_>, path: &Path, fresh: &Keyspace) -> Result<Loaded, Ended> {
@@ -242,11 +244,18 @@ fn load_from(
         limits: &server.settings.limits(),
         // The primary says when a key goes.
         expire_before: None,
+        expired: &|_, _| {},
         duplicates: Duplicates::Refuse,
         access: &|idle_secs, frequency| access(clock, idle_secs, frequency),
         section: None,
     };
-    load::load(from, fresh, &rules, vital)
+    let loaded = load::load(from, fresh, &rules, &mut Watching { server, vital, delay: Delay::default() });
+    if let Ok(Loaded { keys, empty, .. }) = &loaded {
+        server
+            .log
+            .notice(&format!("Done loading RDB, keys loaded: {keys}, keys expired: 0, empty keys skipped: {empty}."));
+    }
+    loaded
 }
 
 /// The access word of an entry that was last used so long ago, or so often; what the policy does not keep is left out.
@@ -255,13 +264,24 @@ fn access(clock: Access, idle_secs: Option<u64>, frequency: Option<u8>) -> u32 {
     idle.or_else(|| frequency.and_then(|counter| clock.as_often_as(counter))).unwrap_or_else(|| clock.fresh())
 }
 
-impl Observer for Vital<'_> {
-    fn read(&mut self, _bytes: u64) {
-        self.beat();
+/// Notes how far the load is, slows it down if a test wishes so, and keeps the primary patient.
+struct Watching<'a, 't> {
+    server: &'a Server,
+    vital: &'a mut Vital<'t>,
+    delay: Delay,
+}
+
+impl Observer for Watching<'_, '_> {
+    fn read(&mut self, bytes: u64) {
+        self.server.persistence.loading.read_bytes.store(bytes, Relaxed);
     }
 
     fn key(&mut self) -> ControlFlow<()> {
-        if self.is_over() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if self.vital.beat() || self.server.ending.has_begun() {
+            return ControlFlow::Break(());
+        }
+        self.delay.pass(&self.server.live.key_load_delay, || self.vital.is_over() || self.server.ending.has_begun());
+        ControlFlow::Continue(())
     }
 }
 
@@ -277,13 +297,15 @@ struct Loading<'t> {
 }
 
 impl<'t> Loading<'t> {
-    fn begin(term: &'t Term, how: How, is_same_history: bool) -> Result<Self, Ended> {
+    fn begin(term: &'t Term, how: How, is_same_history: bool, total_bytes: u64) -> Result<Self, Ended> {
         let server = &term.server;
         let alone = server.keyspace.gate().enter_alone();
         if !term.is_current() {
             return Err(Ended::Quietly);
         }
         let serves = how == How::Beside && is_same_history;
+        server.persistence.abort();
+        server.persistence.loading.begin(total_bytes);
         server.stand(if serves { Standing::ASYNC_LOADING } else { Standing::LOADING }, true);
         server
             .persistence
@@ -293,6 +315,7 @@ impl<'t> Loading<'t> {
         if how != How::Beside {
             server.log.notice("MASTER <-> REPLICA sync: Flushing old data");
             touch_watched(server, &alone, None);
+            server.replication.end_generation();
             old.extend((0..server.keyspace.database_count()).filter_map(|db| server.keyspace.detach(&alone, db)));
         }
         drop(alone);
@@ -330,7 +353,7 @@ impl<'t> Loading<'t> {
                 touch_watched(server, alone, Some(fresh));
             }
             old = server.keyspace.install(alone, fresh);
-            server.replication.begin_generation(position);
+            server.replication.begin_generation(server, position, db);
             server.stand(Standing::LOADING | Standing::ASYNC_LOADING, false);
             server.persistence.loading.end(None);
             env.begin_section(clock::now_ms());
@@ -368,6 +391,7 @@ impl Drop for Loading<'_> {
         }
         let server = &self.term.server;
         let _alone = server.keyspace.gate().enter_alone();
+        server.persistence.loading.end(None);
         server.stand(Standing::LOADING | Standing::ASYNC_LOADING, false);
         server.persistence.loading.end(None);
     }

@@ -58,17 +58,26 @@ fn replica(server: &Server, primary: &Primary, out: &mut String) {
 }
 
 fn history(server: &Server, out: &mut String) {
-    let ids = server.replication.history();
+    let state = &server.replication;
+    state.primary.info(server, out);
+    let history = state.history();
+    let (active, first, length) = match state.stream.ring() {
+        Some(ring) => {
+            ring.trim();
+            let first = ring.first_offset();
+            (1, first + 1, ring.tail() - first)
+        }
+        None => (0, 0, 0),
+    };
     info_lines!(out;
-        "connected_slaves:0";
         "master_failover_state:no-failover";
-        "master_replid:{}", ids.id;
-        "master_replid2:{}", ids.second_id;
-        "master_repl_offset:{}", server.replication.offset();
-        "second_repl_offset:{}", ids.second_offset;
-        "repl_backlog_active:0";
+        "master_replid:{}", history.id;
+        "master_replid2:{}", history.second_id;
+        "master_repl_offset:{}", state.offset();
+        "second_repl_offset:{}", history.second_offset;
+        "repl_backlog_active:{active}";
         "repl_backlog_size:{}", server.config.get(keys::REPL_BACKLOG_SIZE);
-        "repl_backlog_first_byte_offset:0";
-        "repl_backlog_histlen:0";
+        "repl_backlog_first_byte_offset:{first}";
+        "repl_backlog_histlen:{length}";
     );
 }

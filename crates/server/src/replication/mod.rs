@@ -3,40 +3,60 @@
 //! - [`State`]: the ids and the offset, which name what this process has;
 //! - [`replica`]: whom it follows, and what becomes of that; [`link`] is the thread that talks to the primary, [`copy`]
 //!   takes the first copy over, [`apply`] applies the stream behind it;
+//! - [`primary`]: who follows it; [`copies`] and [`outgoing`] are the full copies that they are sent, and the feeders
+//!   (`net::feeder`) the threads that send;
+//! - [`stream`]: its own end of the log; [`memory`] is how a restarted process knows where it was;
 //! - [`info`]: the section of INFO, and ROLE.
 //!
 //! **Who changes what.** Role, ids and the beginning of a generation change under the exclusive gate only; the offset moves
 //! under the guards of what was changed.
 
 mod apply;
+pub mod copies;
 mod copy;
 pub mod info;
 mod link;
+mod memory;
+pub mod outgoing;
+mod own_keys;
+pub mod primary;
 pub mod replica;
+pub mod stream;
 mod wire;
 
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::Weak;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use commands::record::Record;
 use parking_lot::Mutex;
 use replication::history::History;
 use replication::id::{Position, ReplicationId};
 
+use crate::config::keys;
+use crate::net::feeder::Feeders;
 use crate::server::Server;
 use crate::vitals;
+use own_keys::OwnKeys;
+use primary::Primary;
 use replica::Following;
+use stream::Stream;
 
 /// See the file's head.
 pub struct State {
     /// The server that this belongs to, for threads that outlive whoever starts them.
     server: OnceLock<Weak<Server>>,
     history: Mutex<History>,
-    /// Bytes of the stream so far.
-    offset: AtomicU64,
+    /// The log.
+    pub stream: Stream,
+    /// The threads that send it to replicas.
+    pub feeders: Feeders,
+    /// The primary's side.
+    pub primary: Primary,
     /// The replica's side.
     pub following: Following,
+    /// What clients have written to a replica.
+    pub own_keys: OwnKeys,
 }
 
 impl Default for State {
@@ -44,8 +64,11 @@ impl Default for State {
         Self {
             server: OnceLock::new(),
             history: Mutex::new(History::new(new_id())),
-            offset: AtomicU64::new(0),
+            stream: Stream::default(),
+            feeders: Feeders::default(),
+            primary: Primary::default(),
             following: Following::default(),
+            own_keys: OwnKeys::default(),
         }
     }
 }
@@ -64,7 +87,7 @@ impl State {
 
     /// Bytes of the stream so far.
     pub fn offset(&self) -> u64 {
-        self.offset.load(Relaxed)
+        self.stream.offset()
     }
 
     /// How far this process has come in its history.
@@ -77,14 +100,33 @@ impl State {
         self.following.is_on()
     }
 
-    /// Bytes of the primary's stream were applied. Called under the guards of what they have changed; there is one applier.
-    pub fn applied(&self, raw: &[u8], _db: u32) {
-        self.offset.fetch_add(raw.len() as u64, Relaxed);
+    /// Appends effects, and says where they end. Called under the guards of what was changed.
+    pub fn append(&self, record: &Record) -> u64 {
+        let end = self.stream.append(record);
+        if stream::must_tell_now() {
+            self.feeders.ring();
+        }
+        end
+    }
+
+    /// Bytes of the primary's stream were applied, and `db` is selected behind them. Called under the guards of what they
+    /// have changed; there is one applier.
+    pub fn applied(&self, raw: &[u8], db: u32) {
+        self.stream.append_raw(raw, db);
+        if stream::must_tell_now() {
+            self.feeders.ring();
+        }
     }
 
     /// A new id, and the old one becomes the second: promotion. Called under the exclusive gate.
     pub fn shift_id(&self) {
         self.history.lock().shift(new_id(), self.offset());
+        self.be_alone_from_now();
+        // What comes next is this process's own, and knows nothing of what the primary had selected.
+        if let Some(ring) = self.stream.ring() {
+            ring.forget_database();
+        }
+        self.drop_replicas();
     }
 
     /// A new id, and the old one is forgotten. Called under the exclusive gate.
@@ -93,20 +135,39 @@ impl State {
     }
 
     /// The history goes by this id from here on, as the primary says. Called under the exclusive gate.
-    fn continue_as(&self, id: ReplicationId) {
+    fn continue_as(&self, server: &Server, id: ReplicationId, db: u32) {
         let mut history = self.history.lock();
         if history.id != id {
             history.shift(id, self.offset());
+            self.drop_replicas();
         }
+        drop(history);
+        if !self.stream.is_on() {
+            self.begin_stream(server, self.offset(), db);
+        }
+    }
+
+    /// What this process had is gone, and nothing else is there yet: nobody can continue from here. Called under the
+    /// exclusive gate.
+    fn end_generation(&self) {
+        self.stream.end();
+        self.drop_replicas();
     }
 
     /// What this process has is another history now, at this position: a full copy was taken over. Called under the
     /// exclusive gate.
-    fn begin_generation(&self, position: Option<Position>) {
+    fn begin_generation(&self, server: &Server, position: Option<Position>, db: u32) {
         // A primary that tells no position tells no id either.
         let Position { id, offset } = position.unwrap_or_else(|| Position { id: new_id(), offset: 0 });
         *self.history.lock() = History::new(id);
-        self.offset.store(offset, Relaxed);
+        self.begin_stream(server, offset, db);
+        self.drop_replicas();
+    }
+
+    /// Begins the log of a replica, where `db` is selected already.
+    fn begin_stream(&self, server: &Server, offset: u64, db: u32) {
+        self.stream.begin(offset, server.config.get(keys::REPL_BACKLOG_SIZE));
+        self.stream.append_raw(b"", db);
     }
 }
 

@@ -96,6 +96,8 @@ struct Inner {
     client: Option<Arc<Client>>,
     /// Whether the primary has told an offset, so that a broken link can be gone on with.
     resumable: bool,
+    /// Where the data is that was loaded at the start.
+    restored: Option<Resume>,
 }
 
 /// What INFO says of a full copy.
@@ -173,6 +175,21 @@ impl Following {
 
     pub(super) fn note_read(&self, offset: u64) {
         self.read_offset.store(offset, Relaxed);
+    }
+
+    /// Where a process with this data could go on: at `now` while the stream comes, else where it has stopped.
+    pub(super) fn place(&self, now: Position) -> Option<Resume> {
+        let inner = self.inner.lock();
+        if self.state() != LinkState::Connected {
+            return inner.resume;
+        }
+        let db = inner.client.as_ref().map_or(0, |client| client.db.load(Relaxed));
+        inner.resumable.then_some(Resume { position: now, db })
+    }
+
+    /// The data is that of a file which says where it is.
+    pub(super) fn restored(&self, resume: Resume) {
+        self.inner.lock().restored = Some(resume);
     }
 
     /// Breaks the link's connection; it will try again.
@@ -347,7 +364,9 @@ impl State {
             }
             Some(primary) => {
                 let Primary { host, port } = primary.clone();
-                self.follow(server, primary);
+                // Whoever was our replica may be the primary now; it begins with a SELECT then.
+                let own = (!self.is_replica()).then(|| Resume { position: self.position(), db: 0 });
+                self.follow(server, primary, own);
                 server.log.notice(&format!("REPLICAOF {host}:{port} enabled (user request from '{}')", line()));
             }
         }
@@ -359,23 +378,22 @@ impl State {
         followed.is_some_and(|it| it.host.eq_ignore_ascii_case(&primary.host) && it.port == primary.port)
     }
 
-    /// Follows a primary from now on. Called under the exclusive gate.
-    fn follow(&self, server: &Server, primary: Primary) {
+    /// Follows a primary from now on. `own` is where a process is that followed nobody before. Called under the exclusive
+    /// gate.
+    fn follow(&self, server: &Server, primary: Primary, own: Option<Resume>) {
         let mut inner = self.following.inner.lock();
-        let was_primary = inner.primary.is_none();
         inner.break_off();
         if self.following.state() == LinkState::Connected {
             self.keep_resume(server, &mut inner);
         }
-        *inner =
-            Inner { primary: Some(primary.clone()), term: inner.term + 1, resume: inner.resume, ..Inner::default() };
-        if was_primary {
+        if own.is_some() {
             server.log.notice(
                 "Before turning into a replica, using my own master parameters to synthesize a cached master: I may be \
                  able to synchronize with the new master with just a partial transfer.",
             );
-            inner.resume = Some(Resume { position: self.position(), db: 0 });
         }
+        let resume = own.or(inner.resume);
+        *inner = Inner { primary: Some(primary.clone()), term: inner.term + 1, resume, ..Inner::default() };
         let term = inner.term;
         self.following.state.store(LinkState::Connect as u8, Relaxed);
         self.following.on.store(true, Relaxed);
@@ -411,9 +429,8 @@ impl State {
         let Some((host, port)) = server.config.get(keys::REPLICAOF) else { return };
         let _alone = server.keyspace.gate().enter_alone();
         let primary = Primary { host: String::from_utf8_lossy(&host).into_owned(), port };
-        self.follow(server, primary);
-        // Nothing was here before that anybody else could share.
-        self.following.inner.lock().resume = None;
+        let restored = self.following.inner.lock().restored.take();
+        self.follow(server, primary, restored);
     }
 
     /// The stream is over: what was applied of it is where the next link can go on.
@@ -439,6 +456,7 @@ impl State {
         let stale = follows && state != LinkState::Connected && !server.config.get(keys::REPLICA_SERVE_STALE_DATA);
         server.stand(Standing::READ_ONLY, follows && server.config.get(keys::REPLICA_READ_ONLY));
         server.stand(Standing::STALE, stale);
+        self.own_keys.set_on(follows && !server.config.get(keys::REPLICA_READ_ONLY));
         self.following.ignores_maxmemory.store(server.config.get(keys::REPLICA_IGNORE_MAXMEMORY), Relaxed);
     }
 

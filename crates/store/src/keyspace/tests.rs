@@ -183,7 +183,7 @@ fn what_expires_is_booked() {
                 }
             }
             deed => {
-                let create = match guard.live_hash(0, key, now, DueFields::UpTo(1)) {
+                let create = match guard.live_hash(0, key, now, DueFields::up_to(1)) {
                     LiveHash::Present(mut hash, _) => {
                         match deed {
                             4 => _ = hash.persist(&field, 0),
@@ -269,7 +269,7 @@ fn sizes_are_booked() {
                     (0..rng.u8(..6)).for_each(|_| list.push(Side::Right, Item::Int(now), &limits));
                     (0..rng.u8(..6)).for_each(|_| drop(list.pop(Side::Left, &limits)));
                 }
-                if let LiveHash::Present(mut hash, _) = guard.live_hash(0, key, now, DueFields::UpTo(2)) {
+                if let LiveHash::Present(mut hash, _) = guard.live_hash(0, key, now, DueFields::up_to(2)) {
                     let field = [b'a' + rng.u8(..9)];
                     hash.set(&field, b"v", OldExpiry::Keep, &limits);
                     hash.set_expiry(&field, now as u64 + rng.u64(..20), ExpiryCondition::Always, now as u64);

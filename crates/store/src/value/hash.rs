@@ -5,7 +5,7 @@
 //!
 //! Nothing here reads a clock. Reads that take `now_ms` hide expired fields, which stay until [`Hash::remove_expired`]; whoever
 //! must see everything (a replica's applier, a loader, a dump) passes 0. Writes take fields as they stand: a command that
-//! holds the hash exclusively removes the expired ones first, since their removal has to be propagated.
+//! holds the hash exclusively first removes those of its fields that have expired, since their removal has to be propagated.
 
 mod packed;
 mod table;

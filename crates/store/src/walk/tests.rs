@@ -160,7 +160,7 @@ fn change_in_place(guard: &mut Guard<'_>, db: u32, key: Key<'_>, now_ms: i64, rn
         }
         (Kind::Stream, _) => append(&mut entry.into_value::<Stream>().unwrap(), 1, now_ms, &limits),
         (Kind::Hash, _) => {
-            if let LiveHash::Present(mut hash, _) = guard.live_hash(db, key, now_ms, DueFields::UpTo(rng.usize(..4))) {
+            if let LiveHash::Present(mut hash, _) = guard.live_hash(db, key, now_ms, DueFields::up_to(rng.usize(..4))) {
                 hash.set(&word, b"w", OldExpiry::Clear, &limits);
                 hash.set_expiry(&word, now_ms as u64 + 9, ExpiryCondition::Always, 0);
             }

@@ -1,6 +1,8 @@
 //! What both servers hold after a sequence: which keys, and of each TYPE, PTTL, OBJECT ENCODING and DEBUG DIGEST-VALUE,
-//! and of a hash the expiry of each field, which no digest covers.
+//! and of a hash the expiry of each field, which no digest covers. And INFO's histograms of their sizes; where these
+//! differ, ours must be true: Redis 8.0.2 itself forgets some changes (PFDEBUG TODENSE, SPOP of all members).
 
+use std::collections::BTreeMap;
 use std::io;
 
 use resp_parser::Reply;
@@ -47,7 +49,70 @@ pub(super) fn compare(pair: &mut Pair<'_>, before: &[(Words, bool)], step: usize
     }
     pair.reference.admin(&["SELECT", "0"])?;
     pair.subject.admin(&["SELECT", "0"])?;
-    Ok(None)
+    compare_sizes(pair, step)
+}
+
+/// What asks for a value's length, and how INFO names the type that answers, in its order.
+const LENGTHS: [(&str, &str); 5] = [
+    ("STRLEN", "strings_sizes"),
+    ("LLEN", "lists_items"),
+    ("SCARD", "sets_items"),
+    ("ZCARD", "zsets_items"),
+    ("HLEN", "hashes_items"),
+];
+
+/// The histograms of sizes, and where these differ ours beside the lengths of our values. They count what has expired until
+/// it is removed, so this looks only where nothing expires.
+fn compare_sizes(pair: &mut Pair<'_>, step: usize) -> io::Result<Option<Difference>> {
+    let question = vec![b"INFO".to_vec(), b"keysizes".to_vec()];
+    let questions = [question.clone(), vec![b"INFO".to_vec(), b"keyspace".to_vec()]];
+    let (left, right) = (pair.reference.admin_batch(&questions)?, pair.subject.admin_batch(&questions)?);
+    if same(Rule::Exact, &left[0], &right[0]) || expires(&left[1]) || expires(&right[1]) {
+        return Ok(None);
+    }
+    let (subject, counted) = (&mut pair.subject, &right[0]);
+    let mut expected = String::from("# Keysizes\r\n");
+    for database in DATABASES {
+        subject.admin(&["SELECT", database])?;
+        let keys = subject.admin(&["KEYS", "*"])?;
+        for (command, name) in LENGTHS {
+            let questions: Vec<Words> =
+                items(&keys).iter().filter_map(text).map(|key| about(&[command], key)).collect();
+            let lengths = subject.admin_batch(&questions)?;
+            let mut bins: BTreeMap<u64, usize> = BTreeMap::new();
+            for length in lengths.iter().filter_map(integer).filter(|&length| length > 0 || command == "STRLEN") {
+                *bins.entry(length.checked_ilog2().map_or(0, |power| 1 << power)).or_default() += 1;
+            }
+            if !bins.is_empty() {
+                let bins: Vec<String> = bins.iter().map(|(size, count)| format!("{}={count}", human(*size))).collect();
+                expected += &format!("db{database}_distrib_{name}:{}\r\n", bins.join(","));
+            }
+        }
+    }
+    subject.admin(&["SELECT", "0"])?;
+    let expected = Reply::Bulk(expected.into_bytes());
+    if text(counted) == text(&expected) {
+        return Ok(None);
+    }
+    Ok(Some(difference(step, "any", &question, &expected, counted)))
+}
+
+/// A power of two as INFO writes it.
+fn human(size: u64) -> String {
+    match size {
+        0..1024 => size.to_string(),
+        1024..0x10_0000 => format!("{}K", size >> 10),
+        _ => format!("{}M", size >> 20),
+    }
+}
+
+/// Whether INFO's section `keyspace` tells of keys or fields that expire.
+fn expires(keyspace: &Reply) -> bool {
+    let keyspace = text(keyspace).map(String::from_utf8_lossy).unwrap_or_default();
+    let mut counts = keyspace
+        .split([',', ':', '\r'])
+        .filter_map(|field| field.strip_prefix("expires=").or_else(|| field.strip_prefix("subexpiry=")));
+    counts.any(|count| count != "0")
 }
 
 /// The expiry of every field of every hash that has one. Fields that have just expired may be listed by one server

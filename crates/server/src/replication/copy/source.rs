@@ -15,6 +15,8 @@ use crate::server::Server;
 
 /// From one sign of life to the next.
 const BEAT_NS: u64 = 1_000_000_000;
+/// From one look whether the link is to end to the next.
+const LOOK_NS: u64 = 20_000_000;
 
 const TIMEOUT: &str = "Timeout receiving bulk data from MASTER... If the problem persists try to set the 'repl-timeout' \
                        parameter in redis.conf to a larger value.";
@@ -101,7 +103,7 @@ impl<'t, 'w> Source<'t, 'w> {
 
     /// Somebody who keeps the primary patient while a copy is loaded.
     pub(super) fn vital(&self) -> Vital<'t> {
-        Vital { term: self.term, socket: self.wire.handle().ok(), next_ns: 0 }
+        Vital::new(self.term, self.wire.handle().ok())
     }
 
     /// Gets the next piece; false at the end.
@@ -169,20 +171,32 @@ impl Read for Source<'_, '_> {
 pub(super) struct Vital<'t> {
     term: &'t Term,
     socket: Option<TcpStream>,
-    next_ns: u64,
+    next_beat_ns: u64,
+    next_look_ns: u64,
+    over: bool,
 }
 
-impl Vital<'_> {
-    pub(super) fn beat(&mut self) {
+impl<'t> Vital<'t> {
+    fn new(term: &'t Term, socket: Option<TcpStream>) -> Self {
+        Self { term, socket, next_beat_ns: 0, next_look_ns: 0, over: false }
+    }
+
+    /// Does both when it is time to; says whether the link is to end.
+    pub(super) fn beat(&mut self) -> bool {
         let now_ns = clock::ticks_ns();
-        if now_ns < self.next_ns {
-            return;
+        if now_ns < self.next_look_ns {
+            return self.over;
         }
-        self.next_ns = now_ns + BEAT_NS;
-        if let Some(socket) = &mut self.socket {
+        self.next_look_ns = now_ns + LOOK_NS;
+        self.over = self.is_over();
+        if now_ns >= self.next_beat_ns
+            && let Some(socket) = &mut self.socket
+        {
+            self.next_beat_ns = now_ns + BEAT_NS;
             // Whether the connection still holds will show when the copy is read, or the stream.
             let _ = socket.write(b"\n");
         }
+        self.over
     }
 
     pub(super) fn is_over(&self) -> bool {

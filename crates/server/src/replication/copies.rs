@@ -1,0 +1,344 @@
+//! Full copies for replicas: who waits for one, and how it is made.
+//!
+//! One copy is made at a time, for all who wait for the same kind of it. It begins with a cut under the exclusive gate: at
+//! that instant the log gives its offset and is pinned there. Then a thread of its own walks the keyspace and writes what
+//! it finds, straight to the replicas' connections (`repl-diskless-sync`; [`super::outgoing`]), or into the server's file,
+//! which is sent when it is complete. The stream follows from the pin.
+
+use std::fs::File;
+use std::io;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use commands::REDIS_VERSION;
+use parking_lot::Mutex;
+use persistence::save::{Preamble, save};
+use persistence::snapshot_file;
+use rdb::file::{Contents, FileWriter, LastUse};
+use rdb::write::Sink;
+use replication::id::ReplicationId;
+use replication::ring::{NO_DB, Reader};
+use store::walk::Walk;
+
+use super::outgoing::{Blocks, Outgoing};
+use super::primary::{Phase, Replica};
+use crate::config::keys;
+use crate::net::feeder::Order;
+use crate::persistence::snapshot;
+use crate::server::Server;
+use crate::{alloc, clock};
+
+/// See the file's head.
+#[derive(Default)]
+pub struct Copies {
+    queue: Mutex<Queue>,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: Vec<Arc<Replica>>,
+    /// When the first of them came, in milliseconds since 1970.
+    since_ms: i64,
+    running: Option<Running>,
+}
+
+/// The copy that is being made.
+struct Running {
+    members: Vec<Arc<Replica>>,
+    /// What those need who come later and want the same; nothing if it is too late for them.
+    open: Option<Cut>,
+}
+
+/// Where the stream goes on behind a copy.
+#[derive(Clone)]
+struct Cut {
+    id: ReplicationId,
+    reader: Reader,
+}
+
+/// What kind of copy some replicas want.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Kind {
+    /// Straight to their connections.
+    direct: bool,
+    without_data: bool,
+}
+
+impl Kind {
+    fn of(server: &Server, replica: &Replica) -> Self {
+        let without_data = replica.facts.without_data;
+        Self {
+            direct: replica.facts.eof && (without_data || server.config.get(keys::REPL_DISKLESS_SYNC)),
+            without_data,
+        }
+    }
+}
+
+impl Copies {
+    /// A replica needs a copy.
+    pub fn want(&self, server: &Arc<Server>, replica: &Arc<Replica>) {
+        let mut queue = self.queue.lock();
+        let kind = Kind::of(server, replica);
+        if let Some(Running { members, open: Some(cut) }) = &mut queue.running
+            && !kind.direct
+        {
+            // Its file is still being written, and the stream is pinned at its cut.
+            server.log.notice("Waiting for end of BGSAVE for SYNC");
+            server.replication.feeders.post(replica.feeder, Order::Greet(replica.client.id, greeting(replica, cut)));
+            members.push(replica.clone());
+            return;
+        }
+        if queue.running.is_some() {
+            server.log.notice("Current BGSAVE has socket target. Waiting for next BGSAVE for SYNC");
+        } else if kind.direct && server.config.get(keys::REPL_DISKLESS_SYNC_DELAY) > 0 {
+            server.log.notice("Delay next BGSAVE for diskless SYNC");
+        }
+        if queue.waiting.is_empty() {
+            queue.since_ms = clock::now_ms();
+        }
+        queue.waiting.push(replica.clone());
+        drop(queue);
+        self.start_if_due(server);
+    }
+
+    /// A replica is gone.
+    pub fn leave(&self, replica: &Arc<Replica>) {
+        let mut queue = self.queue.lock();
+        let others = |other: &Arc<Replica>| !Arc::ptr_eq(other, replica);
+        queue.waiting.retain(others);
+        if let Some(running) = &mut queue.running {
+            running.members.retain(others);
+        }
+    }
+
+    /// Begins a copy if somebody waits for one, none is being made, and others were given time to come as well.
+    pub fn start_if_due(&self, server: &Arc<Server>) {
+        let mut queue = self.queue.lock();
+        let Some(first) = queue.waiting.first().filter(|_| queue.running.is_none()) else { return };
+        let kind = Kind::of(server, first);
+        if kind.direct && !is_worth_it(server, &queue) {
+            return;
+        }
+        let (members, rest) =
+            std::mem::take(&mut queue.waiting).into_iter().partition(|replica| Kind::of(server, replica) == kind);
+        queue.waiting = rest;
+        queue.since_ms = clock::now_ms();
+        queue.running = Some(Running { members, open: None });
+        drop(queue);
+        let theirs = server.clone();
+        let thread = std::thread::Builder::new().name("repl-copy".into());
+        if let Err(error) = thread.spawn(move || theirs.replication.primary.copies.make(&theirs, kind)) {
+            server.log.warning(&format!("Can't save in background: {error}"));
+            self.end(server, false);
+        }
+    }
+
+    /// Makes the copy that `running` is for.
+    fn make(&self, server: &Arc<Server>, kind: Kind) {
+        let target = if kind.direct { "replicas sockets" } else { "disk" };
+        server.log.notice(&format!("Starting BGSAVE for SYNC with target: {target}"));
+        let Some((cut, mut data)) = self.cut(server, kind) else { return self.end(server, false) };
+        let made =
+            if kind.direct { self.make_direct(server, &cut, &mut data) } else { self.make_file(server, &mut data) };
+        match &made {
+            Ok(()) if kind.direct => server.log.notice("Background RDB transfer terminated with success"),
+            Ok(()) => server.log.notice("Background saving terminated with success"),
+            Err(error) => server.log.warning(&format!("SYNC failed. BGSAVE failed: {error}")),
+        }
+        drop(data);
+        self.end(server, made.is_ok());
+    }
+
+    /// The instant that the copy is of. Greets the replicas.
+    fn cut(&self, server: &Server, kind: Kind) -> Option<(Cut, Data)> {
+        let state = &server.replication;
+        let alone = server.keyspace.gate().enter_alone();
+        let ring = state.stream.ring()?;
+        if !state.is_replica() {
+            // Whoever begins here knows of no database that is selected. On a replica the log is the primary's, and the copy
+            // says which.
+            ring.forget_database();
+        }
+        let cut = Cut { id: state.history().id, reader: ring.reader(ring.tail())? };
+        let mut databases = (0..server.keyspace.database_count()).filter_map(|db| server.keyspace.database(&alone, db));
+        let contents = Contents {
+            field_expiries: databases.any(|database| database.timed_len() > 0),
+            // A replica does not say which versions it reads, and 7.0 is to read this too; so two times of a consumer that
+            // older files do not tell apart are told as one.
+            consumer_times: false,
+        };
+        let walk = (!kind.without_data).then(|| server.keyspace.cut(&alone));
+        let number = server.persistence.next_cut();
+        let db = Some(ring.database()).filter(|db| *db != NO_DB).unwrap_or(0);
+        drop(alone);
+        let data = Data { walk, number, contents, facts: facts(&cut, db) };
+        let mut queue = self.queue.lock();
+        let running = queue.running.as_mut()?;
+        if !kind.direct {
+            for replica in &running.members {
+                state.feeders.post(replica.feeder, Order::Greet(replica.client.id, greeting(replica, &cut)));
+            }
+            running.open = Some(cut.clone());
+        }
+        Some((cut, data))
+    }
+
+    /// Sends the copy while it is made.
+    fn make_direct(&self, server: &Server, cut: &Cut, data: &mut Data) -> io::Result<()> {
+        let feeders = &server.replication.feeders;
+        let folder = folder(server);
+        let mark = ReplicationId::from_random(std::array::from_fn(|_| fastrand::u8(..)));
+        let outgoing = {
+            // Under the queue's lock, so that whoever leaves now leaves the copy as well.
+            let queue = self.queue.lock();
+            let members = queue.running.as_ref().map_or(&[][..], |running| &running.members);
+            let outgoing = Arc::new(Outgoing::new(members.iter().map(|replica| replica.client.id), &folder));
+            for replica in members {
+                let mut hello = greeting(replica, cut);
+                hello.extend_from_slice(format!("$EOF:{mark}\r\n").as_bytes());
+                feeders.post(replica.feeder, Order::Greet(replica.client.id, hello));
+                let order = Order::Begin {
+                    client: replica.client.id,
+                    copy: outgoing.clone(),
+                    stream: cut.reader.clone(),
+                    mark: Some(mark),
+                };
+                feeders.post(replica.feeder, order);
+            }
+            outgoing
+        };
+        let tell = || feeders.ring();
+        let mut blocks = Blocks::new(&outgoing, &tell);
+        let written = data.write(server, &mut blocks).and_then(|()| io::Write::flush(&mut blocks));
+        outgoing.end(written.is_ok());
+        feeders.look();
+        written
+    }
+
+    /// Writes the copy into the server's file, and sends that.
+    fn make_file(&self, server: &Server, data: &mut Data) -> io::Result<()> {
+        let path = folder(server)
+            .join(std::ffi::OsStr::new(String::from_utf8_lossy(&server.config.get(keys::DBFILENAME)).as_ref()));
+        let temporary = path.with_file_name(format!("temp-repl-{}.rdb", std::process::id()));
+        let incremental = server.config.get(keys::RDB_SAVE_INCREMENTAL_FSYNC);
+        let number = data.number;
+        snapshot_file::write(&temporary, incremental, |out| data.write(server, out))
+            .map_err(|error| io::Error::other(error.to_string()))?;
+        // Opened before it gets its name: under that name there may be another save's file a moment later. It stays
+        // readable whatever becomes of its name.
+        let file = File::open(&temporary)?;
+        if data.walk.is_none() {
+            // A file without the data must not take the place of one with it.
+            snapshot_file::discard(&temporary);
+        } else if server.config.get(keys::RDB_DEL_SYNC_FILES) && is_volatile(server) {
+            server.log.notice("Removing the RDB file used to feed replicas in a persistence-less instance");
+            snapshot_file::discard(&temporary);
+        } else {
+            snapshot::place(server, number, &temporary, &path).map_err(|error| io::Error::other(error.to_string()))?;
+        }
+        let length = file.metadata()?.len();
+        let mut queue = self.queue.lock();
+        let Some(running) = &mut queue.running else { return Ok(()) };
+        let Some(cut) = running.open.take() else { return Ok(()) };
+        let copy = Arc::new(Outgoing::of_file(running.members.iter().map(|replica| replica.client.id), file, length));
+        let feeders = &server.replication.feeders;
+        for replica in &running.members {
+            replica.set_phase(Phase::SendBulk);
+            feeders.post(replica.feeder, Order::Greet(replica.client.id, format!("${length}\r\n").into_bytes()));
+            let order =
+                Order::Begin { client: replica.client.id, copy: copy.clone(), stream: cut.reader.clone(), mark: None };
+            feeders.post(replica.feeder, order);
+        }
+        Ok(())
+    }
+
+    /// The copy is made, or has failed; then its replicas are let go.
+    fn end(&self, server: &Arc<Server>, made: bool) {
+        let running = self.queue.lock().running.take();
+        if !made {
+            for replica in running.iter().flat_map(|running| &running.members) {
+                replica.client.killed.store(true, Relaxed);
+            }
+            server.replication.feeders.look();
+        }
+        self.start_if_due(server);
+    }
+}
+
+/// Whether the wait for more replicas is over.
+fn is_worth_it(server: &Server, queue: &Queue) -> bool {
+    let delay_ms = server.config.get(keys::REPL_DISKLESS_SYNC_DELAY) as i64 * 1000;
+    let enough = server.config.get(keys::REPL_DISKLESS_SYNC_MAX_REPLICAS);
+    clock::now_ms() - queue.since_ms >= delay_ms || (enough > 0 && queue.waiting.len() >= enough)
+}
+
+/// What a replica is told before its copy.
+fn greeting(replica: &Replica, cut: &Cut) -> Vec<u8> {
+    if replica.is_old {
+        return Vec::new();
+    }
+    format!("+FULLRESYNC {} {}\r\n", cut.id, cut.reader.position()).into_bytes()
+}
+
+/// Whether nothing is ever written to disk here.
+fn is_volatile(server: &Server) -> bool {
+    server.config.get(keys::SAVE).is_empty() && !server.config.get(keys::APPENDONLY)
+}
+
+fn folder(server: &Server) -> PathBuf {
+    Path::new(String::from_utf8_lossy(&server.config.get(keys::DIR)).as_ref()).to_owned()
+}
+
+/// What a copy tells about itself, in Redis's order: by the last three a replica that keeps the file can go on after a
+/// restart.
+fn facts(cut: &Cut, db: u32) -> Vec<(&'static str, Vec<u8>)> {
+    let number = |number: u64| number.to_string().into_bytes();
+    vec![
+        ("redis-ver", REDIS_VERSION.into()),
+        ("redis-bits", number(usize::BITS.into())),
+        ("ctime", number(clock::now_ms() as u64 / 1000)),
+        ("used-mem", number(alloc::used_memory())),
+        ("repl-stream-db", number(db.into())),
+        ("repl-id", cut.id.as_str().into()),
+        ("repl-offset", number(cut.reader.position())),
+        ("aof-base", number(0)),
+    ]
+}
+
+/// What goes into a copy.
+struct Data {
+    /// See [`crate::persistence::Persistence::next_cut`].
+    number: u64,
+    /// Nothing if no data is wanted.
+    walk: Option<Walk>,
+    contents: Contents,
+    facts: Vec<(&'static str, Vec<u8>)>,
+}
+
+impl Data {
+    fn write(&mut self, server: &Server, out: &mut dyn io::Write) -> io::Result<()> {
+        let (compress, checksum) = (server.config.get(keys::RDBCOMPRESSION), server.config.get(keys::RDBCHECKSUM));
+        let Some(walk) = &mut self.walk else {
+            let mut sink = Whole(Vec::new());
+            let mut file = FileWriter::new(self.contents, compress, checksum, &mut sink);
+            self.facts.iter().for_each(|(name, value)| file.aux(name, value));
+            file.end();
+            return out.write_all(&sink.0);
+        };
+        let last_use = |_: &_| LastUse::Unknown;
+        let preamble = Preamble { contents: self.contents, aux: &self.facts, compress, checksum, last_use: &last_use };
+        save(walk, &preamble, out, || ControlFlow::Continue(())).map(drop)
+    }
+}
+
+/// A file without data, which is short.
+struct Whole(Vec<u8>);
+
+impl Sink for Whole {
+    fn take(&mut self, bytes: &[u8]) -> bool {
+        self.0.extend_from_slice(bytes);
+        true
+    }
+}

@@ -1,0 +1,149 @@
+//! The process's own end of the log: the ring while there is one, and how threads append to it.
+//!
+//! The log is switched on by the first replica that asks for it, or by the first copy taken over from a primary, and off
+//! when nobody has asked for long enough. Both, and the beginning of a new generation, happen under the exclusive gate,
+//! while nobody appends. So a thread's handle for appending is right for as long as its section lasts, and one
+//! comparison of generations at its next record tells whether it still is.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+use commands::record::Record;
+use parking_lot::RwLock;
+use replication::ring::{Appender, NO_DB, Ring};
+
+/// Numbers generations, over all streams of a process (a test may have several).
+static GENERATIONS: AtomicU64 = AtomicU64::new(1);
+
+thread_local! {
+    /// This thread's handle, and the generation that it is for.
+    static APPENDER: RefCell<Option<(u64, Appender)>> = const { RefCell::new(None) };
+    /// Whether this thread tells readers by itself, once for many records.
+    static TELLS_LATER: Cell<bool> = const { Cell::new(false) };
+    /// Whether it has something to tell.
+    static HAS_NEWS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// See the file's head.
+pub struct Stream {
+    on: AtomicBool,
+    generation: AtomicU64,
+    ring: RwLock<Option<Arc<Ring>>>,
+    /// Where the stream is while there is no ring.
+    offset: AtomicU64,
+    /// Where the last request for acknowledgements ends.
+    asked_at: AtomicU64,
+}
+
+impl Default for Stream {
+    fn default() -> Self {
+        Self {
+            on: AtomicBool::new(false),
+            generation: AtomicU64::new(0),
+            ring: RwLock::new(None),
+            offset: AtomicU64::new(0),
+            asked_at: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Stream {
+    /// Whether there is a ring. Changes under the exclusive gate.
+    #[inline]
+    pub fn is_on(&self) -> bool {
+        self.on.load(Relaxed)
+    }
+
+    /// The ring, if there is one.
+    pub fn ring(&self) -> Option<Arc<Ring>> {
+        self.ring.read().clone()
+    }
+
+    /// Bytes of the stream so far.
+    pub fn offset(&self) -> u64 {
+        match &*self.ring.read() {
+            Some(ring) => ring.tail(),
+            None => self.offset.load(Relaxed),
+        }
+    }
+
+    /// Says where the stream is, while there is no ring.
+    pub fn set_offset(&self, offset: u64) {
+        self.offset.store(offset, Relaxed);
+    }
+
+    /// Begins a new ring at an offset; what readers of an old one have is theirs until they let go of it. Called under
+    /// the exclusive gate.
+    pub fn begin(&self, offset: u64, keep: u64) {
+        *self.ring.write() = Some(Ring::new(offset, keep));
+        self.generation.store(GENERATIONS.fetch_add(1, Relaxed), Relaxed);
+        self.on.store(true, Relaxed);
+    }
+
+    /// Ends the ring. Called under the exclusive gate.
+    pub fn end(&self) {
+        let offset = self.offset();
+        self.offset.store(offset, Relaxed);
+        self.on.store(false, Relaxed);
+        *self.ring.write() = None;
+    }
+
+    /// Appends a record, if the log is on, and returns where it ends.
+    pub fn append(&self, record: &Record) -> u64 {
+        self.with_appender(|appender| appender.append(record.first_db(), record.last_db(), &record.parts()))
+            .unwrap_or(0)
+    }
+
+    /// Appends what belongs to no database and is for the other ends of links only.
+    pub fn append_notice(&self, bytes: &[u8]) -> u64 {
+        self.with_appender(|appender| appender.append(NO_DB, NO_DB, &[bytes])).unwrap_or(0)
+    }
+
+    /// Appends bytes of a primary's stream; `db` is selected behind them.
+    pub fn append_raw(&self, raw: &[u8], db: u32) {
+        if self.with_appender(|appender| appender.append_raw(&[raw], db)).is_none() {
+            self.offset.fetch_add(raw.len() as u64, Relaxed);
+        }
+    }
+
+    /// Asks all replicas how far they are, unless nothing was appended since they were asked last.
+    pub fn ask(&self) {
+        const GETACK: &[u8] = b"*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r\n";
+        let asked = self.asked_at.load(Relaxed);
+        if asked == 0 || self.offset() != asked {
+            self.asked_at.store(self.append_notice(GETACK), Relaxed);
+        }
+    }
+
+    fn with_appender(&self, append: impl FnOnce(&mut Appender) -> u64) -> Option<u64> {
+        if !self.is_on() {
+            return None;
+        }
+        APPENDER.with_borrow_mut(|slot| {
+            let generation = self.generation.load(Relaxed);
+            if slot.as_ref().is_none_or(|(of, _)| *of != generation) {
+                *slot = self.ring().map(|ring| (generation, ring.appender()));
+            }
+            let (_, appender) = slot.as_mut()?;
+            let end = append(appender);
+            HAS_NEWS.set(true);
+            Some(end)
+        })
+    }
+}
+
+/// This thread is going to tell readers by itself of what it has appended: see [`take_news`].
+pub fn tell_later() {
+    TELLS_LATER.set(true);
+}
+
+/// Whether readers must be told now of what this thread has just appended.
+pub fn must_tell_now() -> bool {
+    !TELLS_LATER.get() && HAS_NEWS.take()
+}
+
+/// Whether this thread has appended anything since it was asked last.
+pub fn take_news() -> bool {
+    HAS_NEWS.take()
+}

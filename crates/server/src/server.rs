@@ -299,13 +299,16 @@ impl Host for Server {
     }
 
     fn observes_keys(&self) -> bool {
-        self.registry.is_watched() || (self.wanted_events() != Class::empty() && self.channels.hears_events())
+        self.registry.is_watched()
+            || (self.wanted_events() != Class::empty() && self.channels.hears_events())
+            || self.replication.own_keys.is_on()
     }
 
     fn key_changed(&self, change: &Change) {
         if change.modified && self.registry.is_watched() {
             self.registry.touch(change.db, &change.key, change.class == Class::EXPIRED);
         }
+        self.replication.own_keys.note(change);
         pubsub::notify(self, self.wanted_events(), change);
     }
 

@@ -18,12 +18,11 @@ pub mod info;
 mod link;
 mod memory;
 pub mod outgoing;
+mod own_keys;
 pub mod primary;
 pub mod replica;
 pub mod stream;
 mod wire;
-
-pub use memory::tells_place;
 
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -38,6 +37,7 @@ use crate::config::keys;
 use crate::net::feeder::Feeders;
 use crate::server::Server;
 use crate::vitals;
+use own_keys::OwnKeys;
 use primary::Primary;
 use replica::Following;
 use stream::Stream;
@@ -55,6 +55,8 @@ pub struct State {
     pub primary: Primary,
     /// The replica's side.
     pub following: Following,
+    /// What clients have written to a replica.
+    pub own_keys: OwnKeys,
 }
 
 impl Default for State {
@@ -66,6 +68,7 @@ impl Default for State {
             feeders: Feeders::default(),
             primary: Primary::default(),
             following: Following::default(),
+            own_keys: OwnKeys::default(),
         }
     }
 }
@@ -118,6 +121,7 @@ impl State {
     /// A new id, and the old one becomes the second: promotion. Called under the exclusive gate.
     pub fn shift_id(&self) {
         self.history.lock().shift(new_id(), self.offset());
+        self.be_alone_from_now();
         // What comes next is this process's own, and knows nothing of what the primary had selected.
         if let Some(ring) = self.stream.ring() {
             ring.forget_database();

@@ -467,6 +467,11 @@ impl State {
         self.tell_feeders();
     }
 
+    /// The time without replicas, after which the log ends, begins now: there is a log that none has asked for yet.
+    pub(super) fn be_alone_from_now(&self) {
+        self.primary.alone_since_ms.store(clock::now_ms(), Relaxed);
+    }
+
     /// Ends the log when nobody has asked for it for `repl-backlog-ttl`.
     fn switch_off_if_due(&self, server: &Server, now_ms: i64) {
         let ttl_secs = server.config.get(keys::REPL_BACKLOG_TTL) as i64;

@@ -170,6 +170,11 @@ fn too_few_replicas_mean_no_writes() {
     assert_eq!(info(&mut client)["min_slaves_good_slaves"], "0");
     proxy.stall(false);
     until("writes are taken again", || set(&mut client) == "OK");
+    // A limit that is changed counts at once.
+    assert_eq!(text(&mut client, "CONFIG SET min-replicas-to-write 2"), "OK");
+    assert_eq!(set(&mut client), REFUSAL);
+    assert_eq!(text(&mut client, "CONFIG SET min-replicas-to-write 1"), "OK");
+    assert_eq!(set(&mut client), "OK");
 }
 
 #[test]

@@ -97,8 +97,12 @@ pub fn assert_same(primary: &Server, replica: &Server) {
     // Keys that expire move the offset, and may do so between the two digests.
     until("the offsets agree", || {
         let begin = offset(&mut ours);
+        let agree = |ours: &mut Client, theirs: &mut Client| begin == offset(theirs) && begin == offset(ours);
+        if !agree(&mut ours, &mut theirs) {
+            return false;
+        }
         digests = (text(&mut ours, "DEBUG DIGEST"), text(&mut theirs, "DEBUG DIGEST"));
-        begin == offset(&mut theirs) && begin == offset(&mut ours)
+        agree(&mut ours, &mut theirs)
     });
     if digests.0 != digests.1 {
         let different = differences(&mut ours, &mut theirs);

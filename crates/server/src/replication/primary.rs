@@ -422,14 +422,23 @@ impl State {
 
     /// Refuses writes, or takes them again, by the number of good replicas (`min-replicas-to-write`).
     pub fn judge_replicas(&self, server: &Server) {
-        let (wanted, lag) =
-            (server.config.get(keys::MIN_REPLICAS_TO_WRITE), server.config.get(keys::MIN_REPLICAS_MAX_LAG));
-        let few = wanted > 0 && lag > 0 && !self.is_replica() && self.primary.good(server) < wanted;
-        if self.primary.few_replicas.load(Relaxed) != few {
+        if self.primary.few_replicas.load(Relaxed) != self.has_few(server) {
             let _alone = server.keyspace.gate().enter_alone();
-            self.primary.few_replicas.store(few, Relaxed);
-            server.stand(Standing::FEW_REPLICAS, few);
+            self.judge_replicas_alone(server);
         }
+    }
+
+    /// The same, for one who has the gate: the role has changed, or the limits have.
+    pub fn judge_replicas_alone(&self, server: &Server) {
+        let few = self.has_few(server);
+        self.primary.few_replicas.store(few, Relaxed);
+        server.stand(Standing::FEW_REPLICAS, few);
+    }
+
+    fn has_few(&self, server: &Server) -> bool {
+        let wanted = server.config.get(keys::MIN_REPLICAS_TO_WRITE);
+        let lag = server.config.get(keys::MIN_REPLICAS_MAX_LAG);
+        wanted > 0 && lag > 0 && !self.is_replica() && self.primary.good(server) < wanted
     }
 
     // --- every now and then

@@ -290,7 +290,10 @@ impl Host for Server {
     }
 
     fn pause(&self) -> Pause {
-        self.paused()
+        match self.paused() {
+            Pause::No if self.replication.holds_writes() => Pause::Writes,
+            pause => pause,
+        }
     }
 
     fn expiry_is_paused(&self) -> bool {
@@ -386,7 +389,7 @@ impl Host for Server {
     }
 
     fn counted_memory(&self) -> u64 {
-        alloc::used_memory_about()
+        alloc::used_memory_about().saturating_sub(self.replication.stream.uncounted_bytes())
     }
 
     fn purge_memory(&self) {

@@ -16,7 +16,7 @@ const FILES_ASIDE: u64 = 200;
 /// How long the waiting crowd is looked at.
 const QUIET: Duration = Duration::from_secs(3);
 /// CPU time of the server meanwhile: its periodic work for so many connections, not a wake-up of each.
-const QUIET_CPU_MAX: Duration = Duration::from_millis(150);
+const QUIET_CPU_MAX: Duration = Duration::from_millis(300);
 /// Resident bytes for each waiting client, the kernel's buffers not counted.
 const BYTES_A_CLIENT_MAX: u64 = 8 * 1024;
 

@@ -86,7 +86,7 @@ pub(super) fn admit(
     }
     let standing = env.host.standing();
     if !standing.is_empty()
-        && let Some(error) = standing.refuses(command.spec, is_or_runs(session, flags, Flags::WRITE))
+        && let Some(error) = standing.refuses(command.spec, queued(session, flags).map(|queued| queued.command.spec))
     {
         return Admission::Refused(error);
     }
@@ -141,8 +141,13 @@ fn for_want_of_memory(env: &mut Env, section: &Section<'_>, session: &Session, f
 
 /// Whether a command has one of these flags, or is the EXEC of one that has.
 fn is_or_runs(session: &Session, flags: Flags, any: Flags) -> bool {
-    let queued = || session.multi.iter().flat_map(|multi| &multi.queue).any(|q| q.command.spec.flags.intersects(any));
-    flags.intersects(any) || (flags.contains(Flags::EXEC) && queued())
+    flags.intersects(any) || queued(session, flags).any(|queued| queued.command.spec.flags.intersects(any))
+}
+
+/// What a command with these flags runs of what is queued: all of it if it is EXEC, else nothing.
+fn queued(session: &Session, flags: Flags) -> impl Iterator<Item = &Queued> + Clone {
+    let multi = session.multi.as_ref().filter(|_| flags.contains(Flags::EXEC));
+    multi.into_iter().flat_map(|multi| &multi.queue)
 }
 
 fn unknown(args: Args<'_>) -> Error {

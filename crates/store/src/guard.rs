@@ -15,7 +15,7 @@ use crate::database::Database;
 use crate::entry::{Boxed, Entry};
 use crate::hash::hash_bytes;
 use crate::sizes::Bin;
-use crate::stripe::{Inner, Mode};
+use crate::stripe::{Inner, Mode, Stripe};
 use crate::value::hash::Hash;
 
 /// A key with its hash.
@@ -38,7 +38,7 @@ impl<'a> Key<'a> {
 /// Which stripes to lock; filled by key, in any order and with doubles.
 #[derive(Default)]
 pub struct Plan {
-    pub(crate) wants: SmallVec<[Want; 4]>,
+    pub(crate) wants: SmallVec<[Want; 10]>,
 }
 
 /// One wish of a plan. The order of the fields is the lock order.
@@ -75,13 +75,47 @@ pub(crate) struct Held<'s> {
     pub(crate) database: &'s Database,
 }
 
+impl<'s> Held<'s> {
+    #[inline]
+    pub(crate) fn stripe(&self) -> &'s Stripe {
+        self.database.stripe(self.stripe as usize)
+    }
+}
+
+/// The stripes of a guard. Nearly every guard holds one, and is moved about a good deal before its command runs; so this
+/// is four words, where room for a second stripe would double them.
+pub(crate) enum Stripes<'s> {
+    One(Held<'s>),
+    /// None, or several: ascending.
+    Several(Vec<Held<'s>>),
+}
+
+impl<'s> Stripes<'s> {
+    #[inline]
+    fn for_each(&self, visit: impl Fn(&Held<'s>)) {
+        match self {
+            Self::One(held) => visit(held),
+            Self::Several(held) => held.iter().for_each(visit),
+        }
+    }
+}
+
 /// Locked stripes; see the file's head.
 pub struct Guard<'s> {
-    pub(crate) held: SmallVec<[Held<'s>; 2]>,
+    stripes: Stripes<'s>,
     /// The epoch that changes are stamped with.
-    pub(crate) epoch: u16,
+    epoch: u16,
     /// A guard is released by the thread that took it.
-    pub(crate) not_send: PhantomData<*mut ()>,
+    not_send: PhantomData<*mut ()>,
+}
+
+impl<'s> Guard<'s> {
+    /// Locks the stripes, which are ascending; changes will be stamped with what `epoch` says when they are held.
+    #[inline]
+    pub(crate) fn lock(stripes: Stripes<'s>, epoch: impl FnOnce() -> u16) -> Self {
+        stripes.for_each(|held| held.stripe().lock(held.mode));
+        Self { stripes, epoch: epoch(), not_send: PhantomData }
+    }
 }
 
 impl Guard<'_> {
@@ -90,7 +124,7 @@ impl Guard<'_> {
     pub fn get(&self, db: u32, key: Key<'_>) -> Option<&Entry> {
         let held = self.find(db, key.hash)?;
         // SAFETY: the stripe is held as long as the guard lives, and changes need `&mut self`.
-        let inner = unsafe { held.database.stripe(held.stripe as usize).inner() };
+        let inner = unsafe { held.stripe().inner() };
         inner.table.find(key.hash, |entry| entry.key() == key.bytes)
     }
 
@@ -185,7 +219,11 @@ impl Guard<'_> {
 
     #[inline]
     fn find(&self, db: u32, hash: u64) -> Option<&Held<'_>> {
-        self.held.iter().find(|held| held.db == db && held.database.stripe_of(hash) == held.stripe as usize)
+        let is_it = |held: &&Held<'_>| held.db == db && held.database.stripe_of(hash) == held.stripe as usize;
+        match &self.stripes {
+            Stripes::One(held) => Some(held).filter(is_it),
+            Stripes::Several(held) => held.iter().find(is_it),
+        }
     }
 
     /// # Panics
@@ -195,7 +233,7 @@ impl Guard<'_> {
         let held = self.find(db, hash).expect("the key's stripe is in the plan");
         assert!(held.mode == Mode::Exclusive, "the key's stripe is planned for reading only");
         // SAFETY: held exclusively as long as the guard lives; `&mut self` keeps other references away.
-        let inner = unsafe { held.database.stripe(held.stripe as usize).inner_mut() };
+        let inner = unsafe { held.stripe().inner_mut() };
         (held.database, held.stripe as usize, inner)
     }
 }
@@ -203,10 +241,8 @@ impl Guard<'_> {
 impl Drop for Guard<'_> {
     #[inline]
     fn drop(&mut self) {
-        for held in &self.held {
-            // SAFETY: the guard took this lock in this mode and gives out no references that outlive it.
-            unsafe { held.database.stripe(held.stripe as usize).unlock(held.mode) };
-        }
+        // SAFETY: the guard took these locks in these modes and gives out no references that outlive it.
+        self.stripes.for_each(|held| unsafe { held.stripe().unlock(held.mode) });
     }
 }
 
@@ -276,7 +312,12 @@ impl<'g> EntryMut<'g> {
     /// See [`Entry::set_string`].
     pub fn set_string(&mut self, value: &[u8], expiry: Option<i64>) {
         let before = self.entry.expiry();
-        if !self.entry.overwrite(value, expiry) {
+        if self.entry.overwrite(value, expiry) {
+            // Its length is the same, and either both have an expiry or neither has.
+            if before.is_none() {
+                return;
+            }
+        } else {
             let size = self.entry.size_bin();
             self.entry.set_string(value, expiry);
             self.book_size(size);

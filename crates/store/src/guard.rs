@@ -16,6 +16,7 @@ use crate::entry::{Boxed, Entry};
 use crate::hash::hash_bytes;
 use crate::sizes::Bin;
 use crate::stripe::{Inner, Mode, Stripe};
+use crate::table::prefetch;
 use crate::value::hash::Hash;
 
 /// A key with its hash.
@@ -192,6 +193,20 @@ impl Guard<'_> {
         }
     }
 
+    /// Brings near what the keys of a plan lead to: the waits for memory overlap when a step is hinted for all of them
+    /// before the next.
+    pub(crate) fn prefetch(&self, wants: &[Want]) {
+        let held = || wants.iter().filter_map(|want| Some((self.find(want.db, want.hash)?, want.hash)));
+        held().for_each(|(held, hash)| held.database.prefetch_bucket(hash));
+        for (held, hash) in held() {
+            // SAFETY: the stripe is held as long as the guard lives, and changes need `&mut self`.
+            let inner = unsafe { held.stripe().inner() };
+            if let Some(entry) = inner.table.candidate(hash) {
+                prefetch(entry);
+            }
+        }
+    }
+
     /// Inserts an entry whose key is known to be absent; its stripe must be held exclusively.
     pub fn insert(&mut self, db: u32, hash: u64, mut entry: Entry) {
         entry.set_epoch(self.epoch);
@@ -219,10 +234,15 @@ impl Guard<'_> {
 
     #[inline]
     fn find(&self, db: u32, hash: u64) -> Option<&Held<'_>> {
-        let is_it = |held: &&Held<'_>| held.db == db && held.database.stripe_of(hash) == held.stripe as usize;
         match &self.stripes {
-            Stripes::One(held) => Some(held).filter(is_it),
-            Stripes::Several(held) => held.iter().find(is_it),
+            Stripes::One(held) => {
+                (held.db == db && held.stripe as usize == held.database.stripe_of(hash)).then_some(held)
+            }
+            Stripes::Several(held) => {
+                let stripe_in = |held: &Held<'_>| held.database.stripe_of(hash) as u32;
+                let at = held.binary_search_by(|held| held.db.cmp(&db).then_with(|| held.stripe.cmp(&stripe_in(held))));
+                Some(&held[at.ok()?])
+            }
         }
     }
 

@@ -116,6 +116,11 @@ impl Keyspace {
     /// Locks what the plan names, ascending and each stripe once; exclusive where any wish for it is. The plan is left
     /// empty. A wish for a database that there cannot be (a number that a client has made up) is passed over.
     pub fn lock<'s>(&'s self, section: &'s Section<'_>, plan: &mut Plan) -> Guard<'s> {
+        for want in plan.wants.iter().filter(|want| want.db < self.database_count()) {
+            if let Some(database) = self.database(section, want.db) {
+                database.prefetch_stripe(want.hash);
+            }
+        }
         let mut several = Vec::<Held<'s>>::with_capacity(plan.wants.len());
         // Sorted by hash the wishes are sorted by stripe, but for the mode: a stripe's strongest wish is found below.
         plan.wants.sort_unstable();
@@ -134,8 +139,10 @@ impl Keyspace {
                 _ => several.push(Held { db: want.db, stripe, mode: want.mode, database }),
             }
         }
+        let guard = self.guard(Stripes::Several(several));
+        guard.prefetch(&plan.wants);
         plan.clear();
-        self.guard(Stripes::Several(several))
+        guard
     }
 
     /// Locks one key's stripe: the common case, without a plan.

@@ -22,7 +22,8 @@
 #
 # A run fails (exit 1) when a test fails, a unit or one of its blocks ends early,
 # fewer tests pass than the list says, a line of the list skips nothing, our
-# server panics, or, with --check-skipped, a skipped test passes.
+# server panics, or, with --check-skipped, a skipped test passes, unless its line says
+# that it proves nothing when it does.
 #
 # BRINDLE_SERVER names the binary; default: target/release/brindle-server, which
 # is built if it is missing. Needs tclsh. The suite comes from the source package
@@ -137,11 +138,15 @@ check_tag() {
     case $tag in
         'needs: '*)
             need=${tag#needs: }
+            # Behind the word may stand why a pass proves nothing.
+            [[ $need != *'; proves nothing:'* || $need == *'; proves nothing: '?* ]] ||
+                bad_line "$number" "why it proves nothing is missing: $tag"
+            need=${need%%; proves nothing: *}
             [[ " $known_needs " == *" $need "* ]] || bad_line "$number" "nothing is called '$need'; known: $known_needs"
             ;;
         'differs: '*'???'*) bad_line "$number" "the reason is still to be written: $tag" ;;
         'differs: '?*) ;;
-        *) bad_line "$number" "a tag is 'needs: WORD' or 'differs: REASON', not '$tag'" ;;
+        *) bad_line "$number" "a tag is 'needs: WORD', 'needs: WORD; proves nothing: WHY' or 'differs: REASON', not '$tag'" ;;
     esac
 }
 
@@ -465,11 +470,12 @@ judge_skipped() {
     : >"$out/failed"
 }
 
-# report_passing UNIT OUT: each skipped name that passes, every time it ran.
+# report_passing UNIT OUT: each skipped name that passes, every time it ran, but for those
+# whose line says that a pass proves nothing.
 report_passing() {
     local unit=$1 out=$2 name line
     while IFS= read -r name; do
-        if line=$(matching_skip "$unit" "$name"); then
+        if line=$(matching_skip "$unit" "$name") && [[ $line != *'; proves nothing: '*' | '* ]]; then
             problem "$out" "passes, but is skipped: $name (${line%% | *})"
         fi
     done < <(sort -u "$out/passed" | { grep -vxF -f <(sort -u "$out/failed") || true; })

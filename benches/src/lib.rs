@@ -11,7 +11,7 @@ use commands::effect::Change;
 use commands::env::Env;
 use commands::error::Result;
 use commands::eviction::Exceeded;
-use commands::host::{Crash, Host, Pause, Shutdown};
+use commands::host::{Crash, Ended, Host, Pause, Shutdown};
 use commands::info::Section;
 use commands::memory::Memory;
 use commands::pipeline::{self, GROUP, GateHold, Prepared};
@@ -89,8 +89,8 @@ impl Host for NoHost {
         Ok(())
     }
     fn reset_stats(&self) {}
-    fn shut_down(&self, _: Shutdown, _: &store::gate::Section<'_>) -> Result<()> {
-        Ok(())
+    fn shut_down(&self, _: Shutdown, _: &store::gate::Section<'_>) -> Result<Ended> {
+        Ok(Ended::Now)
     }
     fn abort_shutdown(&self) -> Result<()> {
         Ok(())
@@ -148,7 +148,7 @@ impl Host for NoHost {
     fn acknowledged(&self, _: u64) -> usize {
         0
     }
-    fn await_replicas(&self, _: &Arc<Waiter>) {}
+    fn await_event(&self, _: &Arc<Waiter>) {}
     fn channels(&self) -> &Channels {
         &self.channels
     }

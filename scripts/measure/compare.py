@@ -352,6 +352,8 @@ def markdown(results, summary, options):
             ("Server CPU a request, microseconds", 4, lambda value: f"{value:.2f}"),
             ("Requests a second", 0, lambda value: f"{value:,.0f}"),
             ("Latency p50 / p99 / p99.9, milliseconds", None, None)):
+        if not cells:
+            break
         ratios = index == 4 and len(servers) > 1
         head = ["", "pipeline", *servers] + ([f"{servers[0]} / {servers[1]}", "aim"] if ratios else [])
         lines += ["", f"## {title}", "", "| " + " | ".join(head) + " |", "|---" * len(head) + "|"]

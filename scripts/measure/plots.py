@@ -69,7 +69,7 @@ def bars(cells, servers, colours, title, unit, value, show):
         axis.grid(axis="x", alpha=0.3)
         axis.set_axisbelow(True)
         axis.spines[["top", "right"]].set_visible(False)
-    axes[0][0].invert_yaxis()
+    axes[0][0].set_ylim(len(workloads) - 0.5, -0.5)
     legend(figure, servers, colours, title)
     return figure
 
@@ -101,7 +101,7 @@ def latency(cells, servers, colours):
         axis.grid(axis="x", alpha=0.3, which="both")
         axis.set_axisbelow(True)
         axis.spines[["top", "right"]].set_visible(False)
-    axes[0][0].invert_yaxis()
+    axes[0][0].set_ylim(len(workloads) - 0.5, -0.5)
     legend(figure, servers, colours, "Latency: p50 (dot), p99 (bar), p99.9 (arrow)")
     return figure
 
@@ -127,8 +127,8 @@ def replicas(replicated, colours):
     servers = list(dict.fromkeys(found.server for found in replicated))
     counts = sorted({found.replicas for found in replicated})
     for axis, label, value in (
-            (axes[0], "primary's CPU a request, microseconds (less is better)", lambda found: found.cpu_us),
-            (axes[1], "thousand requests a second (more is better)", lambda found: found.requests_per_second / 1e3)):
+            (axes[0], "primary's CPU, microseconds a request", lambda found: found.cpu_us),
+            (axes[1], "thousand requests a second", lambda found: found.requests_per_second / 1e3)):
         for server in servers:
             points = [(counts.index(found.replicas), value(found)) for found in replicated if found.server == server]
             axis.plot(*zip(*points), "o-", color=colours[server])

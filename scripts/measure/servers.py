@@ -75,8 +75,12 @@ class Server:
                 pinned + line + list(extra), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder,
                 start_new_session=True)
             log.close()
-            if self._answers():
-                return
+            try:
+                if self._answers():
+                    return
+            except BaseException:
+                self.stop()
+                raise
             self.stop()
         with open(self.log_path, errors="replace") as log:
             sys.exit(f"{name} does not start: {' '.join(command)}\n{log.read()[-2000:]}")

@@ -106,17 +106,22 @@ pub struct Block {
     pub before: Vec<OwnedArgs>,
     /// What the host does meanwhile, if that is what it waits for.
     pub migration: Option<Migration>,
-    /// The replicas that it waits for, if that is it.
-    pub replicas: Option<Awaited>,
+    /// What it waits for, if not for keys.
+    pub awaited: Option<Awaited>,
 }
 
-/// What WAIT waits for.
+/// What a client may wait for besides keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Awaited {
-    /// Up to here the log is to be acknowledged,
-    pub offset: u64,
-    /// by so many replicas.
-    pub count: usize,
+pub enum Awaited {
+    /// WAIT.
+    Replicas {
+        /// Up to here the log is to be acknowledged,
+        offset: u64,
+        /// by so many replicas.
+        count: usize,
+    },
+    /// The end of the process, which waits for replicas itself.
+    End,
 }
 
 impl Block {
@@ -150,7 +155,7 @@ pub struct Waiter {
     /// When its time is over.
     pub deadline_ms: Option<i64>,
     /// What it waits for, if not for keys.
-    pub replicas: Option<Awaited>,
+    pub awaited: Option<Awaited>,
     end: AtomicU8,
 }
 
@@ -181,7 +186,7 @@ impl Waiter {
             args: block.args.take().unwrap_or_else(|| OwnedArgs::copy(call.args)),
             resp3: call.out.resp3(),
             deadline_ms: block.deadline_ms,
-            replicas: block.replicas,
+            awaited: block.awaited,
             end: AtomicU8::new(End::Waiting as u8),
         }
     }
@@ -206,9 +211,9 @@ impl Waiter {
     /// there are, if it is them that it waits for.
     pub fn nothing(&self, host: &dyn Host) -> Reply {
         let mut out = self.reply();
-        match self.replicas {
-            Some(Awaited { offset, .. }) => out.int(host.acknowledged(offset) as i64),
-            None => out.null_array(),
+        match self.awaited {
+            Some(Awaited::Replicas { offset, .. }) => out.int(host.acknowledged(offset) as i64),
+            Some(Awaited::End) | None => out.null_array(),
         }
         out
     }

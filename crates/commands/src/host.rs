@@ -45,6 +45,15 @@ pub enum Crash {
     Segfault,
 }
 
+/// What came of [`Host::shut_down`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The end has begun.
+    Now,
+    /// It waits for replicas that lag; who has asked for it waits as well.
+    Later,
+}
+
 /// How the process is to end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Shutdown {
@@ -194,8 +203,9 @@ pub trait Host: Send + Sync {
     /// How many replicas have acknowledged the log up to here.
     fn acknowledged(&self, offset: u64) -> usize;
 
-    /// A client waits for replicas from now on: asks them how far they are, and answers it once that is enough.
-    fn await_replicas(&self, waiter: &Arc<Waiter>);
+    /// A client waits for something other than keys from now on: it is answered when that has come. Replicas are asked how
+    /// far they are.
+    fn await_event(&self, waiter: &Arc<Waiter>);
 
     // --- the configuration
 
@@ -222,7 +232,7 @@ pub trait Host: Send + Sync {
     ///
     /// # Errors
     /// What was asked to be done before cannot be done; the server goes on.
-    fn shut_down(&self, how: Shutdown, section: &Section<'_>) -> Result<()>;
+    fn shut_down(&self, how: Shutdown, section: &Section<'_>) -> Result<Ended>;
 
     /// SHUTDOWN ABORT: takes back an end that a signal has asked for and that has not begun.
     ///

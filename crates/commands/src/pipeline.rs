@@ -405,6 +405,23 @@ fn reap(env: &mut Env, section: &Section<'_>, db: u32, key: &[u8], record: Optio
     }
 }
 
+/// Whether a key still has a time at which it expires, once it was removed if that is over: what a replica does with those
+/// that its own clients have made.
+pub fn expire_key(env: &mut Env, section: &Section<'_>, db: u32, key: &[u8]) -> bool {
+    let keyspace = env.keyspace;
+    let key = Key::new(key);
+    let mut guard = keyspace.lock_one(section, db, key.hash, Mode::Exclusive);
+    let gone = match guard.live_mut(db, key, env.now_ms) {
+        Live::Missing => return false,
+        Live::Present(entry) => return entry.expiry().is_some(),
+        Live::Expired(entry) => entry,
+    };
+    key_gone(env, db, key.bytes, None);
+    drop(guard);
+    env.host.free(vec![gone]);
+    false
+}
+
 /// Removes up to `max` expired keys and fields of a stripe, logs and announces them; returns how many.
 pub fn expire_stripe(env: &mut Env, section: &Section<'_>, db: u32, stripe: usize, max: usize) -> usize {
     if env.host.expiry_is_paused() {

@@ -137,8 +137,8 @@ fn wait(call: &mut Call<'_>) -> Result<Effect> {
         call.out.int(there as i64);
         return Ok(Effect::None);
     }
-    let replicas = Some(Awaited { offset, count: wanted as usize });
-    Ok(Effect::Block(Box::new(Block { deadline_ms, replicas, ..Block::default() })))
+    let awaited = Some(Awaited::Replicas { offset, count: wanted as usize });
+    Ok(Effect::Block(Box::new(Block { deadline_ms, awaited, ..Block::default() })))
 }
 
 /// Nobody is served from a key here.
@@ -232,7 +232,7 @@ mod tests {
         client.check("EXEC", "*1\r\n:0\r\n");
         client.check("WAIT 1 100", "");
         let waiter = client.session.blocked.clone().expect("it waits");
-        assert_eq!(waiter.replicas, Some(Awaited { offset: 0, count: 1 }));
+        assert_eq!(waiter.awaited, Some(Awaited::Replicas { offset: 0, count: 1 }));
         assert_eq!(waiter.nothing(&*server.host).plain(), Some(&b":0\r\n"[..]));
     }
 }

@@ -1,10 +1,11 @@
 //! SHUTDOWN: the end of the process, asked for by a client.
 
 use crate::args::Args;
+use crate::blocking::{Awaited, Block, Blocking, Nothing, Served, Serving};
 use crate::call::Call;
 use crate::effect::Effect;
 use crate::error::{Result, SYNTAX};
-use crate::host::Shutdown;
+use crate::host::{Ended, Shutdown};
 use crate::spec::flag::*;
 use crate::spec::{Arg, Group, Spec};
 
@@ -23,7 +24,10 @@ fn shutdown(call: &mut Call<'_>) -> Result<Effect> {
             call.out.ok();
         }
         Request::End(how) => {
-            call.env.host.shut_down(how, call.section)?;
+            if call.env.host.shut_down(how, call.section)? == Ended::Later {
+                let awaited = Some(Awaited::End);
+                return Ok(Effect::Block(Box::new(Block { awaited, ..Block::default() })));
+            }
             call.session.close = true;
         }
     }
@@ -50,6 +54,13 @@ fn parse(args: Args<'_>) -> Result<Request> {
     }
 }
 
+/// Nobody is served from a key here.
+fn never(_: &mut Serving<'_, '_>, _: &[u8]) -> Result<Served> {
+    Ok(Served::No)
+}
+
+static WAITS: Blocking = Blocking { serve: never, further: None, nothing: Nothing::Value, on_no_key: false };
+
 /// The family's rows.
 pub(crate) static COMMANDS: &[Spec] = &[Spec::new(
     "shutdown",
@@ -68,7 +79,8 @@ pub(crate) static COMMANDS: &[Spec] = &[Spec::new(
     Arg::word("now", "NOW").optional().since("7.0.0"),
     Arg::word("force", "FORCE").optional().since("7.0.0"),
     Arg::word("abort", "ABORT").optional().since("7.0.0"),
-])];
+])
+.blocking(&WAITS)];
 
 #[cfg(test)]
 mod tests {

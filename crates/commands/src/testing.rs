@@ -26,7 +26,7 @@ use crate::effect::{Change, Class};
 use crate::env::Env;
 use crate::error::Result;
 use crate::eviction::Exceeded;
-use crate::host::{Crash, Host, Pause, Shutdown};
+use crate::host::{Crash, Ended, Host, Pause, Shutdown};
 use crate::info::Section;
 use crate::memory::Memory;
 use crate::migrate::Migration;
@@ -541,10 +541,10 @@ impl Host for FakeHost {
         0
     }
 
-    fn await_replicas(&self, _: &Arc<Waiter>) {}
+    fn await_event(&self, _: &Arc<Waiter>) {}
 
-    fn shut_down(&self, _: Shutdown, _: &store::gate::Section<'_>) -> Result<()> {
-        Ok(())
+    fn shut_down(&self, _: Shutdown, _: &store::gate::Section<'_>) -> Result<Ended> {
+        Ok(Ended::Now)
     }
 
     fn abort_shutdown(&self) -> Result<()> {

@@ -36,6 +36,8 @@ pub struct Rules<'a> {
     /// Keys that have expired by then, in milliseconds since 1970, are left out: what a primary does. A replica waits for
     /// its primary to say so.
     pub expire_before: Option<i64>,
+    /// Is told of each key that is left out so, with its database.
+    pub expired: &'a (dyn Fn(u32, &[u8]) + Sync),
     /// What becomes of a key that is there already.
     pub duplicates: Duplicates,
     /// The access clock of an entry with these seconds since its last use, and this frequency.
@@ -262,6 +264,7 @@ impl Builders<'_> {
         for raw in batch {
             if rules.expire_before.is_some_and(|now| raw.expiry.is_some_and(|expiry| expiry < now)) {
                 counts.expired.fetch_add(1, Relaxed);
+                (rules.expired)(raw.db, &raw.key()?);
                 continue;
             }
             match raw.build(rules.limits) {

@@ -48,38 +48,45 @@ impl std::fmt::Display for Step {
     }
 }
 
-/// Writes a file under `temporary` and then puts it in the place of `path`. Both are in one directory.
+/// Writes a file under `temporary`, and has it on the disk when this returns.
 ///
 /// # Errors
-/// Unless it is the last step that fails, the old file is as it was, and the temporary one is gone.
-pub fn replace<R>(
-    path: &Path,
+/// The file is gone.
+pub fn write<R>(
     temporary: &Path,
     incremental_sync: bool,
     write: impl FnOnce(&mut dyn Write) -> io::Result<R>,
 ) -> Result<R, FileError> {
-    let failed = |step, path: &Path| {
-        let path = path.to_owned();
-        move |error| FileError { step, path, error }
-    };
     let file = OpenOptions::new().write(true).create(true).truncate(true).open(temporary);
     let file = file.map_err(failed(Step::Open, temporary))?;
     let mut out = Portions { file, unsynced: 0, incremental_sync };
-    let written = write(&mut out)
-        .map_err(failed(Step::Write, temporary))
-        .and_then(|result| {
-            out.file.sync_all().map_err(failed(Step::Sync, temporary))?;
-            fs::rename(temporary, path).map_err(failed(Step::Rename, path))?;
-            Ok(result)
-        })
-        .inspect_err(|_| {
-            // If it cannot be removed either, there is no more to be said than the first error says.
-            let _ = fs::remove_file(temporary);
-        })?;
+    let written = write(&mut out).map_err(failed(Step::Write, temporary));
+    let written = written.and_then(|result| {
+        out.file.sync_all().map_err(failed(Step::Sync, temporary))?;
+        Ok(result)
+    });
+    written.inspect_err(|_| discard(temporary))
+}
+
+/// Puts what [`write`] has written in the place of `path`, which is in the same directory.
+///
+/// # Errors
+/// Unless it is the last step that fails, the old file is as it was, and the temporary one is gone.
+pub fn place(temporary: &Path, path: &Path) -> Result<(), FileError> {
+    fs::rename(temporary, path).map_err(failed(Step::Rename, path)).inspect_err(|_| discard(temporary))?;
     let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let directory = File::open(directory).and_then(|directory| directory.sync_all());
-    directory.map_err(failed(Step::SyncDirectory, path))?;
-    Ok(written)
+    directory.map_err(failed(Step::SyncDirectory, path))
+}
+
+/// Removes a temporary file. If even that fails, there is no more to be said than was said already.
+pub fn discard(temporary: &Path) {
+    let _ = fs::remove_file(temporary);
+}
+
+fn failed(step: Step, path: &Path) -> impl FnOnce(io::Error) -> FileError {
+    let path = path.to_owned();
+    move |error| FileError { step, path, error }
 }
 
 struct Portions {

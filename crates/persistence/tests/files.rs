@@ -5,11 +5,12 @@ mod common;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use common::{contents, cut, file_of, keyspace, load_all, load_with, shown};
 use persistence::load::{Duplicates, LoadError};
 use persistence::save::{Preamble, save};
-use persistence::snapshot_file::{Step, replace};
+use persistence::snapshot_file::{FileError, Step, place, write};
 use rdb::file::{Contents, LastUse};
 use store::entry::Entry;
 use store::guard::Key;
@@ -167,6 +168,16 @@ fn a_save_can_be_ended() {
     assert_eq!(result.map_err(|error| error.kind()), Err(io::ErrorKind::Interrupted));
 }
 
+fn replace(
+    path: &Path,
+    temporary: &Path,
+    incremental_sync: bool,
+    content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), FileError> {
+    write(temporary, incremental_sync, content)?;
+    place(temporary, path)
+}
+
 #[test]
 fn a_file_takes_the_place_of_another_or_not_at_all() {
     let folder = tempfile::tempdir().unwrap();
@@ -181,7 +192,7 @@ fn a_file_takes_the_place_of_another_or_not_at_all() {
     let large = vec![7; 9 << 20];
     let error = replace(&path, &temporary, true, |out| {
         out.write_all(&large)?;
-        Err::<(), _>(io::Error::from(io::ErrorKind::StorageFull))
+        Err(io::Error::from(io::ErrorKind::StorageFull))
     });
     assert_eq!(error.unwrap_err().step, Step::Write);
     assert_eq!((fs::read(&path).unwrap(), names()), (b"old".to_vec(), vec!["dump.rdb".to_owned()]));

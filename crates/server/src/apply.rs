@@ -76,7 +76,16 @@ static HOOKS: &[(&[usize], Hook)] = &[
     (rows![SLOWLOG_LOG_SLOWER_THAN], slowlog),
     (rows![SAVE, STOP_WRITES_ON_BGSAVE_ERROR], saving),
     (rows![RDB_KEY_SAVE_DELAY, KEY_LOAD_DELAY], delays),
-    (rows![REPLICA_IGNORE_MAXMEMORY, REPLICA_READ_ONLY, REPLICA_SERVE_STALE_DATA], standing),
+    (
+        rows![
+            REPLICA_IGNORE_MAXMEMORY,
+            REPLICA_READ_ONLY,
+            REPLICA_SERVE_STALE_DATA,
+            MIN_REPLICAS_MAX_LAG,
+            MIN_REPLICAS_TO_WRITE
+        ],
+        standing,
+    ),
 ];
 
 /// Brings all directives into effect. What must not fail at the start has been settled before; the rest (the score for
@@ -330,8 +339,6 @@ mod tests {
         REPLICA_ANNOUNCE_IP,
         REPLICA_ANNOUNCE_PORT,
         REPLICA_PRIORITY,
-        MIN_REPLICAS_MAX_LAG,
-        MIN_REPLICAS_TO_WRITE,
         RDBCOMPRESSION,
         RDB_SAVE_INCREMENTAL_FSYNC,
         REPL_BACKLOG_SIZE,
@@ -345,6 +352,7 @@ mod tests {
         REPL_TIMEOUT,
         SHUTDOWN_ON_SIGINT,
         SHUTDOWN_ON_SIGTERM,
+        SHUTDOWN_TIMEOUT,
     ];
 
     #[test]

@@ -192,7 +192,8 @@ impl Server {
 
     /// What is paused now.
     pub(crate) fn paused(&self) -> Pause {
-        if self.pausing.is_off() { Pause::No } else { self.pausing.at(clock::now_ms()) }
+        let paused = if self.pausing.is_off() { Pause::No } else { self.pausing.at(clock::now_ms()) };
+        if paused == Pause::No && self.ending.holds_writes() { Pause::Writes } else { paused }
     }
 }
 

@@ -52,6 +52,10 @@ pub fn reset_stats(server: &Server) {
         &server.connections_rejected,
         &server.query_limit_disconnections,
         &server.output_limit_disconnections,
+        &server.replication.primary.sync_full,
+        &server.replication.primary.sync_partial_ok,
+        &server.replication.primary.sync_partial_err,
+        &server.replication.following.bytes_in,
     ];
     counters.into_iter().for_each(|counter| counter.store(0, Relaxed));
 }

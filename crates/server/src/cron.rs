@@ -35,6 +35,7 @@ pub fn run(server: &Arc<Server>, env: &mut Env) {
         server.replication.tick(server);
         points::look(server);
         server.migrator.sockets.close_idle(clock::now_ms());
+        alloc::purge_aged();
         env.stats.cron_nanos.add(clock::ticks_ns() - began_ns);
     }
 }

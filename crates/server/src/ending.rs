@@ -1,10 +1,13 @@
 //! The end of the process: asked for by SHUTDOWN at once, or by a signal, which the periodic work honours a moment
 //! later, so that SHUTDOWN ABORT can take it back.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering::SeqCst};
 use std::time::Duration;
 
-use commands::host::{Pause, Shutdown};
+use commands::blocking::{End, Waiter};
+use commands::error::Error;
+use commands::host::{Ended, Host, Pause, Shutdown};
 use parking_lot::{Condvar, Mutex};
 use signal_hook::consts::SIGINT;
 use store::gate::Section;
@@ -23,12 +26,27 @@ const NONE: i32 = 0;
 pub struct Ending {
     /// The signal that has asked for the end.
     requested: AtomicI32,
+    /// It waits for replicas that lag.
+    waiting: Mutex<Option<Waiting>>,
+    /// Meanwhile nothing changes, so that they can catch up.
+    holds_writes: AtomicBool,
+    /// Clients that have asked for it and wait as well.
+    asking: Mutex<Vec<Arc<Waiter>>>,
     /// It has begun and cannot be taken back.
     begun: AtomicBool,
     over: Mutex<bool>,
     /// The periodic work is to begin its next round now.
     hurry: AtomicBool,
     changed: Condvar,
+}
+
+/// An end that waits.
+struct Waiting {
+    how: Shutdown,
+    /// The offset that replicas are to reach,
+    offset: u64,
+    /// and how long they are waited for, in milliseconds since 1970.
+    until_ms: i64,
 }
 
 impl Ending {
@@ -44,8 +62,11 @@ impl Ending {
         server.log.warning(&format!("Received {name} scheduling shutdown..."));
     }
 
-    /// Honours a signal's request, if there is one.
+    /// Honours a signal's request, if there is one, and goes on when replicas have been waited for.
     pub fn honour(&self, server: &Server) {
+        if self.holds_writes() {
+            return self.go_on(server);
+        }
         let key = match self.requested.load(SeqCst) {
             NONE => return,
             SIGINT => keys::SHUTDOWN_ON_SIGINT,
@@ -64,13 +85,67 @@ impl Ending {
         self.begun.load(SeqCst)
     }
 
-    /// Begins the end. The section is exclusive, and no command runs after it: so what is saved here is all there was.
+    /// Whether nothing is to change because the end waits for replicas. Changes under the exclusive gate.
+    pub fn holds_writes(&self) -> bool {
+        self.holds_writes.load(SeqCst)
+    }
+
+    /// A client has asked for the end, and waits for it.
+    pub fn await_end(&self, waiter: &Arc<Waiter>) {
+        self.asking.lock().push(waiter.clone());
+    }
+
+    /// Begins the end, or waits for replicas first (`shutdown-timeout`). The section is exclusive.
     ///
     /// # Errors
     /// What is to be done before cannot be done; the log says why.
-    pub fn begin(&self, server: &Server, how: Shutdown, section: &Section<'_>) -> Result<(), ()> {
+    pub fn begin(&self, server: &Server, how: Shutdown, section: &Section<'_>) -> Result<Ended, ()> {
+        server.log.notice("User requested shutdown...");
+        let (timeout_secs, state) = (server.config.get(keys::SHUTDOWN_TIMEOUT), &server.replication);
+        if !how.now && !self.holds_writes() && timeout_secs > 0 && !state.all_have(state.offset()) {
+            let offset = state.last_call(server);
+            let until_ms = clock::now_ms() + timeout_secs as i64 * 1000;
+            *self.waiting.lock() = Some(Waiting { how, offset, until_ms });
+            self.holds_writes.store(true, SeqCst);
+            server.log.notice("Waiting for replicas before shutting down.");
+            return Ok(Ended::Later);
+        }
+        if !how.now && self.holds_writes() {
+            return Ok(Ended::Later);
+        }
+        self.finish(server, how, section).map(|()| Ended::Now)
+    }
+
+    /// Ends, if the replicas have caught up or have had their time.
+    fn go_on(&self, server: &Server) {
+        let is_due =
+            |waiting: &Waiting| server.replication.all_have(waiting.offset) || clock::now_ms() >= waiting.until_ms;
+        let Some(Waiting { how, offset, .. }) = self.waiting.lock().take_if(|waiting| is_due(waiting)) else { return };
+        server.replication.log_lagging(server, offset);
+        let section = server.keyspace.gate().enter_alone();
+        if self.finish(server, how, &section).is_err() {
+            server.log.warning("Errors trying to shut down the server. Check the logs for more information.");
+            self.requested.store(NONE, SeqCst);
+            self.give_up(server);
+        }
+    }
+
+    /// It does not come: writes go on, and whoever has asked is told.
+    fn give_up(&self, server: &Server) {
+        self.holds_writes.store(false, SeqCst);
+        for waiter in self.asking.lock().drain(..) {
+            if server.waiters.end(&waiter, End::Served) {
+                let mut reply = waiter.reply();
+                reply.error(&Error::new("ERR Errors trying to SHUTDOWN. Check logs."));
+                server.deliver(&waiter, reply);
+            }
+        }
+        server.wake_postponed();
+    }
+
+    /// Begins the end. The section is exclusive, and no command runs after it: so what is saved here is all there was.
+    fn finish(&self, server: &Server, how: Shutdown, section: &Section<'_>) -> Result<(), ()> {
         let log = &server.log;
-        log.notice("User requested shutdown...");
         server.persistence.abort();
         // What is loaded by half would take the whole file's place.
         let may_save = !server.persistence.loading.is_on();
@@ -98,7 +173,14 @@ impl Ending {
 
     /// Takes a signal's request back; says whether there was one.
     pub fn abort(&self, server: &Server) -> bool {
-        let requested = !self.begun.load(SeqCst) && self.requested.swap(NONE, SeqCst) != NONE;
+        if self.begun.load(SeqCst) {
+            return false;
+        }
+        let waited = self.waiting.lock().take().is_some();
+        let requested = self.requested.swap(NONE, SeqCst) != NONE || waited;
+        if waited {
+            self.give_up(server);
+        }
         if requested {
             server.log.notice("Shutdown manually aborted.");
         }

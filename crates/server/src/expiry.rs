@@ -23,7 +23,13 @@ impl Expiry {
     /// One round, unless active expiry is off.
     pub fn round(&mut self, server: &Server, env: &mut Env) {
         // What is being loaded is not ours to change yet.
-        if server.active_expiry.load(Relaxed) && !server.persistence.loading.is_on() {
+        if !server.active_expiry.load(Relaxed) || server.persistence.loading.is_on() {
+            return;
+        }
+        if server.replication.is_replica() {
+            // Its keys go when its primary says so, but for those that it alone has.
+            server.replication.own_keys.expire(server, env);
+        } else {
             self.0 = round(server, env, self.0);
         }
     }

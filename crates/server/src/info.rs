@@ -156,7 +156,7 @@ fn stats(server: &Server, out: &mut String) {
         "instantaneous_ops_per_sec:{}", rates.commands;
         "total_net_input_bytes:{}", sum(server, |stats| &stats.net_in);
         "total_net_output_bytes:{}", sum(server, |stats| &stats.net_out);
-        "total_net_repl_input_bytes:0";
+        "total_net_repl_input_bytes:{}", server.replication.following.bytes_in.load(Relaxed);
         "total_net_repl_output_bytes:{}", server.replication.primary.bytes_out.load(Relaxed);
         "instantaneous_input_kbps:{:.2}", kib(rates.net_in);
         "instantaneous_output_kbps:{:.2}", kib(rates.net_out);
@@ -184,7 +184,7 @@ fn stats(server: &Server, out: &mut String) {
         "latest_fork_usec:0";
         "total_forks:0";
         "migrate_cached_sockets:{}", server.migrator.sockets.len();
-        "slave_expires_tracked_keys:0";
+        "slave_expires_tracked_keys:{}", server.replication.own_keys.len();
         "active_defrag_hits:0";
         "active_defrag_misses:0";
         "active_defrag_key_hits:0";

@@ -59,6 +59,7 @@ use supervise::Supervisor;
 static ALLOCATOR: alloc::Counting = alloc::Counting;
 
 fn main() -> ExitCode {
+    alloc::prepare();
     let mut arguments = std::env::args_os().map(OsStringExt::into_vec);
     let program = String::from_utf8_lossy(&arguments.next().unwrap_or_default()).into_owned();
     let arguments: Vec<Vec<u8>> = arguments.collect();

@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize
 use std::time::Duration;
 
 use ::persistence::load::Duplicates;
-use commands::blocking::{WaitQueues, Waiter};
+use commands::blocking::{Awaited, WaitQueues, Waiter};
 use commands::client::{Client, ClientFlags};
 use commands::effect::{Change, Class};
 use commands::error::{Error, LOADING, Result};
 use commands::eviction::Exceeded;
-use commands::host::{Crash, Host, Pause, Shutdown};
+use commands::host::{Crash, Ended, Host, Pause, Shutdown};
 use commands::info::Section;
 use commands::memory::Memory;
 use commands::migrate::Migration;
@@ -290,7 +290,10 @@ impl Host for Server {
     }
 
     fn pause(&self) -> Pause {
-        self.paused()
+        match self.paused() {
+            Pause::No if self.replication.holds_writes() => Pause::Writes,
+            pause => pause,
+        }
     }
 
     fn expiry_is_paused(&self) -> bool {
@@ -299,13 +302,16 @@ impl Host for Server {
     }
 
     fn observes_keys(&self) -> bool {
-        self.registry.is_watched() || (self.wanted_events() != Class::empty() && self.channels.hears_events())
+        self.registry.is_watched()
+            || (self.wanted_events() != Class::empty() && self.channels.hears_events())
+            || self.replication.own_keys.is_on()
     }
 
     fn key_changed(&self, change: &Change) {
         if change.modified && self.registry.is_watched() {
             self.registry.touch(change.db, &change.key, change.class == Class::EXPIRED);
         }
+        self.replication.own_keys.note(change);
         pubsub::notify(self, self.wanted_events(), change);
     }
 
@@ -383,7 +389,7 @@ impl Host for Server {
     }
 
     fn counted_memory(&self) -> u64 {
-        alloc::used_memory_about()
+        alloc::used_memory_about().saturating_sub(self.replication.stream.uncounted_bytes())
     }
 
     fn purge_memory(&self) {
@@ -434,8 +440,11 @@ impl Host for Server {
         self.replication.primary.acknowledged(offset)
     }
 
-    fn await_replicas(&self, waiter: &Arc<Waiter>) {
-        self.replication.await_replicas(self, waiter);
+    fn await_event(&self, waiter: &Arc<Waiter>) {
+        match waiter.awaited {
+            Some(Awaited::End) => self.ending.await_end(waiter),
+            _ => self.replication.await_replicas(self, waiter),
+        }
     }
 
     fn role(&self) -> Role {
@@ -461,7 +470,7 @@ impl Host for Server {
         configuration::reset_stats(self);
     }
 
-    fn shut_down(&self, how: Shutdown, section: &Gated<'_>) -> Result<()> {
+    fn shut_down(&self, how: Shutdown, section: &Gated<'_>) -> Result<Ended> {
         self.ending.begin(self, how, section).map_err(|()| Error::new("ERR Errors trying to SHUTDOWN. Check logs."))
     }
 
@@ -484,7 +493,7 @@ impl Host for Server {
     }
 
     fn begin_save(&self, section: &Gated<'_>) {
-        snapshot::begin(self, section, None);
+        snapshot::begin(self, section);
     }
 
     fn schedule_save(&self) {

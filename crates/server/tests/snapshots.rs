@@ -398,3 +398,22 @@ fn the_end_ends_a_background_save() {
     assert_eq!(served.running.wait().code(), Some(0));
     assert_eq!(names(&served.scratch.path("")), [""; 0]);
 }
+
+/// A background save that began before another save, and ends after it, must not put the older data in the newer's place.
+#[test]
+fn an_older_save_does_not_overtake_a_newer_one() {
+    let served = start(&["--save", ""]);
+    let mut client = served.client();
+    assert_eq!(ask(&mut client, "DEBUG POPULATE 2000"), "OK");
+    assert_eq!(ask(&mut client, "CONFIG SET rdb-key-save-delay 1000"), "OK");
+    assert_eq!(ask(&mut client, "BGSAVE"), "Background saving started");
+    assert_eq!(ask(&mut client, "FLUSHDB"), "OK");
+    assert_eq!(ask(&mut client, "SET new 1"), "OK");
+    assert_eq!(ask(&mut client, "DEBUG RELOAD"), "OK");
+    assert_eq!(info(&mut client, "rdb_bgsave_in_progress"), "1", "it was over before the other began");
+    wait_for_save(&mut client);
+    assert_has(&served.log(), "Background saving came too late: a newer file is in place");
+    assert_eq!(ask(&mut client, "DEBUG RELOAD NOSAVE"), "OK");
+    assert_eq!(ask(&mut client, "DBSIZE"), "1");
+    assert_eq!(names(&served.scratch.path("")), ["dump.rdb"]);
+}

@@ -186,6 +186,10 @@ fn pass(mut from: TcpStream, mut to: TcpStream, switches: &Switches, number: u64
             Err(error) if is_patience(&error) => continue,
             Err(_) => break,
         };
+        // It may have come while the read was waiting, after the stall began.
+        while switches.stalled.load(SeqCst) && !is_cut() {
+            thread::sleep(LOOK);
+        }
         let begin = Instant::now();
         thread::sleep(Duration::from_millis(switches.delay_ms.load(SeqCst)));
         if write(&mut to, &buffer[..len], is_cut).is_err() {

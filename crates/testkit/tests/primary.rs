@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use replication::*;
-use testkit::{Client, Program, Proxy, Server};
+use testkit::{Client, Program, Proxy, Reply, Server};
 
 /// Starts a replica of every kind there is, ours among them, that follows an address.
 fn replicas_of(address: std::net::SocketAddr) -> Vec<Server> {
@@ -96,10 +96,15 @@ fn a_backlog_that_is_too_short_means_a_full_copy() {
         let replica = start(&reference, &[]);
         follow(&replica, proxy.address());
         until_up(&replica);
+        let mut client = primary.connect().unwrap();
+        call(&mut client, "SET first 1");
+        assert_eq!(text(&mut client, "WAIT 1 20000"), "1");
         let (full, refused) = (stat(&primary, "sync_full"), stat(&primary, "sync_partial_err"));
         proxy.refuse(true);
         proxy.cut();
-        call(&mut primary.connect().unwrap(), "FLUSHALL");
+        // Redis 8 cannot go on with a link that breaks while it frees what a FLUSHALL of the stream has taken out.
+        until("the link is cut", || info(&mut client)["connected_slaves"] == "0");
+        call(&mut client, "FLUSHALL");
         fill(&primary);
         proxy.refuse(false);
         until("a second copy", || stat(&primary, "sync_full") > full);
@@ -165,6 +170,11 @@ fn too_few_replicas_mean_no_writes() {
     assert_eq!(info(&mut client)["min_slaves_good_slaves"], "0");
     proxy.stall(false);
     until("writes are taken again", || set(&mut client) == "OK");
+    // A limit that is changed counts at once.
+    assert_eq!(text(&mut client, "CONFIG SET min-replicas-to-write 2"), "OK");
+    assert_eq!(set(&mut client), REFUSAL);
+    assert_eq!(text(&mut client, "CONFIG SET min-replicas-to-write 1"), "OK");
+    assert_eq!(set(&mut client), "OK");
 }
 
 #[test]
@@ -302,4 +312,33 @@ fn a_replica_that_asks_for_anything_else_is_cut_off() {
     client.send(&["REPLCONF", "ACK", "0"]).unwrap();
     client.send(&["GET", "a"]).unwrap();
     until("it is cut off", || info(&mut primary.connect().unwrap())["connected_slaves"] == "0");
+}
+
+#[test]
+fn the_end_waits_for_replicas() {
+    let Some(subject) = subject() else { return };
+    let mut primary = start(&subject, &["--io-threads", "2", "--save", ""]);
+    let proxy = Proxy::start(primary.address()).unwrap();
+    let replica = start(&references().pop().unwrap_or(subject), &[]);
+    follow(&replica, proxy.address());
+    until_up(&replica);
+    let mut client = primary.connect().unwrap();
+    assert_eq!(text(&mut client, "SET a 1"), "OK");
+    assert_eq!(text(&mut client, "WAIT 1 20000"), "1");
+    proxy.stall(true);
+    assert_eq!(text(&mut client, "SET a 2"), "OK");
+    let mut asking = primary.connect().unwrap();
+    asking.send(&["SHUTDOWN"]).unwrap();
+    until("it waits", || primary.log().contains("Waiting for replicas before shutting down."));
+    assert_eq!(text(&mut client, "GET a"), "2");
+    assert_eq!(text(&mut client, "SHUTDOWN ABORT"), "OK");
+    assert!(matches!(asking.receive().unwrap(), Reply::Error(_)));
+    assert_eq!(text(&mut client, "SET a 3"), "OK");
+    client.send(&["SHUTDOWN"]).unwrap();
+    until("it waits again", || primary.log().matches("Waiting for replicas").count() == 2);
+    assert!(primary.ended().unwrap().is_none());
+    proxy.stall(false);
+    until("it has ended", || primary.ended().unwrap().is_some());
+    assert!(primary.log().contains("1 of 1 replicas are in sync when shutting down."), "{}", primary.log());
+    assert_eq!(text(&mut replica.connect().unwrap(), "GET a"), "3");
 }

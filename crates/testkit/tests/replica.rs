@@ -311,3 +311,135 @@ fn a_copy_that_breaks_off_or_is_no_copy_leaves_nothing_behind() {
         assert_same(&primary, &replica);
     }
 }
+
+#[test]
+fn a_chain_of_stock_ours_and_stock_shares_one_history() {
+    let Some(subject) = subject() else { return };
+    for reference in references() {
+        let first = start(&reference, &["--repl-backlog-size", "100mb"]);
+        fill(&first);
+        let middle = start(&subject, &["--repl-backlog-size", "100mb"]);
+        let last = start(&reference, &[]);
+        let (upper, lower) = (Proxy::start(first.address()).unwrap(), Proxy::start(middle.address()).unwrap());
+        follow(&middle, upper.address());
+        until_up(&middle);
+        follow(&last, lower.address());
+        until_up(&last);
+        let goes_on = AtomicBool::new(true);
+        thread::scope(|scope| {
+            for seed in 1..=2 {
+                let (address, goes_on) = (first.address(), &goes_on);
+                scope.spawn(move || write(address, seed, || goes_on.load(SeqCst)));
+            }
+            for round in 0..4 {
+                thread::sleep(Duration::from_millis(300));
+                // Each link breaks in turn, and what passes is cut anywhere.
+                let (proxy, replica) = if round % 2 == 0 { (&upper, &middle) } else { (&lower, &last) };
+                proxy.split(101);
+                thread::sleep(Duration::from_millis(100));
+                let made = proxy.made();
+                proxy.cut();
+                proxy.split(usize::MAX);
+                until("the link is made anew", || proxy.made() > made);
+                until_up(replica);
+            }
+            goes_on.store(false, SeqCst);
+        });
+        assert_same(&first, &middle);
+        assert_same(&middle, &last);
+        let ids = [&first, &middle, &last].map(|server| info(&mut server.connect().unwrap())["master_replid"].clone());
+        assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+        for (server, name) in [(&first, "the first"), (&middle, "the middle")] {
+            let stats = section(&mut server.connect().unwrap(), "stats");
+            assert_eq!(stats["sync_full"], "1", "{name} before {}:\n{}", reference.name, middle.log());
+            assert_eq!(stats["sync_partial_ok"], "2", "{name} before {}", reference.name);
+        }
+        // The middle is promoted, and the end goes on with it under the second id.
+        assert_eq!(text(&mut middle.connect().unwrap(), "REPLICAOF NO ONE"), "OK");
+        until("the end goes on", || section(&mut middle.connect().unwrap(), "stats")["sync_partial_ok"] == "3");
+        until_up(&last);
+        assert_eq!(text(&mut middle.connect().unwrap(), "SET promoted 1"), "OK");
+        assert_same(&middle, &last);
+        // The old primary comes below the new one. It has nothing that the other has not, so it goes on as well.
+        follow(&first, middle.address());
+        until_up(&first);
+        assert_same(&middle, &first);
+        assert_eq!(section(&mut middle.connect().unwrap(), "stats")["sync_full"], "1", "{}", first.log());
+    }
+}
+
+#[test]
+fn a_replica_of_itself_or_in_a_circle_waits_and_hangs_nothing() {
+    let Some(subject) = subject() else { return };
+    let (one, two) = (start(&subject, &[]), start(&subject, &[]));
+    call(&mut one.connect().unwrap(), "SET a 1");
+    follow(&one, one.address());
+    let line = "Master is currently unable to PSYNC but should be in the future: -NOMASTERLINK Can't SYNC while not \
+                connected with my master";
+    until("it tells of itself", || one.log().contains(line));
+    // While it waits for itself, it is no primary for others.
+    follow(&two, one.address());
+    follow(&one, two.address());
+    until("each tells of the other", || two.log().contains(line));
+    for server in [&one, &two] {
+        let mut client = server.connect().unwrap();
+        assert_eq!(info(&mut client)["master_link_status"], "down");
+        assert_eq!(text(&mut client, "PING"), "PONG");
+    }
+    let mut client = one.connect().unwrap();
+    assert_eq!(text(&mut client, "REPLICAOF NO ONE"), "OK");
+    assert_eq!(text(&mut client, "SET b 2"), "OK");
+    until_up(&two);
+    assert_same(&one, &two);
+}
+
+#[test]
+fn a_replica_without_a_folder_for_the_copy_says_so_and_tries_again() {
+    let Some(subject) = subject() else { return };
+    let primary = start(&subject, &[]);
+    fill(&primary);
+    let replica = start(&subject, &["--enable-protected-configs", "yes"]);
+    let folder = tempfile::tempdir().unwrap();
+    let mut client = replica.connect().unwrap();
+    assert_eq!(text(&mut client, &format!("CONFIG SET dir {}", folder.path().display())), "OK");
+    drop(folder);
+    follow(&replica, primary.address());
+    let line = "Opening the temp file needed for MASTER <-> REPLICA synchronization: No such file or directory";
+    until("it tells of the file", || replica.log().matches(line).count() >= 2);
+    call(&mut client, "CONFIG SET repl-diskless-load swapdb");
+    until_up(&replica);
+    assert_same(&primary, &replica);
+}
+
+#[test]
+fn a_replica_that_is_full_follows_its_primary_unless_told_otherwise() {
+    let Some(subject) = subject() else { return };
+    let primary = start(&subject, &[]);
+    let replica = start(&subject, &["--maxmemory", "1mb", "--maxmemory-policy", "allkeys-random"]);
+    follow(&replica, primary.address());
+    until_up(&replica);
+    fill(&primary);
+    assert_same(&primary, &replica);
+    let mut client = replica.connect().unwrap();
+    assert_eq!(text(&mut client, "CONFIG SET replica-ignore-maxmemory no"), "OK");
+    until("it evicts by itself", || section(&mut client, "stats")["evicted_keys"] != "0");
+}
+
+#[test]
+fn what_clients_write_to_a_replica_expires_there() {
+    let Some(subject) = subject() else { return };
+    let Some(reference) = references().pop() else { return };
+    let primary = start(&reference, &[]);
+    let replica = start(&subject, &["--replica-read-only", "no"]);
+    follow(&replica, primary.address());
+    until_up(&replica);
+    let mut client = replica.connect().unwrap();
+    call(&mut primary.connect().unwrap(), "SET theirs 1 PX 100000");
+    until("the primary's key is there", || text(&mut client, "DBSIZE") == "1");
+    assert_eq!(text(&mut client, "SET ours 1 PX 300"), "OK");
+    assert_eq!(text(&mut client, "SET stays 1"), "OK");
+    until("it looks after one", || section(&mut client, "stats")["slave_expires_tracked_keys"] == "1");
+    until("it goes by itself", || text(&mut client, "DBSIZE") == "2");
+    until("it looks after none", || section(&mut client, "stats")["slave_expires_tracked_keys"] == "0");
+    assert_eq!(text(&mut client, "EXISTS theirs stays"), "2");
+}

@@ -38,8 +38,8 @@ pub(super) fn park(call: &mut Call<'_>, command: Command, mut block: Block) {
     }
     *call.session.client.waiter.lock().expect("never poisoned") = Some(waiter.clone());
     queues.add(&waiter);
-    if waiter.replicas.is_some() {
-        call.env.host.await_replicas(&waiter);
+    if waiter.awaited.is_some() {
+        call.env.host.await_event(&waiter);
     }
 }
 

@@ -27,8 +27,16 @@ pub fn load_with(
     duplicates: Duplicates,
 ) -> Result<Loaded, LoadError> {
     let (limits, access) = (Limits::default(), |_, _| 0);
-    let rules =
-        Rules { threads: 3, check: true, limits: &limits, expire_before, duplicates, access: &access, section: None };
+    let rules = Rules {
+        threads: 3,
+        check: true,
+        limits: &limits,
+        expire_before,
+        expired: &|_, _| {},
+        duplicates,
+        access: &access,
+        section: None,
+    };
     load(source, keyspace, &rules, &mut ())
 }
 

@@ -173,7 +173,7 @@ pub const ROWS: &[Row] = &[
     yes_no("aof-timestamp-enabled", false).warned(APPEND_ONLY),
     yes_no("aof-rewrite-incremental-fsync", true).warned(APPEND_ONLY),
     // Shutdown.
-    integer("shutdown-timeout", 0, INT, 10).warned(REPLICATION),
+    integer("shutdown-timeout", 0, INT, 10),
     special("shutdown-on-sigint", Kind::Flags(SHUTDOWN)).check(save_or_not),
     special("shutdown-on-sigterm", Kind::Flags(SHUTDOWN)).check(save_or_not),
     // Replication.

@@ -1,29 +1,30 @@
 //! One event loop. A tick is staged: poll; read every ready socket once; parse in place; execute; one write a
-//! connection. Commands run in sections of the gate that end after [`SECTION_COMMANDS_MAX`] commands or
-//! [`SECTION_NS_MAX`], between two commands. No worker waits for another.
+//! connection. No worker waits for another. What is done for one connection is in `worker/serving.rs`, what is done now and
+//! then for all of them in `worker/housekeeping.rs`.
+
+mod housekeeping;
+mod serving;
 
 use std::collections::BTreeSet;
-use std::io::{self, Read};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use commands::args::Args;
 use commands::blocking::{End, Waiter};
 use commands::client::ClientFlags;
 use commands::env::Env;
-use commands::pipeline::{self, Flow, GROUP, GateHold, Prepared};
-use commands::pubsub;
+use commands::pipeline::GateHold;
 use commands::reply::Reply;
 use commands::session::Session;
-use commands::stats::Stats;
 use mio::event::Event;
 use mio::{Events, Poll, Token, Waker};
-use resp_parser::{Batch, Limits};
+use resp_parser::Batch;
 use slab::Slab;
-use smallvec::SmallVec;
 use store::keyspace::Keyspace;
 
+use self::housekeeping::{is_over_output_limit, relieve};
+use self::serving::{Core, serve};
 use super::connection::{Closing, Connection, Flushed};
 use super::feeder::Arrival;
 use super::inbox::{Inbox, Message, Socket};
@@ -32,16 +33,8 @@ use crate::clock;
 use crate::replication::stream;
 use crate::server::Server;
 
-/// Commands in one section of the gate.
-const SECTION_COMMANDS_MAX: usize = 128;
-/// Nanoseconds after which a section ends.
-const SECTION_NS_MAX: u64 = 1_000_000;
-/// Commands that are parsed before the first of them runs.
-const BATCH_COMMANDS_MAX: usize = 128;
 /// Bytes read from a socket at once.
 pub(super) const READ_BYTES: usize = 32 * 1024;
-/// Connections that are looked after in one round at least; in a second all are.
-const TENDED_MIN: usize = 5;
 /// Events taken from the poll at once.
 const EVENTS_MAX: usize = 1024;
 
@@ -81,18 +74,6 @@ pub struct Worker {
     buffer: Vec<u8>,
     last_cron_ms: i64,
     running: bool,
-}
-
-/// What executing needs, apart from the connections.
-struct Core {
-    env: Env,
-    batch: Batch,
-    section_commands: usize,
-    section_began_ns: u64,
-    /// The time at which this tick's events came.
-    tick_ms: i64,
-    /// There is one worker only, whose buffer is then shown as that of the client it executes for.
-    is_only: bool,
 }
 
 impl Worker {
@@ -212,8 +193,13 @@ impl Worker {
                 Message::Adopt(socket) => self.adopt(socket),
                 Message::Answer { slot, id, reply } => _ = self.answer(slot, id, &reply),
                 Message::Dismiss { slot, id, reply } => {
-                    if self.answer(slot, id, &reply) {
+                    if let Some(waiter) = self.answer(slot, id, &reply) {
                         self.connections[slot].close(Closing::AfterReply);
+                        // The command that waited has failed.
+                        let stats = &self.core.env.stats;
+                        stats.commands[waiter.command.index as usize].failed.add(1);
+                        stats.error_replies.add(1);
+                        self.server.vitals.errors.add("UNBLOCKED", |line| self.server.log.warning(line));
                     }
                 }
                 Message::Close { slot, id } => {
@@ -241,16 +227,14 @@ impl Worker {
         }
     }
 
-    /// Gives a blocked client the answer that somebody has for it; false if it is gone.
-    fn answer(&mut self, slot: usize, id: u64, reply: &Reply) -> bool {
+    /// Gives a blocked client the answer that somebody has for it, and returns what it waited with; None if it is gone.
+    fn answer(&mut self, slot: usize, id: u64, reply: &Reply) -> Option<Arc<Waiter>> {
         let is_there = |connection: &Connection| connection.session.client.id == id;
-        let answered = self.connections.get(slot).is_some_and(is_there) && self.end_wait(slot).is_some();
-        if answered {
-            self.connections[slot].out.append(reply);
-            self.make_ready(slot);
-            self.make_dirty(slot);
-        }
-        answered
+        let waiter = self.connections.get(slot).is_some_and(is_there).then(|| self.end_wait(slot)).flatten()?;
+        self.connections[slot].out.append(reply);
+        self.make_ready(slot);
+        self.make_dirty(slot);
+        Some(waiter)
     }
 
     /// Answers those who have waited long enough.
@@ -487,288 +471,5 @@ impl Worker {
         // A socket that cannot be taken from the poll leaves it when it is dropped.
         let _ = connection.socket.deregister(self.poll.registry());
         self.server.client_gone(&mut connection.session, self.index);
-    }
-
-    /// How long the poll may sleep: until the next round of [`Self::cron`], the end of a pause that is waited for, or of a
-    /// client's patience.
-    fn until_due(&self) -> Duration {
-        let cron = self.last_cron_ms + self.server.live.period_ms();
-        let pause = if self.postponed > 0 { self.server.pausing.ends_ms() } else { None };
-        let wait = self.deadlines.first().map(|&(at, ..)| at);
-        let due = [pause, wait].into_iter().flatten().fold(cron, i64::min);
-        Duration::from_millis((due - clock::now_ms()).max(0) as u64)
-    }
-
-    /// What this worker does several times a second for its own connections.
-    fn cron(&mut self) {
-        let now_ms = self.core.tick_ms;
-        if now_ms < self.last_cron_ms + self.server.live.period_ms() {
-            return;
-        }
-        self.last_cron_ms = now_ms;
-        self.accepting.append(&mut self.stalled_listeners);
-        if !self.server.settings.cron_is_paused.load(Relaxed) {
-            self.tend(now_ms);
-        }
-    }
-
-    /// Looks after some of the connections, so that all have been seen within a second.
-    fn tend(&mut self, now_ms: i64) {
-        let slots = self.connections.capacity();
-        if slots == 0 {
-            return;
-        }
-        let share = (slots * self.server.live.period_ms() as usize).div_ceil(1000);
-        let count = share.max(TENDED_MIN).min(slots);
-        for at in 0..count {
-            let index = (self.tended + at) % slots;
-            if let Some(connection) = self.connections.get_mut(index)
-                && tend(&self.server, &self.core.env.stats, connection, now_ms)
-            {
-                self.close(index);
-            }
-        }
-        self.tended = (self.tended + count) % slots;
-    }
-}
-
-/// Looks after one connection; true if it is to be closed.
-fn tend(server: &Server, stats: &Stats, connection: &mut Connection, now_ms: i64) -> bool {
-    let client = &connection.session.client;
-    let idle_ms = now_ms - client.last_ms.load(Relaxed);
-    if server.is_idle_for_too_long(client, idle_ms) {
-        server.log.verbose("Closing idle client");
-        return true;
-    }
-    connection.query.tend(idle_ms / 1000, connection.parser.wanted());
-    connection.room.tend(connection.out.pending_bytes(), now_ms, &server.settings, stats);
-    connection.out.shrink(connection.room.bytes);
-    connection.note_query();
-    connection.note_output();
-    is_over_output_limit(server, connection, now_ms)
-}
-
-/// Lets a client's messages out before the end of the tick if they are about to be too much for it, and closes it if its
-/// socket does not take them.
-fn relieve(server: &Server, connection: &mut Connection) {
-    let too_much = |connection: &Connection| {
-        let max = server.output_bytes_max(&connection.session);
-        max.is_some_and(|max| connection.output_list_bytes() > max)
-    };
-    if too_much(connection) {
-        connection.early_bytes += connection.flush().1;
-        if too_much(connection) {
-            connection.close_for_output(server);
-        }
-    }
-}
-
-/// Whether too much waits, at once or for too long; then it is counted and logged.
-fn is_over_output_limit(server: &Server, connection: &mut Connection, now_ms: i64) -> bool {
-    let bytes = connection.output_list_bytes();
-    let over = server.is_over_output_limit(&connection.session, bytes, &mut connection.soft_since_ms, now_ms);
-    if over {
-        connection.note_output();
-        server.note_output_limit(&connection.session);
-    }
-    over
-}
-
-/// Reads a connection once and executes what is complete.
-fn serve(core: &mut Core, gate: &mut GateHold<'_>, server: &Server, connection: &mut Connection, buffer: &mut [u8]) {
-    if connection.is_closing() || connection.waits() {
-        return;
-    }
-    // What was postponed comes first; only when nothing waits is the socket read again.
-    if connection.query.len() > 0 {
-        execute_own(core, gate, server, connection);
-        if connection.is_closing() || connection.waits() {
-            return;
-        }
-    }
-    if !connection.readable {
-        return;
-    }
-    let outcome = if connection.query.is_own() {
-        let room = connection.query.room(connection.parser.wanted());
-        let asked = room.len();
-        let outcome = read(&mut connection.socket, room);
-        if let Ok(n @ 1..) = outcome {
-            connection.query.fill(n);
-            note_read(core, connection, n);
-            if is_within_query_limit(server, connection, connection.query.filled()) {
-                execute_own(core, gate, server, connection);
-            } else {
-                connection.close(Closing::Now);
-            }
-        }
-        outcome.map(|n| (n, n == asked))
-    } else {
-        let outcome = read(&mut connection.socket, buffer);
-        if let Ok(n @ 1..) = outcome {
-            let bytes = &buffer[..n];
-            note_read(core, connection, n);
-            if core.is_only {
-                let client = &connection.session.client;
-                client.query_buffer.store(n, Relaxed);
-                client.query_buffer_free.store(buffer.len() - n, Relaxed);
-            }
-            if is_within_query_limit(server, connection, bytes) {
-                let used = execute(core, gate, server, connection, bytes);
-                connection.query.keep(&bytes[used..], connection.parser.wanted());
-            } else {
-                connection.close(Closing::Now);
-            }
-        }
-        outcome.map(|n| (n, n == buffer.len()))
-    };
-    match outcome {
-        Ok((0, _)) => {
-            connection.close(Closing::AfterReply);
-            connection.readable = false;
-        }
-        // A short read means that the socket is drained; but a FIN may have come with the same edge.
-        Ok((_, full)) => connection.readable = full || connection.read_closed,
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => connection.readable = false,
-        Err(_) => {
-            connection.close(Closing::AfterReply);
-            connection.readable = false;
-        }
-    }
-    connection.note_query();
-}
-
-/// Whether the bytes that wait, and those of queued commands, are few enough; if not, it is counted and logged.
-fn is_within_query_limit(server: &Server, connection: &Connection, bytes: &[u8]) -> bool {
-    let queued = connection.session.multi.as_ref().map_or(0, |multi| multi.bytes);
-    let within = bytes.len() + queued <= server.settings.client_query_buffer_limit.load(Relaxed);
-    if !within {
-        connection.note_query();
-        server.note_query_limit(&connection.session, bytes);
-    }
-    within
-}
-
-fn read(socket: &mut Socket, buffer: &mut [u8]) -> io::Result<usize> {
-    loop {
-        match socket.read(buffer) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => return result,
-        }
-    }
-}
-
-fn note_read(core: &Core, connection: &Connection, n: usize) {
-    core.env.stats.net_in.add(n as u64);
-    core.env.stats.reads.add(1);
-    let client = &connection.session.client;
-    client.net_in.add(n as u64);
-    client.last_ms.store(core.tick_ms, Relaxed);
-}
-
-/// Executes from the connection's own buffer.
-fn execute_own(core: &mut Core, gate: &mut GateHold<'_>, server: &Server, connection: &mut Connection) {
-    connection.note_query();
-    let mut query = std::mem::take(&mut connection.query);
-    let used = execute(core, gate, server, connection, query.filled());
-    query.consume(used);
-    connection.query = query;
-}
-
-/// Executes what is complete in `bytes`, which begin where the connection's parser began, and returns how many of them
-/// are done with; the parser is told.
-fn execute(
-    core: &mut Core,
-    gate: &mut GateHold<'_>,
-    server: &Server,
-    connection: &mut Connection,
-    bytes: &[u8],
-) -> usize {
-    let Connection { session, parser, out, closing, postponed, room, .. } = connection;
-    core.env.start_lap();
-    loop {
-        out.set_limit(server.output_bytes_max(session), room.bytes);
-        let authenticated = server.is_authenticated(session);
-        let limits = Limits::new(server.settings.proto_max_bulk_len.load(Relaxed), authenticated);
-        // A password lifts limits for what follows it, so nothing is parsed ahead of it.
-        let max = if authenticated { BATCH_COMMANDS_MAX } else { 1 };
-        let mut batch = std::mem::take(&mut core.batch);
-        batch.clear();
-        let parsed = parser.parse(bytes, &limits, max, &mut batch);
-        let mut stopped_at = None;
-        let mut commands = batch.iter();
-        'batch: while commands.len() > 0 {
-            let ahead = commands.len() > 1;
-            let args = commands.clone().take(GROUP).map(|command| Args::new(command.base(bytes), command.args));
-            let prepared: SmallVec<[_; GROUP]> = args.map(|args| Prepared::new(args, ahead)).collect();
-            if ahead {
-                let section = gate.shared(|| core.env.begin_section(clock::now_ms()));
-                pipeline::prefetch(core.env.keyspace, section, session.db, &prepared);
-            }
-            // In this order, since a zip takes from its first part before it finds the second at its end.
-            for (prepared, command) in prepared.iter().zip(commands.by_ref()) {
-                if session.close || session.client.killed.load(Relaxed) {
-                    break 'batch;
-                }
-                pubsub::catch_up(&server.channels, session, out);
-                let flow = pipeline::execute(&mut core.env, gate, &clock::now_ms, session, prepared, out);
-                if flow == Flow::Postponed {
-                    session.client.argv_bytes.store(Args::new(command.base(bytes), command.args).byte_len(), Relaxed);
-                    stopped_at = Some(command.start);
-                    break 'batch;
-                }
-                if session.blocked.is_some() || session.departs.is_some() {
-                    stopped_at = Some(command.end);
-                    break 'batch;
-                }
-                if out.is_over_limit() {
-                    break 'batch;
-                }
-                core.section_commands += 1;
-                let spent_ns = core.env.last_lap_ns().saturating_sub(core.section_began_ns);
-                if core.section_commands >= SECTION_COMMANDS_MAX || spent_ns > SECTION_NS_MAX {
-                    core.section_commands = 0;
-                    core.section_began_ns = core.env.last_lap_ns();
-                    gate.end();
-                }
-            }
-        }
-        if !session.close {
-            pubsub::catch_up(&server.channels, session, out);
-        }
-        let complete = batch.len();
-        drop(commands);
-        core.batch = batch;
-        if let Some(start) = stopped_at {
-            // What follows the command on which the client waits is parsed again when it goes on.
-            *postponed = session.blocked.is_none() && session.departs.is_none();
-            *parser = resp_parser::RequestParser::default();
-            gate.end();
-            return start;
-        }
-        if out.is_over_limit() && !session.client.killed.load(Relaxed) {
-            connection.close_for_output(server);
-            return bytes.len();
-        }
-        if session.client.killed.load(Relaxed) {
-            *closing = Closing::Now;
-        } else if session.close {
-            *closing = Closing::AfterReply;
-        }
-        if *closing != Closing::No {
-            return bytes.len();
-        }
-        if let Err(error) = parsed {
-            server.note_protocol_error(session, &error, &bytes[parser.consumed()..]);
-            out.error(&commands::error::Error::new(String::from_utf8_lossy(&error.wire())));
-            *closing = Closing::AfterReply;
-            session.close_after_reply();
-            return bytes.len();
-        }
-        if complete < max {
-            let used = parser.consumed();
-            parser.discard(used);
-            return used;
-        }
     }
 }

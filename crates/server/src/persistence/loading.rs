@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use commands::access::Access;
+use commands::record::Record;
 use commands::standing::Standing;
 use persistence::load::{Duplicates, LoadError, Loaded, Observer, Rules, load};
 use store::gate::Section;
@@ -16,7 +17,6 @@ use store::gate::Section;
 use super::snapshot::{self, Delay};
 use crate::clock;
 use crate::config::keys;
-use crate::replication;
 use crate::server::Server;
 
 /// How far a load is, and what the last one brought.
@@ -96,7 +96,6 @@ pub fn at_start(server: Arc<Server>, mut file: File, ready: impl FnOnce(&Server)
             Ok(loaded) => {
                 let section = server.keyspace.gate().enter_alone();
                 server.persistence.loading.end(Some(&loaded));
-                server.replication.restore(&server, &loaded);
                 server.stand(Standing::LOADING, false);
                 drop(section);
                 let took = Duration::from_nanos(clock::ticks_ns() - began_ns);
@@ -143,19 +142,26 @@ fn load_file(
         let told = told.or_else(|| clock.idle_for(i64::try_from(idle_secs?).ok()?));
         told.unwrap_or_else(|| clock.fresh())
     };
-    // A replica leaves it to its primary to say that a key is gone; and if replicas may go on from this file, they must be
-    // told of each.
-    let is_shared = server.config.get(keys::REPLICAOF).is_some() || replication::tells_place(file);
+    // Replicas may go on from this file, so they are told of each key that it had and we have not.
+    let expired = |db: u32, key: &[u8]| {
+        let mut record = Record::default();
+        record.push(db, [b"DEL", key]);
+        server.replication.append(&record);
+    };
     let rules = Rules {
         threads: thread::available_parallelism().map_or(1, usize::from),
         check: server.config.get(keys::RDBCHECKSUM),
         limits: &limits,
-        expire_before: (!is_shared).then_some(now_ms),
+        // A replica leaves it to its primary to say that a key is gone.
+        expire_before: server.config.get(keys::REPLICAOF).is_none().then_some(now_ms),
+        expired: &expired,
         duplicates,
         access: &access,
         section,
     };
-    let mut watching = Watching { server, delay: Delay::default() };
+    // Who reloads knows where it is.
+    let facts = section.is_none().then(Vec::new);
+    let mut watching = Watching { server, delay: Delay::default(), facts };
     let result = load(file, server.keyspace, &rules, &mut watching);
     match &result {
         Ok(loaded) => log_success(server, loaded),
@@ -202,11 +208,19 @@ fn file_bytes(file: &File) -> u64 {
 struct Watching<'a> {
     server: &'a Server,
     delay: Delay,
+    /// What the file has told of itself, at the start.
+    facts: Option<Vec<(Vec<u8>, Vec<u8>)>>,
 }
 
 impl Observer for Watching<'_> {
     fn aux(&mut self, name: &[u8], value: &[u8]) {
         let log = &self.server.log;
+        if let Some(facts) = &mut self.facts {
+            facts.push((name.to_vec(), value.to_vec()));
+            // Before the first key comes, since some of them may have expired.
+            let _alone = self.server.keyspace.gate().enter_alone();
+            self.server.replication.restore(self.server, facts);
+        }
         let text = String::from_utf8_lossy(value);
         let number = || text.parse::<i64>().unwrap_or(0);
         match name {

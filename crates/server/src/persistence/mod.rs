@@ -34,6 +34,10 @@ pub struct Persistence {
     running: Mutex<Option<Arc<Progress>>>,
     /// Temporary files that are being written, to be removed when the process ends early.
     temporaries: Mutex<Vec<PathBuf>>,
+    /// Cuts are numbered; this one's file was put in place last. Held while a file is put in place, so that an older save
+    /// that comes to its end later never takes the place of a newer one.
+    placed: Mutex<u64>,
+    cuts: AtomicU64,
     /// A background save is to begin as soon as may be.
     scheduled: AtomicBool,
     /// When a save succeeded, and when a background one was begun, in seconds since 1970.
@@ -58,6 +62,8 @@ impl Persistence {
             jobs,
             running: Mutex::default(),
             temporaries: Mutex::default(),
+            placed: Mutex::new(0),
+            cuts: AtomicU64::new(0),
             scheduled: AtomicBool::new(false),
             last_save_s: AtomicI64::new(clock::now_ms() / 1000),
             last_try_s: AtomicI64::new(0),
@@ -67,6 +73,11 @@ impl Persistence {
             saved_changes: AtomicU64::new(0),
             loading: Loading::default(),
         }
+    }
+
+    /// The number of a cut, above those of all before. Called under the exclusive gate.
+    pub fn next_cut(&self) -> u64 {
+        self.cuts.fetch_add(1, Relaxed) + 1
     }
 
     /// The background save that goes on.
@@ -110,15 +121,15 @@ fn changes(server: &Server) -> u64 {
     server.all_stats().map(|stats| stats.dirty.get()).sum()
 }
 
-/// All databases are empty now. With save points that is saved at once, and counts as saved from now on: true.
+/// All databases are empty now. With save points that is saved at once, and counts as saved from now on: true. Nobody has
+/// to wait with a save of his own for that to be over.
 pub fn flushed_all(server: &Server, section: &store::gate::Section<'_>) -> bool {
     let persistence = &server.persistence;
     persistence.abort();
     if server.config.get(keys::SAVE).is_empty() {
         return false;
     }
-    let before = persistence.saved_changes.swap(changes(server), Relaxed);
-    snapshot::begin(server, section, Some(before));
+    snapshot::begin_beside(server, section);
     true
 }
 

@@ -49,7 +49,7 @@ fn begin(server: &Server) {
     let section = server.keyspace.gate().enter_alone();
     // A client may have been quicker.
     if server.persistence.running().is_none() {
-        snapshot::begin(server, &section, None);
+        snapshot::begin(server, &section);
     }
 }
 

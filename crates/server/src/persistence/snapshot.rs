@@ -31,6 +31,8 @@ const NAP_MAX: Duration = Duration::from_millis(10);
 /// What a save begins with: the data of one instant, and the facts of that instant.
 pub struct Cut {
     walk: Walk,
+    /// Above that of all cuts before.
+    number: u64,
     contents: Contents,
     /// What the file tells about itself.
     facts: Vec<(&'static str, Vec<u8>)>,
@@ -83,7 +85,16 @@ pub fn cut(server: &Server, section: &Section<'_>) -> Cut {
     };
     let path = path(server);
     let temporary = path.with_file_name(format!("temp-{}.rdb", std::process::id()));
-    Cut { walk: keyspace.cut(section), contents, facts: facts(server), changes: changes(server), path, temporary }
+    let number = server.persistence.next_cut();
+    Cut {
+        walk: keyspace.cut(section),
+        number,
+        contents,
+        facts: facts(server),
+        changes: changes(server),
+        path,
+        temporary,
+    }
 }
 
 /// The file: `dbfilename` in `dir`.
@@ -96,24 +107,41 @@ pub fn path(server: &Server) -> PathBuf {
 pub fn save_now(server: &Server, section: &Section<'_>) -> Result<(), ()> {
     let mut cut = cut(server, section);
     let progress = Progress::of(&cut);
-    write(server, &mut cut, &progress).map_err(|error| log_failure(server, &error))?;
+    let is_placed = write(server, &mut cut, &progress).map_err(|error| log_failure(server, &error))?;
+    assert!(is_placed, "nobody has cut since, for the gate is held");
     note_success(server, &cut);
     Ok(())
 }
 
 /// Begins a background save, under the exclusive gate.
-pub fn begin(server: &Server, section: &Section<'_>, saved_before: Option<u64>) {
-    let Persistence { running, jobs, scheduled, last_try_s, .. } = &server.persistence;
+pub fn begin(server: &Server, section: &Section<'_>) {
+    let Persistence { running, scheduled, last_try_s, .. } = &server.persistence;
+    let job = job(server, section, None);
+    scheduled.store(false, Relaxed);
+    last_try_s.store(clock::now_ms() / 1000, Relaxed);
+    *running.lock() = Some(job.progress.clone());
+    server.log.notice("Background saving started");
+    send(server, job);
+}
+
+/// Begins a save, under the exclusive gate, that counts as done at once and keeps no other from beginning.
+pub fn begin_beside(server: &Server, section: &Section<'_>) {
+    let saved_changes = &server.persistence.saved_changes;
+    let job = job(server, section, Some(saved_changes.load(Relaxed)));
+    saved_changes.store(job.cut.changes, Relaxed);
+    send(server, job);
+}
+
+fn job(server: &Server, section: &Section<'_>, saved_before: Option<u64>) -> Job {
     let mut cut = cut(server, section);
     // It may run beside one that has the gate to itself.
     cut.temporary.set_file_name(format!("temp-{}-background.rdb", std::process::id()));
-    let progress = Arc::new(Progress::of(&cut));
-    scheduled.store(false, Relaxed);
-    last_try_s.store(clock::now_ms() / 1000, Relaxed);
-    *running.lock() = Some(progress.clone());
-    server.log.notice("Background saving started");
+    Job { progress: Arc::new(Progress::of(&cut)), cut, saved_before }
+}
+
+fn send(server: &Server, job: Job) {
     // The thread ends with the process only.
-    let _ = jobs.send(Job { cut, progress, saved_before });
+    let _ = server.persistence.jobs.send(job);
 }
 
 /// Starts the thread that writes background saves.
@@ -135,10 +163,11 @@ fn run(server: &Server, Job { mut cut, progress, saved_before }: Job) {
     let took_ms = clock::now_ms() - progress.began_ms;
     persistence.last_took_s.store(took_ms.max(0) / 1000, Relaxed);
     match &outcome {
-        Ok(()) => {
+        Ok(true) => {
             note_success(server, &cut);
             server.log.notice("Background saving terminated with success");
         }
+        Ok(false) => server.log.notice("Background saving came too late: a newer file is in place"),
         // One that was ended on purpose says nothing about the disk.
         Err(_) if progress.aborted.load(Relaxed) => server.log.notice("Background saving was ended before its time"),
         Err(error) => {
@@ -173,10 +202,10 @@ fn note_success(server: &Server, cut: &Cut) {
     stop_or_take_writes(server);
 }
 
-/// Writes the file and puts it in its place.
-fn write(server: &Server, cut: &mut Cut, progress: &Progress) -> Result<(), FileError> {
+/// Writes the file and puts it in its place, unless that of a newer cut is there already: false.
+fn write(server: &Server, cut: &mut Cut, progress: &Progress) -> Result<bool, FileError> {
     let config = &server.config;
-    let Cut { walk, contents, facts, path, temporary, .. } = cut;
+    let Cut { walk, number, contents, facts, path, temporary, .. } = cut;
     let clock = Access::at(progress.began_ms, &server.settings, || 0);
     let is_told = server.settings.policy().looks_at_use();
     let last_use = |entry: &Entry| match clock.frequency(entry.access()) {
@@ -200,9 +229,25 @@ fn write(server: &Server, cut: &mut Cut, progress: &Progress) -> Result<(), File
     let temporaries = &server.persistence.temporaries;
     temporaries.lock().push(temporary.clone());
     let incremental_sync = config.get(keys::RDB_SAVE_INCREMENTAL_FSYNC);
-    let written = snapshot_file::replace(path, temporary, incremental_sync, |out| save(walk, &preamble, out, key));
+    let placed = snapshot_file::write(temporary, incremental_sync, |out| save(walk, &preamble, out, key))
+        .and_then(|_| place(server, *number, temporary, path));
     temporaries.lock().retain(|other| other != temporary);
-    written.map(drop)
+    placed
+}
+
+/// Puts a file in its place, unless that of a newer cut is there already: then it is gone, and this says false.
+///
+/// # Errors
+/// The file is gone.
+pub fn place(server: &Server, number: u64, temporary: &Path, path: &Path) -> Result<bool, FileError> {
+    let mut placed = server.persistence.placed.lock();
+    if *placed > number {
+        snapshot_file::discard(temporary);
+        return Ok(false);
+    }
+    snapshot_file::place(temporary, path)?;
+    *placed = number;
+    Ok(true)
 }
 
 /// The facts about a file that Redis writes too, in its order.

@@ -5,7 +5,7 @@
 //! it finds, straight to the replicas' connections (`repl-diskless-sync`; [`super::outgoing`]), or into the server's file,
 //! which is sent when it is complete. The stream follows from the pin.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -26,6 +26,7 @@ use super::outgoing::{Blocks, Outgoing};
 use super::primary::{Phase, Replica};
 use crate::config::keys;
 use crate::net::feeder::Order;
+use crate::persistence::snapshot;
 use crate::server::Server;
 use crate::{alloc, clock};
 
@@ -169,9 +170,10 @@ impl Copies {
             consumer_times: false,
         };
         let walk = (!kind.without_data).then(|| server.keyspace.cut(&alone));
+        let number = server.persistence.next_cut();
         let db = Some(ring.database()).filter(|db| *db != NO_DB).unwrap_or(0);
         drop(alone);
-        let data = Data { walk, contents, facts: facts(&cut, db) };
+        let data = Data { walk, number, contents, facts: facts(&cut, db) };
         let mut queue = self.queue.lock();
         let running = queue.running.as_mut()?;
         if !kind.direct {
@@ -221,13 +223,20 @@ impl Copies {
             .join(std::ffi::OsStr::new(String::from_utf8_lossy(&server.config.get(keys::DBFILENAME)).as_ref()));
         let temporary = path.with_file_name(format!("temp-repl-{}.rdb", std::process::id()));
         let incremental = server.config.get(keys::RDB_SAVE_INCREMENTAL_FSYNC);
-        snapshot_file::replace(&path, &temporary, incremental, |out| data.write(server, out))
+        let number = data.number;
+        snapshot_file::write(&temporary, incremental, |out| data.write(server, out))
             .map_err(|error| io::Error::other(error.to_string()))?;
-        let file = File::open(&path)?;
-        if server.config.get(keys::RDB_DEL_SYNC_FILES) && is_volatile(server) {
+        // Opened before it gets its name: under that name there may be another save's file a moment later. It stays
+        // readable whatever becomes of its name.
+        let file = File::open(&temporary)?;
+        if data.walk.is_none() {
+            // A file without the data must not take the place of one with it.
+            snapshot_file::discard(&temporary);
+        } else if server.config.get(keys::RDB_DEL_SYNC_FILES) && is_volatile(server) {
             server.log.notice("Removing the RDB file used to feed replicas in a persistence-less instance");
-            // It is open, so it stays readable.
-            let _ = fs::remove_file(&path);
+            snapshot_file::discard(&temporary);
+        } else {
+            snapshot::place(server, number, &temporary, &path).map_err(|error| io::Error::other(error.to_string()))?;
         }
         let length = file.metadata()?.len();
         let mut queue = self.queue.lock();
@@ -300,6 +309,8 @@ fn facts(cut: &Cut, db: u32) -> Vec<(&'static str, Vec<u8>)> {
 
 /// What goes into a copy.
 struct Data {
+    /// See [`crate::persistence::Persistence::next_cut`].
+    number: u64,
     /// Nothing if no data is wanted.
     walk: Option<Walk>,
     contents: Contents,

@@ -244,6 +244,7 @@ fn load_from(
         limits: &server.settings.limits(),
         // The primary says when a key goes.
         expire_before: None,
+        expired: &|_, _| {},
         duplicates: Duplicates::Refuse,
         access: &|idle_secs, frequency| access(clock, idle_secs, frequency),
         section: None,

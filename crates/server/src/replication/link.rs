@@ -9,6 +9,7 @@ use replication::handshake::{Event, Handshake, Introduction};
 
 use super::apply::Applier;
 use super::copy;
+use super::own_keys::OwnKeys;
 use super::replica::{LinkState, Resume, Term};
 use super::wire::{Filled, Wire};
 use crate::clock;
@@ -35,6 +36,7 @@ impl From<String> for Ended {
 
 /// See the file's head.
 pub(super) fn run(term: &Term) {
+    OwnKeys::leave_out_this_thread();
     let log = &term.server.log;
     let Term { primary, .. } = term;
     let mut what = ("Connecting", "");

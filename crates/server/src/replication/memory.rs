@@ -1,11 +1,6 @@
 //! Where this process is in its history, as a file of its data tells: so a restarted one goes on with its primary, or its
 //! replicas with it, without a full copy.
 
-use std::fs::File;
-use std::io::{Read, Seek};
-
-use persistence::load::Loaded;
-use rdb::file::{Item, Splitter};
 use replication::history::History;
 use replication::id::{Position, ReplicationId};
 use replication::ring::NO_DB;
@@ -14,9 +9,6 @@ use super::State;
 use super::replica::Resume;
 use crate::config::keys;
 use crate::server::Server;
-
-/// Bytes of a file in which all facts about it stand.
-const HEAD_BYTES: u64 = 4096;
 
 const STREAM_DB: &str = "repl-stream-db";
 const ID: &str = "repl-id";
@@ -44,9 +36,14 @@ impl State {
         Some(Resume { position: self.position(), db })
     }
 
-    /// Goes on from where a file was written, which was loaded as a whole just now. Called under the exclusive gate.
-    pub fn restore(&self, server: &Server, loaded: &Loaded) {
-        let Some(Resume { position, db }) = told(loaded) else { return };
+    /// Goes on from where a file was written that is being loaded, as soon as it has told enough, and once only. Called under
+    /// the exclusive gate.
+    pub fn restore(&self, server: &Server, facts: &[(Vec<u8>, Vec<u8>)]) {
+        // They come in this order.
+        if facts.last().is_none_or(|(name, _)| name != OFFSET.as_bytes()) {
+            return;
+        }
+        let Some(Resume { position, db }) = told(facts) else { return };
         if server.config.get(keys::REPLICAOF).is_some() {
             *self.history.lock() = History::new(position.id);
             self.stream.set_offset(position.offset);
@@ -58,23 +55,16 @@ impl State {
         history.second_id = position.id;
         history.second_offset = position.offset as i64 + 1;
         drop(history);
+        self.be_alone_from_now();
         self.stream.begin(position.offset, server.config.get(keys::REPL_BACKLOG_SIZE));
     }
 }
 
-/// Whether a file says where in a history its data is. It is read from its beginning afterwards.
-pub fn tells_place(file: &mut File) -> bool {
-    let (mut head, mut items) = (Vec::new(), Vec::new());
-    let read = file.take(HEAD_BYTES).read_to_end(&mut head).and_then(|_| file.rewind());
-    // A file that is no good is found out when it is loaded.
-    let _ = Splitter::new(false).feed(&head, &mut items);
-    read.is_ok() && items.iter().any(|item| matches!(item, Item::Aux { name, .. } if name == ID.as_bytes()))
-}
-
-/// What a loaded file tells.
-fn told(loaded: &Loaded) -> Option<Resume> {
-    let number = |name| std::str::from_utf8(loaded.aux(name)?).ok()?.parse().ok();
-    let id = ReplicationId::parse(loaded.aux(ID)?)?;
-    let db = number(STREAM_DB).unwrap_or(0) as u32;
-    Some(Resume { position: Position { id, offset: number(OFFSET)? }, db })
+/// What the facts about a file tell, once all of them are there.
+fn told(facts: &[(Vec<u8>, Vec<u8>)]) -> Option<Resume> {
+    let fact = |name: &str| facts.iter().find(|(known, _)| known == name.as_bytes()).map(|(_, value)| &value[..]);
+    let number = |name| std::str::from_utf8(fact(name)?).ok()?.parse().ok();
+    let (db, offset) = (number(STREAM_DB)?, number(OFFSET)?);
+    let id = ReplicationId::parse(fact(ID)?)?;
+    Some(Resume { position: Position { id, offset }, db: u32::try_from(db).ok()? })
 }

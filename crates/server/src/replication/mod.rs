@@ -4,7 +4,7 @@
 //! - [`replica`]: whom it follows, and what becomes of that; [`link`] is the thread that talks to the primary, [`copy`]
 //!   takes the first copy over, [`apply`] applies the stream behind it;
 //! - [`primary`]: who follows it; [`copies`] and [`outgoing`] are the full copies that they are sent, and the feeders
-//!   (`net::feeder`) the threads that send;
+//!   (`net::feeder`) the threads that send; [`pacing`] slows writers down while a replica lags;
 //! - [`stream`]: its own end of the log; [`memory`] is how a restarted process knows where it was;
 //! - [`info`]: the section of INFO, and ROLE.
 //!
@@ -18,12 +18,12 @@ pub mod info;
 mod link;
 mod memory;
 pub mod outgoing;
+mod own_keys;
+pub mod pacing;
 pub mod primary;
 pub mod replica;
 pub mod stream;
 mod wire;
-
-pub use memory::tells_place;
 
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -38,6 +38,8 @@ use crate::config::keys;
 use crate::net::feeder::Feeders;
 use crate::server::Server;
 use crate::vitals;
+use own_keys::OwnKeys;
+use pacing::Pacing;
 use primary::Primary;
 use replica::Following;
 use stream::Stream;
@@ -51,10 +53,14 @@ pub struct State {
     pub stream: Stream,
     /// The threads that send it to replicas.
     pub feeders: Feeders,
+    /// Slows writers down while a replica lags.
+    pub pacing: Pacing,
     /// The primary's side.
     pub primary: Primary,
     /// The replica's side.
     pub following: Following,
+    /// What clients have written to a replica.
+    pub own_keys: OwnKeys,
 }
 
 impl Default for State {
@@ -64,8 +70,10 @@ impl Default for State {
             history: Mutex::new(History::new(new_id())),
             stream: Stream::default(),
             feeders: Feeders::default(),
+            pacing: Pacing::default(),
             primary: Primary::default(),
             following: Following::default(),
+            own_keys: OwnKeys::default(),
         }
     }
 }
@@ -118,6 +126,7 @@ impl State {
     /// A new id, and the old one becomes the second: promotion. Called under the exclusive gate.
     pub fn shift_id(&self) {
         self.history.lock().shift(new_id(), self.offset());
+        self.be_alone_from_now();
         // What comes next is this process's own, and knows nothing of what the primary had selected.
         if let Some(ring) = self.stream.ring() {
             ring.forget_database();

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering::Re
 use commands::blocking::{Awaited, End, Waiter};
 use commands::client::{Client, ClientFlags};
 use commands::error::{Error, Result};
-use commands::host::Host;
+use commands::host::{Host, Pause};
 use commands::replicas::{ReplicaFacts, SyncRequest};
 use commands::replication::ReplicaInfo;
 use commands::standing::Standing;
@@ -19,6 +19,7 @@ use replication::ring::Reader;
 
 use super::State;
 use super::copies::Copies;
+use super::pacing::Lag;
 use super::replica::LinkState;
 use crate::clock;
 use crate::config::keys;
@@ -50,6 +51,8 @@ pub struct Replica {
     pub is_old: bool,
     /// Which feeder has its connection.
     pub feeder: usize,
+    /// How far behind it is.
+    pub lag: Lag,
     phase: AtomicU8,
     /// Up to where it has acknowledged.
     acked: AtomicU64,
@@ -61,7 +64,7 @@ impl Replica {
     fn new(client: Arc<Client>, facts: ReplicaFacts, is_old: bool, feeder: usize) -> Self {
         let heard_ms = AtomicI64::new(clock::now_ms());
         let phase = AtomicU8::new(Phase::WaitBgsave as u8);
-        Self { client, facts, is_old, feeder, phase, acked: AtomicU64::new(0), heard_ms }
+        Self { client, facts, is_old, feeder, phase, lag: Lag::default(), acked: AtomicU64::new(0), heard_ms }
     }
 
     /// How far it is.
@@ -349,8 +352,7 @@ impl State {
     /// A client is in WAIT from now on.
     pub fn await_replicas(&self, server: &Server, waiter: &Arc<Waiter>) {
         self.primary.waiting.lock().push(waiter.clone());
-        self.stream.ask();
-        self.tell_feeders();
+        self.ask_replicas(server);
         // What was acknowledged before this one stood in the list counts as well.
         self.answer_waiting(server);
     }
@@ -359,7 +361,8 @@ impl State {
     pub fn answer_waiting(&self, server: &Server) {
         let mut ready = Vec::new();
         self.primary.waiting.lock().retain(|waiter| {
-            let Some(Awaited { offset, count }) = waiter.replicas.filter(|_| waiter.is_waiting()) else { return false };
+            let awaited = waiter.awaited.filter(|_| waiter.is_waiting());
+            let Some(Awaited::Replicas { offset, count }) = awaited else { return false };
             let there = self.primary.acknowledged(offset);
             if there >= count {
                 ready.push((waiter.clone(), there));
@@ -375,16 +378,67 @@ impl State {
         }
     }
 
+    /// Asks all replicas how far they are, unless nothing is to move the offset now.
+    fn ask_replicas(&self, server: &Server) {
+        if !self.is_replica() && server.paused() == Pause::No {
+            self.stream.ask();
+            self.tell_feeders();
+        }
+    }
+
+    /// Whether all replicas have acknowledged up to here.
+    pub fn all_have(&self, offset: u64) -> bool {
+        self.primary.replicas.read().iter().all(|replica| replica.acked.load(Relaxed) >= offset)
+    }
+
+    /// Asks for acknowledgements one last time, and says which offset they have to reach.
+    pub fn last_call(&self, server: &Server) -> u64 {
+        let offset = self.offset();
+        self.ask_replicas(server);
+        offset
+    }
+
+    /// Tells the log how far the replicas are when the process ends.
+    pub fn log_lagging(&self, server: &Server, offset: u64) {
+        let replicas = self.primary.replicas();
+        let lagging: Vec<_> = replicas.iter().filter(|replica| replica.acked.load(Relaxed) < offset).collect();
+        for replica in &lagging {
+            let (state, lag) = match replica.phase() {
+                Phase::WaitBgsave => ("wait_bgsave", 0),
+                Phase::SendBulk => ("send_bulk", 0),
+                Phase::Online | Phase::CopySent => ("online", replica.quiet_ms() / SECOND_MS),
+            };
+            let behind = offset - replica.acked.load(Relaxed);
+            server.log.notice(&format!(
+                "Lagging replica {} reported offset {behind} behind master, lag={lag}, state={state}.",
+                replica.name()
+            ));
+        }
+        if !replicas.is_empty() {
+            let in_sync = replicas.len() - lagging.len();
+            server.log.notice(&format!("{in_sync} of {} replicas are in sync when shutting down.", replicas.len()));
+        }
+    }
+
     /// Refuses writes, or takes them again, by the number of good replicas (`min-replicas-to-write`).
     pub fn judge_replicas(&self, server: &Server) {
-        let (wanted, lag) =
-            (server.config.get(keys::MIN_REPLICAS_TO_WRITE), server.config.get(keys::MIN_REPLICAS_MAX_LAG));
-        let few = wanted > 0 && lag > 0 && !self.is_replica() && self.primary.good(server) < wanted;
-        if self.primary.few_replicas.load(Relaxed) != few {
+        if self.primary.few_replicas.load(Relaxed) != self.has_few(server) {
             let _alone = server.keyspace.gate().enter_alone();
-            self.primary.few_replicas.store(few, Relaxed);
-            server.stand(Standing::FEW_REPLICAS, few);
+            self.judge_replicas_alone(server);
         }
+    }
+
+    /// The same, for one who has the gate: the role has changed, or the limits have.
+    pub fn judge_replicas_alone(&self, server: &Server) {
+        let few = self.has_few(server);
+        self.primary.few_replicas.store(few, Relaxed);
+        server.stand(Standing::FEW_REPLICAS, few);
+    }
+
+    fn has_few(&self, server: &Server) -> bool {
+        let wanted = server.config.get(keys::MIN_REPLICAS_TO_WRITE);
+        let lag = server.config.get(keys::MIN_REPLICAS_MAX_LAG);
+        wanted > 0 && lag > 0 && !self.is_replica() && self.primary.good(server) < wanted
     }
 
     // --- every now and then
@@ -401,6 +455,7 @@ impl State {
             ring.set_keep(server.config.get(keys::REPL_BACKLOG_SIZE));
             ring.trim();
         }
+        self.stream.weigh(server.config.get(keys::REPL_BACKLOG_SIZE));
         self.ping_if_due(server, now_ms);
         self.switch_off_if_due(server, now_ms);
         self.judge_replicas(server);
@@ -413,7 +468,7 @@ impl State {
             return;
         }
         self.primary.pinged_ms.store(now_ms, Relaxed);
-        if self.is_replica() || self.primary.count() == 0 || server.pause() != commands::host::Pause::No {
+        if self.is_replica() || self.primary.count() == 0 || server.paused() != Pause::No {
             return;
         }
         let section = server.keyspace.gate().enter();
@@ -423,6 +478,11 @@ impl State {
         }
         drop(section);
         self.tell_feeders();
+    }
+
+    /// The time without replicas, after which the log ends, begins now: there is a log that none has asked for yet.
+    pub(super) fn be_alone_from_now(&self) {
+        self.primary.alone_since_ms.store(clock::now_ms(), Relaxed);
     }
 
     /// Ends the log when nobody has asked for it for `repl-backlog-ttl`.

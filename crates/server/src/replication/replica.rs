@@ -456,6 +456,8 @@ impl State {
         let stale = follows && state != LinkState::Connected && !server.config.get(keys::REPLICA_SERVE_STALE_DATA);
         server.stand(Standing::READ_ONLY, follows && server.config.get(keys::REPLICA_READ_ONLY));
         server.stand(Standing::STALE, stale);
+        self.judge_replicas_alone(server);
+        self.own_keys.set_on(follows && !server.config.get(keys::REPLICA_READ_ONLY));
         self.following.ignores_maxmemory.store(server.config.get(keys::REPLICA_IGNORE_MAXMEMORY), Relaxed);
     }
 

@@ -100,7 +100,12 @@ fn nothing_that_was_acknowledged_is_lost() {
         fill(&old);
         follow(&new, old.address());
         until_up(&new);
-        until_online(&old, 1);
+        // Stays with the old primary, and is served through it afterwards.
+        let bystander = named.then(|| start(&subject, &["--save", ""]));
+        bystander.iter().for_each(|it| follow(it, old.address()));
+        bystander.iter().for_each(until_up);
+        until_online(&old, 1 + usize::from(named));
+        let copies = stat(&old, "sync_full");
         let (goes_on, at_new) = (AtomicBool::new(true), AtomicU64::new(0));
         let counts: Vec<u64> = thread::scope(|scope| {
             let _stop = Stop(&goes_on);
@@ -125,9 +130,14 @@ fn nothing_that_was_acknowledged_is_lost() {
         assert_same(&new, &old);
         assert_counted(&new, &counts);
         assert_counted(&old, &counts);
+        if let Some(bystander) = &bystander {
+            until_up(bystander);
+            assert_same(&new, bystander);
+            assert_eq!(stat(&old, "sync_full"), copies, "{names}: {}", bystander.log());
+        }
         assert_eq!((stat(&new, "sync_full"), stat(&new, "sync_partial_ok")), (0, 1), "{names}: {}", old.log());
         assert!(old.log().contains(" is synced, failing over."), "{names}: {}", old.log());
-        assert!(new.log().contains("MASTER MODE enabled (failover request from '"), "{names}: {}", new.log());
+        assert!(new.log().contains(" MODE enabled (failover request from '"), "{names}: {}", new.log());
     }
 }
 
@@ -177,6 +187,46 @@ fn nothing_moves_the_offset_while_the_target_is_awaited_and_the_wait_can_be_give
     proxy.stall(false);
     assert_same(&old, &new);
     assert_eq!(stat(&old, "sync_full"), 1);
+}
+
+#[test]
+fn the_role_can_be_taken_back_while_the_target_has_not_agreed() {
+    let Some(subject) = subject() else { return };
+    let (old, new) = (start(&subject, &[]), start(&subject, &[]));
+    fill(&old);
+    // Only the way to the target leads through it.
+    let proxy = Proxy::start(new.address()).unwrap();
+    let announced = proxy.address().port();
+    assert_eq!(text(&mut new.connect().unwrap(), &format!("CONFIG SET replica-announce-port {announced}")), "OK");
+    follow(&new, old.address());
+    until_up(&new);
+    until_online(&old, 1);
+    let before = info(&mut old.connect().unwrap());
+    for taken_back in [true, false] {
+        proxy.stall(true);
+        let mut client = old.connect().unwrap();
+        assert_eq!(text(&mut client, &format!("FAILOVER TO 127.0.0.1 {announced}")), "OK");
+        until("the target is asked", || state(&old) == "failover-in-progress");
+        assert_eq!((role(&old), role(&new)), ("slave".to_owned(), "slave".to_owned()));
+        assert!(text(&mut client, "SET a 1").starts_with("-READONLY"));
+        if taken_back {
+            assert_eq!(text(&mut client, "FAILOVER ABORT"), "OK");
+            assert_eq!((state(&old), role(&old)), ("no-failover".to_owned(), "master".to_owned()));
+            assert_eq!(text(&mut client, "SET a 2"), "OK");
+            let after = info(&mut client);
+            assert_ne!(after["master_replid"], before["master_replid"]);
+            assert_eq!(after["master_replid2"], before["master_replid"]);
+            until_up(&new);
+            until_online(&old, 1);
+            assert_same(&old, &new);
+        } else {
+            proxy.stall(false);
+            until("the role goes over", || state(&old) == "no-failover" && role(&new) == "master");
+            until_up(&old);
+            assert_same(&new, &old);
+        }
+    }
+    assert_eq!((stat(&old, "sync_full"), stat(&new, "sync_full")), (1, 0));
 }
 
 #[test]

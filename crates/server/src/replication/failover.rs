@@ -131,6 +131,8 @@ impl State {
         let until_ms = timeout_ms.map(|timeout_ms| clock::now_ms().saturating_add(timeout_ms));
         *self.failover.plan.lock() = Plan { target, until_ms, force };
         self.failover.set(Stage::Waiting);
+        // Whoever has acknowledged everything already says it no second time.
+        server.ending.hurry();
         Ok(())
     }
 

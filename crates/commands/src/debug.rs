@@ -15,7 +15,7 @@ use store::value::set::Set;
 use store::value::zset::SortedSet;
 use store::value::{Encoding, Limits};
 
-use crate::args::Args;
+use crate::args::{Args, OwnedArgs};
 use crate::call::Call;
 use crate::digest::Digest;
 use crate::effect::{Change, Class, Effect};
@@ -47,6 +47,10 @@ fn debug(call: &mut Call<'_>) -> Result<Effect> {
             call.env.host.log_warning(&format!("DEBUG LOG: {message}"));
         }
         (b"object", 3) => return object(call),
+        (b"replicate", 3..) => {
+            call.out.ok();
+            return Ok(Effect::Rewritten(vec![OwnedArgs::copy(call.args.tail(2))]));
+        }
         (b"panic", 2) => call.env.host.crash(Crash::Panic),
         (b"pause-cron", 3) => call.env.settings.cron_is_paused.store(switch(call.arg(2)), Relaxed),
         (b"populate", 3..=5) => return populate(call),
@@ -418,6 +422,8 @@ fn help(call: &mut Call<'_>) -> Result<Effect> {
             "    verbatim, true or false.",
             "QUICKLIST-PACKED-THRESHOLD <size>",
             "    From how many bytes on an element of a list gets a node of its own; 0 is the normal state.",
+            "REPLICATE <command> [<argument> ...]",
+            "    Send the command to the replicas as it is, without executing it.",
             "RELOAD [NOSAVE] [NOFLUSH] [MERGE]",
             "    Save, empty all databases and load; without saving, without emptying, or with keys that are there",
             "    replaced by those that are loaded.",

@@ -22,6 +22,10 @@ pub struct Memory {
     pub system: u64,
     /// Buffers and records of all clients.
     pub clients: u64,
+    /// What the log of replication takes.
+    pub log: u64,
+    /// How much of that is kept for readers only, and so does not count against `maxmemory`.
+    pub log_beyond_backlog: u64,
     /// Number of clients.
     pub client_count: u64,
     /// Values that wait to be freed in the background.

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use commands::client::Client;
+use commands::client::{Client, ClientFlags};
 use commands::memory::Memory;
 use nix::unistd::{SysconfVar, sysconf};
 
@@ -14,13 +14,17 @@ use crate::{alloc, info};
 pub fn memory(server: &Server) -> Memory {
     let clients = server.registry.clients();
     let of_client = |client: &Client| size_of::<Client>() + info::input_bytes(client) + info::output_bytes(client);
+    let is_replica = |client: &Client| client.flags().contains(ClientFlags::REPLICA);
     Memory {
         used: alloc::used_memory(),
         peak: server.vitals.memory_peak(),
         startup: server.vitals.memory_startup(),
         rss: resident(),
         system: *PAGE_BYTES * pages(SysconfVar::_PHYS_PAGES),
-        clients: clients.iter().map(|client| of_client(client) as u64).sum(),
+        // What waits for replicas lies in the log, once for all.
+        clients: clients.iter().filter(|client| !is_replica(client)).map(|client| of_client(client) as u64).sum(),
+        log: server.replication.stream.memory_bytes(),
+        log_beyond_backlog: server.replication.stream.uncounted_bytes(),
         client_count: clients.len() as u64,
         lazyfree_pending: server.lazy_free.pending(),
         lazyfreed: server.lazy_free.freed(),

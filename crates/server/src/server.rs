@@ -291,7 +291,10 @@ impl Host for Server {
     }
 
     fn pause(&self) -> Pause {
-        self.paused()
+        match self.paused() {
+            Pause::No if self.replication.holds_writes() => Pause::Writes,
+            pause => pause,
+        }
     }
 
     fn expiry_is_paused(&self) -> bool {
@@ -387,7 +390,7 @@ impl Host for Server {
     }
 
     fn counted_memory(&self) -> u64 {
-        alloc::used_memory_about()
+        alloc::used_memory_about().saturating_sub(self.replication.stream.uncounted_bytes())
     }
 
     fn purge_memory(&self) {

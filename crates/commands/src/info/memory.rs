@@ -56,11 +56,11 @@ pub(super) fn write(call: &Call<'_>, out: &mut String) {
         "rss_overhead_bytes:0";
         "mem_fragmentation_ratio:{:.2}", overhead.fragmentation();
         "mem_fragmentation_bytes:{}", overhead.fragmentation_bytes();
-        "mem_not_counted_for_evict:0";
-        "mem_replication_backlog:0";
-        "mem_total_replication_buffers:0";
+        "mem_not_counted_for_evict:{}", memory.log_beyond_backlog;
+        "mem_replication_backlog:{}", memory.log.saturating_sub(memory.log_beyond_backlog);
+        "mem_total_replication_buffers:{}", memory.log;
         "mem_replica_full_sync_buffer:0";
-        "mem_clients_slaves:0";
+        "mem_clients_slaves:{}", memory.log_beyond_backlog;
         "mem_clients_normal:{}", memory.clients;
         "mem_cluster_links:0";
         "mem_aof_buffer:0";

@@ -32,6 +32,7 @@ use super::mailbox::Mailbox;
 use crate::clock;
 use crate::config::keys;
 use crate::replication::outgoing::{Outgoing, Taken};
+use crate::replication::pacing;
 use crate::replication::primary::{Phase, Replica, Start};
 use crate::server::Server;
 
@@ -49,6 +50,8 @@ const REQUEST_BYTES_MAX: usize = 64 * 1024;
 const TEND: Duration = Duration::from_millis(100);
 /// From one sign of life to the next, for a replica whose copy is being made.
 const HEARTBEAT_MS: i64 = 1000;
+/// The same while writers are slowed down.
+const PACE: Duration = Duration::from_millis(pacing::STEP_MS as u64);
 /// How long a feeder without replicas sleeps; it is woken when one comes.
 const IDLE: Duration = Duration::from_secs(3600);
 const EVENTS_MAX: usize = 256;
@@ -164,6 +167,8 @@ struct Feeder {
     handle: Arc<Handle>,
     poll: Poll,
     links: Slab<Link>,
+    /// Writers are slowed down, which wants looking after.
+    paces: bool,
 }
 
 /// A replica's connection.
@@ -214,8 +219,14 @@ impl Feeder {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKER)?;
         let handle = Arc::new(Handle { mailbox: Mailbox::new(), waker, asleep: AtomicBool::new(false) });
-        let mut feeder =
-            Self { index, server: Arc::downgrade(server), handle: handle.clone(), poll, links: Slab::new() };
+        let mut feeder = Self {
+            index,
+            server: Arc::downgrade(server),
+            handle: handle.clone(),
+            poll,
+            links: Slab::new(),
+            paces: false,
+        };
         thread::Builder::new().name(format!("feeder-{index}")).spawn(move || feeder.run())?;
         Ok(handle)
     }
@@ -235,6 +246,8 @@ impl Feeder {
                 self.obey(&server, order);
             }
             let now_ms = clock::now_ms();
+            server.replication.pace(&server, now_ms);
+            self.paces = server.replication.pacing.is_on();
             let tends = now_ms - tended_ms >= TEND.as_millis() as i64;
             if tends {
                 tended_ms = now_ms;
@@ -257,6 +270,8 @@ impl Feeder {
         let busy = self.links.iter_mut().any(|(_, link)| link.can_go_on());
         let timeout = match busy {
             true => Duration::ZERO,
+            // Also when the last replica has just gone: writers wait to hear of that.
+            false if self.paces => PACE,
             false if self.links.is_empty() => IDLE,
             false => TEND,
         };
@@ -547,14 +562,17 @@ impl Link {
     }
 
     /// What the ring keeps for this replica counts as its output (`client-output-buffer-limit replica`); what it would
-    /// keep anyhow does not.
+    /// keep anyhow does not, nor does the newest large record.
     fn is_within_limits(&mut self, server: &Server, now_ms: i64) -> Result<(), Ended> {
-        let lag = match &self.source {
-            Source::Copy { stream: reader, .. } | Source::Await(reader) | Source::Stream(reader) => reader.lag(),
-            Source::Nothing | Source::Done => 0,
+        let (lag, excused) = match &self.source {
+            Source::Copy { stream: reader, .. } | Source::Await(reader) | Source::Stream(reader) => {
+                (reader.lag(), server.replication.stream.excused(reader.position()))
+            }
+            Source::Nothing | Source::Done => (0, 0),
         };
-        let client = &self.session.client;
-        client.reply_list_bytes.store(lag as usize, Relaxed);
+        self.session.client.reply_list_bytes.store(lag as usize, Relaxed);
+        let lag = lag.saturating_sub(excused);
+        self.replica.lag.bytes.store(lag, Relaxed);
         let counted = if lag <= server.config.get(keys::REPL_BACKLOG_SIZE) { 0 } else { lag as usize };
         if server.is_over_output_limit(&self.session, counted, &mut self.soft_since_ms, now_ms) {
             server.note_output_limit(&self.session);

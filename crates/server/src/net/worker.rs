@@ -193,8 +193,13 @@ impl Worker {
                 Message::Adopt(socket) => self.adopt(socket),
                 Message::Answer { slot, id, reply } => _ = self.answer(slot, id, &reply),
                 Message::Dismiss { slot, id, reply } => {
-                    if self.answer(slot, id, &reply) {
+                    if let Some(waiter) = self.answer(slot, id, &reply) {
                         self.connections[slot].close(Closing::AfterReply);
+                        // The command that waited has failed.
+                        let stats = &self.core.env.stats;
+                        stats.commands[waiter.command.index as usize].failed.add(1);
+                        stats.error_replies.add(1);
+                        self.server.vitals.errors.add("UNBLOCKED", |line| self.server.log.warning(line));
                     }
                 }
                 Message::Close { slot, id } => {
@@ -222,16 +227,14 @@ impl Worker {
         }
     }
 
-    /// Gives a blocked client the answer that somebody has for it; false if it is gone.
-    fn answer(&mut self, slot: usize, id: u64, reply: &Reply) -> bool {
+    /// Gives a blocked client the answer that somebody has for it, and returns what it waited with; None if it is gone.
+    fn answer(&mut self, slot: usize, id: u64, reply: &Reply) -> Option<Arc<Waiter>> {
         let is_there = |connection: &Connection| connection.session.client.id == id;
-        let answered = self.connections.get(slot).is_some_and(is_there) && self.end_wait(slot).is_some();
-        if answered {
-            self.connections[slot].out.append(reply);
-            self.make_ready(slot);
-            self.make_dirty(slot);
-        }
-        answered
+        let waiter = self.connections.get(slot).is_some_and(is_there).then(|| self.end_wait(slot)).flatten()?;
+        self.connections[slot].out.append(reply);
+        self.make_ready(slot);
+        self.make_dirty(slot);
+        Some(waiter)
     }
 
     /// Answers those who have waited long enough.

@@ -4,7 +4,7 @@
 //! - [`replica`]: whom it follows, and what becomes of that; [`link`] is the thread that talks to the primary, [`copy`]
 //!   takes the first copy over, [`apply`] applies the stream behind it;
 //! - [`primary`]: who follows it; [`copies`] and [`outgoing`] are the full copies that they are sent, and the feeders
-//!   (`net::feeder`) the threads that send;
+//!   (`net::feeder`) the threads that send; [`pacing`] slows writers down while a replica lags;
 //! - [`failover`]: how the role of the primary goes over to a replica;
 //! - [`stream`]: its own end of the log; [`memory`] is how a restarted process knows where it was;
 //! - [`info`]: the section of INFO, and ROLE.
@@ -21,6 +21,7 @@ mod link;
 mod memory;
 pub mod outgoing;
 mod own_keys;
+pub mod pacing;
 pub mod primary;
 pub mod replica;
 pub mod stream;
@@ -41,6 +42,7 @@ use crate::server::Server;
 use crate::vitals;
 use failover::Failover;
 use own_keys::OwnKeys;
+use pacing::Pacing;
 use primary::Primary;
 use replica::Following;
 use stream::Stream;
@@ -54,6 +56,8 @@ pub struct State {
     pub stream: Stream,
     /// The threads that send it to replicas.
     pub feeders: Feeders,
+    /// Slows writers down while a replica lags.
+    pub pacing: Pacing,
     /// The primary's side.
     pub primary: Primary,
     /// The replica's side.
@@ -71,6 +75,7 @@ impl Default for State {
             history: Mutex::new(History::new(new_id())),
             stream: Stream::default(),
             feeders: Feeders::default(),
+            pacing: Pacing::default(),
             primary: Primary::default(),
             following: Following::default(),
             failover: Failover::default(),

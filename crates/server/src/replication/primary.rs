@@ -19,6 +19,7 @@ use replication::ring::Reader;
 
 use super::State;
 use super::copies::Copies;
+use super::pacing::Lag;
 use super::replica::LinkState;
 use crate::clock;
 use crate::config::keys;
@@ -50,6 +51,8 @@ pub struct Replica {
     pub is_old: bool,
     /// Which feeder has its connection.
     pub feeder: usize,
+    /// How far behind it is.
+    pub lag: Lag,
     phase: AtomicU8,
     /// Up to where it has acknowledged.
     acked: AtomicU64,
@@ -61,7 +64,7 @@ impl Replica {
     fn new(client: Arc<Client>, facts: ReplicaFacts, is_old: bool, feeder: usize) -> Self {
         let heard_ms = AtomicI64::new(clock::now_ms());
         let phase = AtomicU8::new(Phase::WaitBgsave as u8);
-        Self { client, facts, is_old, feeder, phase, acked: AtomicU64::new(0), heard_ms }
+        Self { client, facts, is_old, feeder, phase, lag: Lag::default(), acked: AtomicU64::new(0), heard_ms }
     }
 
     /// How far it is.
@@ -461,6 +464,7 @@ impl State {
             ring.set_keep(server.config.get(keys::REPL_BACKLOG_SIZE));
             ring.trim();
         }
+        self.stream.weigh(server.config.get(keys::REPL_BACKLOG_SIZE));
         self.ping_if_due(server, now_ms);
         self.switch_off_if_due(server, now_ms);
         self.judge_replicas(server);
@@ -478,7 +482,7 @@ impl State {
         }
         let section = server.keyspace.gate().enter();
         // A replica's log is its primary's. Roles change, and pauses begin, outside of sections only.
-        if !self.is_replica() && server.pause() == Pause::No {
+        if !self.is_replica() && server.paused() == Pause::No {
             self.stream.append_notice(PING);
         }
         drop(section);

@@ -25,6 +25,9 @@ thread_local! {
     static HAS_NEWS: Cell<bool> = const { Cell::new(false) };
 }
 
+/// Records from so many bytes on count as large: see [`Stream::excused`].
+const LARGE_BYTES: u64 = 16 << 20;
+
 /// See the file's head.
 pub struct Stream {
     on: AtomicBool,
@@ -34,6 +37,10 @@ pub struct Stream {
     offset: AtomicU64,
     /// Where the last request for acknowledgements ends.
     asked_at: AtomicU64,
+    /// Where the newest large record begins and ends. Two loads may see parts of two of them, which excuses too little.
+    large: [AtomicU64; 2],
+    /// See [`Self::weigh`].
+    uncounted: AtomicU64,
 }
 
 impl Default for Stream {
@@ -44,6 +51,8 @@ impl Default for Stream {
             ring: RwLock::new(None),
             offset: AtomicU64::new(0),
             asked_at: AtomicU64::new(0),
+            large: Default::default(),
+            uncounted: AtomicU64::new(0),
         }
     }
 }
@@ -76,6 +85,7 @@ impl Stream {
     /// Begins a new ring at an offset; what readers of an old one have is theirs until they let go of it. Called under
     /// the exclusive gate.
     pub fn begin(&self, offset: u64, keep: u64) {
+        self.large.iter().for_each(|at| at.store(0, Relaxed));
         *self.ring.write() = Some(Ring::new(offset, keep));
         self.generation.store(GENERATIONS.fetch_add(1, Relaxed), Relaxed);
         self.on.store(true, Relaxed);
@@ -91,8 +101,9 @@ impl Stream {
 
     /// Appends a record, if the log is on, and returns where it ends.
     pub fn append(&self, record: &Record) -> u64 {
-        self.with_appender(|appender| appender.append(record.first_db(), record.last_db(), &record.parts()))
-            .unwrap_or(0)
+        let parts = record.parts();
+        self.note_length(parts.iter().map(|part| part.len() as u64).sum());
+        self.with_appender(|appender| appender.append(record.first_db(), record.last_db(), &parts)).unwrap_or(0)
     }
 
     /// Appends what belongs to no database and is for the other ends of links only.
@@ -102,9 +113,43 @@ impl Stream {
 
     /// Appends bytes of a primary's stream; `db` is selected behind them.
     pub fn append_raw(&self, raw: &[u8], db: u32) {
+        self.note_length(raw.len() as u64);
         if self.with_appender(|appender| appender.append_raw(&[raw], db)).is_none() {
             self.offset.fetch_add(raw.len() as u64, Relaxed);
         }
+    }
+
+    /// How many bytes of the newest large record are still before a reader. They came at once, so they say nothing of how
+    /// fast the reader is; holding them against it would end its link over one `SET`, and only have them copied again.
+    pub fn excused(&self, at: u64) -> u64 {
+        let [begin, end] = [0, 1].map(|side: usize| self.large[side].load(Relaxed));
+        end.saturating_sub(begin.max(at))
+    }
+
+    /// Notes a large record before it is appended, so that nobody sees it without knowing that it is large. Where it will
+    /// lie is known but for what others append in between.
+    fn note_length(&self, bytes: u64) {
+        if bytes >= LARGE_BYTES {
+            let begin = self.offset();
+            self.large[0].store(begin, Relaxed);
+            self.large[1].store(begin + bytes, Relaxed);
+        }
+    }
+
+    /// Notes how much memory the log takes beyond what `backlog` bytes would: it is kept for readers, and goes when they
+    /// have read it, so it does not count against `maxmemory`.
+    pub fn weigh(&self, backlog: u64) {
+        self.uncounted.store(self.memory_bytes().saturating_sub(backlog), Relaxed);
+    }
+
+    /// What [`Self::weigh`] has noted.
+    pub fn uncounted_bytes(&self) -> u64 {
+        self.uncounted.load(Relaxed)
+    }
+
+    /// Bytes that the log takes.
+    pub fn memory_bytes(&self) -> u64 {
+        self.ring.read().as_ref().map_or(0, |ring| ring.memory_bytes())
     }
 
     /// Asks all replicas how far they are, unless nothing was appended since they were asked last.

@@ -190,9 +190,7 @@ fn conclude(mut call: Call<'_>, section: &Section<'_>, command: Command, mut don
     let Call { keys, env, session, .. } = call;
     finish(env, section, keys, [Ran { db, args, done }], Source::Client(&session.client));
     if section.is_exclusive() {
-        let mut record = env.new_record();
-        waiters::serve_everywhere(env, section, &mut record);
-        env.append(record);
+        waiters::serve_everywhere(env, section);
     }
 }
 
@@ -214,8 +212,8 @@ enum Source<'a> {
     Eviction,
 }
 
-/// Ends what ran under one guard: serves those who wait for what has changed, logs all of it as one record, and settles
-/// when the guard is gone.
+/// Ends what ran under one guard: logs all of it as one record, serves those who wait for what has changed, logs that,
+/// and settles when the guard is gone.
 fn finish<'a, R>(env: &mut Env, section: &Section<'_>, mut keys: Keys<'_>, ran: R, source: Source<'_>)
 where
     R: AsRef<[Ran<'a>]> + IntoIterator<Item = Ran<'a>>,
@@ -225,13 +223,11 @@ where
         Source::Client(_) | Source::Eviction if env.host.log_is_on() => {
             let mut record = env.new_record();
             ran.as_ref().iter().for_each(|ran| ran.done.record(ran.db, ran.args, &mut record));
-            answered.iter().for_each(|answered| answered.record(&mut record));
-            if let Some(end) = env.append(record) {
-                if let Source::Client(client) = source {
-                    client.write_offset.store(end, Relaxed);
-                }
-                answered.iter().for_each(|answered| answered.waiter.client.write_offset.store(end, Relaxed));
+            let end = env.append(record);
+            if let (Some(end), Source::Client(client)) = (end, source) {
+                client.write_offset.store(end, Relaxed);
             }
+            waiters::log(env, &answered);
         }
         Source::Client(_) | Source::Eviction => {}
         // On a replica nobody waits who changes anything, so there is no effect of theirs.
@@ -372,9 +368,7 @@ fn settle(env: &mut Env, section: &Section<'_>, notes: Notes, mut record: Option
 
 /// Looks at all who wait for keys, since all data is another now. Called under the exclusive gate.
 pub fn data_replaced(env: &mut Env, section: &Section<'_>) {
-    let mut record = env.new_record();
-    waiters::serve_everywhere(env, section, &mut record);
-    env.append(record);
+    waiters::serve_everywhere(env, section);
 }
 
 /// Removes a key that a read has found expired, if it still is.

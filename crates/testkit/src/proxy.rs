@@ -195,12 +195,15 @@ fn pass(mut from: TcpStream, mut to: TcpStream, switches: &Switches, number: u64
         }
         let begin = Instant::now();
         thread::sleep(Duration::from_millis(switches.delay_ms.load(SeqCst)));
+        if down {
+            // Before it passes, so that whoever has it finds it counted.
+            switches.passed.fetch_add(len as u64, SeqCst);
+        }
         if write(&mut to, &buffer[..len], is_cut).is_err() {
             break;
         }
         let rate = switches.rate.load(SeqCst);
         if down {
-            switches.passed.fetch_add(len as u64, SeqCst);
             // By the clock, not by the piece: a busy machine wakes threads late, and each would make the link slower.
             due = (rate > 0).then(|| {
                 let earliest = begin.checked_sub(LATE_MAX).unwrap_or(begin);
@@ -275,8 +278,9 @@ mod tests {
         proxy.delay(Duration::ZERO);
         proxy.throttle(10_000);
         proxy.split(500);
-        // A read that waits already takes what comes whole.
-        thread::sleep(10 * LOOK);
+        // A read that waits already would take what comes whole.
+        let mut client = TcpStream::connect(proxy.address()).unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         assert!(ask(&mut client, 5000).unwrap() >= Duration::from_millis(400));
         assert_eq!(proxy.passed(), 100_000 + 100 + 10 + 5000);
         proxy.throttle(0);
@@ -287,7 +291,7 @@ mod tests {
         assert!(refused.is_err());
         proxy.refuse(false);
         ask(&mut TcpStream::connect(proxy.address()).unwrap(), 10).unwrap();
-        assert_eq!(proxy.made(), 2);
+        assert_eq!(proxy.made(), 3);
     }
 
     #[test]

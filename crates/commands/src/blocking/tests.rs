@@ -25,7 +25,7 @@ fn first_come_first_served() {
         delivered(&server),
         [(1, "*2\r\n$1\r\ny\r\n$1\r\n1\r\n".into()), (2, "*2\r\n$1\r\ny\r\n$1\r\n3\r\n".into()),]
     );
-    assert_eq!(server.log(), ["0 MULTI", "0 RPUSH y 1 2 3", "0 LPOP y", "0 RPOP y", "0 EXEC"]);
+    assert_eq!(server.log(), ["0 RPUSH y 1 2 3", "0 LPOP y", "0 RPOP y"]);
     c.check("LRANGE y 0 -1", "*1\r\n$1\r\n2\r\n");
     assert!(server.host.waiters().is_empty(), "somebody is still in a queue");
 }

@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use store::keyspace::Keyspace;
 
 use super::exec::{lock_all, one_by_one, run_each};
-use super::{Flow, GateHold, Source, alone, call, finish};
+use super::{Flow, GateHold, Source, alone, call, finish, waiters};
 use crate::args::Args;
 use crate::env::Env;
 use crate::error::Error;
@@ -51,9 +51,10 @@ pub fn apply(
                 return;
             }
             // Nothing of our own goes into a replica's log, so this record is empty.
-            let own = one_by_one(env, section, now_ms, session, &commands, out);
+            let own = one_by_one(env, section, session, &commands, out);
             env.append(own);
             env.host.append_applied(unit.raw, session.db);
+            waiters::serve_everywhere(env, section);
         });
         return Flow::Next;
     }

@@ -82,10 +82,12 @@ fn transact(
     let Some(&(first, args)) = commands.first() else { return Ok(Flow::Next) };
     if section.is_exclusive() {
         drop(guard);
-        let record = one_by_one(env, section, now_ms, session, &commands, out);
+        let record = one_by_one(env, section, session, &commands, out);
         if let Some(end) = env.append(record) {
             session.client.write_offset.store(end, Relaxed);
         }
+        read_clock_for_waiters(env, now_ms);
+        waiters::serve_everywhere(env, section);
         return Ok(Flow::Next);
     }
     let mut call = call(env, section, guard, session, first, args, out);
@@ -129,7 +131,6 @@ fn run_at_once(call: &mut Call<'_>, command: Command) -> super::Done {
 pub(super) fn one_by_one(
     env: &mut Env,
     section: &Section<'_>,
-    now_ms: &dyn Fn() -> i64,
     session: &mut Session,
     commands: &[(Command, Args<'_>)],
     out: &mut Reply,
@@ -137,7 +138,7 @@ pub(super) fn one_by_one(
     let keyspace = env.keyspace;
     let mut record = env.new_record();
     for &(command, args) in commands {
-        let guard = plan::lock(env.host.waiters(), keyspace, section, command, args, None, session.db);
+        let guard = plan::lock(&*env.host, keyspace, section, command, args, None, session.db);
         let mut call = call(env, section, guard, session, command, args, out);
         let db = call.keys.db;
         let done = run_at_once(&mut call, command);
@@ -149,8 +150,6 @@ pub(super) fn one_by_one(
         drop(keys);
         settle(env, section, done.notes, Some(&mut record));
     }
-    read_clock_for_waiters(env, now_ms);
-    waiters::serve_everywhere(env, section, &mut record);
     record
 }
 

@@ -9,6 +9,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use store::gate::Section;
 use store::guard::{Guard, Plan};
@@ -21,7 +22,6 @@ use crate::client::ClientFlags;
 use crate::effect::Effect;
 use crate::env::Env;
 use crate::keys::{Keys, Notes};
-use crate::record::Record;
 use crate::table::Command;
 
 use super::Done;
@@ -83,20 +83,20 @@ pub(super) fn serve_all<'n>(
 
 /// Serves everybody who waits for any key, when databases may have changed as a whole. The gate is held alone, and no
 /// guard.
-pub(super) fn serve_everywhere(env: &mut Env, section: &Section<'_>, record: &mut Record) {
+pub(super) fn serve_everywhere(env: &mut Env, section: &Section<'_>) {
     debug_assert!(section.is_exclusive());
     if env.host.waiters().is_empty() {
         return;
     }
     for db in 0..env.keyspace.database_count() {
         for key in env.host.waiters().keys(db) {
-            serve_key(env, section, db, key, record);
+            serve_key(env, section, db, key);
         }
     }
 }
 
 /// Serves who waits for one key, under a guard of its own.
-fn serve_key(env: &mut Env, section: &Section<'_>, db: u32, key: Box<[u8]>, record: &mut Record) {
+fn serve_key(env: &mut Env, section: &Section<'_>, db: u32, key: Box<[u8]>) {
     let keyspace = env.keyspace;
     let mut further = Plan::default();
     let guard = loop {
@@ -109,12 +109,24 @@ fn serve_key(env: &mut Env, section: &Section<'_>, db: u32, key: Box<[u8]>, reco
     };
     let mut keys = Keys::new(guard, db, env.now_ms, env.access(), true, true);
     let Outcome { answered, .. } = serve_ready(env, &mut keys, [(db, key)].into());
-    if env.host.log_is_on() {
-        answered.iter().for_each(|answered| answered.record(record));
-    }
+    log(env, &answered);
     answered.iter().for_each(|answered| super::tell(env, &answered.done.notes));
     drop(keys);
-    answered.into_iter().for_each(|answered| super::settle(env, section, answered.done.notes, Some(record)));
+    answered.into_iter().for_each(|answered| super::settle(env, section, answered.done.notes, None));
+}
+
+/// Logs what was served, behind its cause: each waiter's part is a record of its own, as in Redis. Their guard is held.
+pub(super) fn log(env: &mut Env, answered: &[Answered]) {
+    if !env.host.log_is_on() {
+        return;
+    }
+    for Answered { done, waiter } in answered {
+        let mut record = env.new_record();
+        done.record(waiter.db, waiter.args.args(), &mut record);
+        if let Some(end) = env.append(record) {
+            waiter.client.write_offset.store(end, Relaxed);
+        }
+    }
 }
 
 /// Who was served, and who could not be yet.
@@ -129,9 +141,7 @@ pub(super) struct Outcome {
 /// Serves those who had to be left when the guard was held; it is gone now.
 pub(super) fn serve_late(env: &mut Env, section: &Section<'_>, late: Vec<(u32, Box<[u8]>)>) {
     for (db, key) in late {
-        let mut record = env.new_record();
-        serve_key(env, section, db, key, &mut record);
-        env.append(record);
+        serve_key(env, section, db, key);
     }
 }
 
@@ -196,11 +206,4 @@ fn serve(env: &mut Env, keys: &mut Keys<'_>, waiter: &Arc<Waiter>, key: &[u8]) -
     env.host.waiters().remove(waiter);
     env.host.deliver(waiter, out);
     Some(Answered { done: Done { effect, notes }, waiter: waiter.clone() })
-}
-
-impl Answered {
-    /// The waiter's part of the log.
-    pub(super) fn record(&self, record: &mut Record) {
-        self.done.record(self.waiter.db, self.waiter.args.args(), record);
-    }
 }

@@ -91,6 +91,17 @@ pub trait Host: Send + Sync {
     /// How the process stands. Changes only under the exclusive gate.
     fn standing(&self) -> Standing;
 
+    /// Whether neither the standing nor a pause keeps any command back, in one question: each command asks it.
+    fn takes_all(&self) -> bool {
+        self.standing().is_empty() && self.pause() == Pause::No
+    }
+
+    /// Whether anybody waits for keys or must be told of changed ones, in one question: each command asks it, under its
+    /// guard.
+    fn hears_of_keys(&self) -> bool {
+        self.observes_keys() || !self.waiters().is_empty()
+    }
+
     /// Whether effects are logged: somebody reads the log, or its history is kept. Never on a replica, whose log is its
     /// primary's.
     fn log_is_on(&self) -> bool;

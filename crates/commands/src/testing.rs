@@ -152,7 +152,7 @@ impl TestClient {
         let now_ms = self.now_ms.clone();
         let clock = || now_ms.load(Relaxed);
         let prepared = Prepared::new(args.args(), false);
-        pipeline::execute(&mut self.env, &mut gate, &clock, &mut self.session, prepared, &mut self.out)
+        pipeline::execute(&mut self.env, &mut gate, &clock, &mut self.session, &prepared, &mut self.out)
     }
 
     /// Runs a command and compares the reply.

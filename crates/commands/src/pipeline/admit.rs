@@ -84,23 +84,31 @@ pub(super) fn admit(
     {
         return admission;
     }
-    let standing = env.host.standing();
-    if !standing.is_empty()
-        && let Some(error) = standing.refuses(command.spec, is_or_runs(session, flags, Flags::WRITE))
+    if !env.host.takes_all()
+        && let Some(admission) = as_it_stands(env, session, command.spec)
     {
-        return Admission::Refused(error);
-    }
-    // A paused server does not even queue: a write that is queued now would run, and a client is told so by QUEUED.
-    match env.host.pause() {
-        Pause::All => return Admission::Postponed,
-        Pause::Writes if is_or_runs(session, flags, MAY_CHANGE) => return Admission::Postponed,
-        Pause::No | Pause::Writes => {}
+        return admission;
     }
     if session.multi.is_some() && !flags.contains(Flags::SKIP_QUEUE) {
         session.queue(Queued { command, args: OwnedArgs::copy(args) });
         return Admission::Queued;
     }
     Admission::Run
+}
+
+/// What is to be done with a command that the state of the process, or a pause, does not let run.
+#[cold]
+fn as_it_stands(env: &Env, session: &Session, spec: &Spec) -> Option<Admission> {
+    if let Some(error) = env.host.standing().refuses(spec, is_or_runs(session, spec.flags, Flags::WRITE)) {
+        return Some(Admission::Refused(error));
+    }
+    // A paused server does not even queue: a write that is queued now would run, and a client is told so by QUEUED.
+    let waits = match env.host.pause() {
+        Pause::All => true,
+        Pause::Writes => is_or_runs(session, spec.flags, MAY_CHANGE),
+        Pause::No => false,
+    };
+    waits.then_some(Admission::Postponed)
 }
 
 fn permitted(env: &Env, session: &Session, spec: &Spec) -> Result<(), Error> {

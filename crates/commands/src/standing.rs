@@ -28,7 +28,7 @@ bitflags! {
 impl Standing {
     /// Why a client's command is refused, if it is: `queued` are the commands that it runs, if it is EXEC. What they need
     /// is asked for again, since they may have been queued in better times.
-    pub fn refuses<'a>(self, spec: &'a Spec, queued: impl Iterator<Item = &'a Spec> + Clone) -> Option<Error> {
+    pub fn refuses<'a>(self, spec: &'a Spec, queued: &(impl Iterator<Item = &'a Spec> + Clone)) -> Option<Error> {
         let flags = spec.flags;
         let any = |flag| flags.contains(flag) || queued.clone().any(|spec| spec.flags.contains(flag));
         let all = |flag| flags.contains(flag) && queued.clone().all(|spec| spec.flags.contains(flag));

@@ -100,7 +100,7 @@ pub(super) fn admit(
 #[cold]
 fn as_it_stands(env: &Env, session: &Session, spec: &Spec) -> Option<Admission> {
     let runs = queued(session, spec.flags).map(|queued| queued.command.spec);
-    if let Some(error) = env.host.standing().refuses(spec, runs) {
+    if let Some(error) = env.host.standing().refuses(spec, &runs) {
         return Some(Admission::Refused(error));
     }
     // A paused server does not even queue: a write that is queued now would run, and a client is told so by QUEUED.

@@ -11,6 +11,7 @@ use commands::effect::Change;
 use commands::env::Env;
 use commands::error::Result;
 use commands::eviction::Exceeded;
+use commands::failover::Failover;
 use commands::host::{Crash, Ended, Host, Pause, Shutdown};
 use commands::info::Section;
 use commands::memory::Memory;
@@ -138,6 +139,18 @@ impl Host for NoHost {
     fn change_replication_id(&self) {}
     fn replicate_from(&self, _: &Client, _: Option<(&[u8], u16)>) -> Result<Followed> {
         Ok(Followed::Done)
+    }
+    fn is_failing_over(&self) -> bool {
+        false
+    }
+    fn fail_over(&self, _: Failover) -> Result<()> {
+        Ok(())
+    }
+    fn abort_failover(&self) -> Result<()> {
+        Ok(())
+    }
+    fn take_over(&self, _: &Client, _: &[u8]) -> Result<()> {
+        Ok(())
     }
     fn role(&self) -> Role {
         Role::Primary { offset: 0, replicas: Vec::new() }

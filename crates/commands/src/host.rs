@@ -13,6 +13,7 @@ use crate::client::Client;
 use crate::effect::Change;
 use crate::error::Result;
 use crate::eviction::Exceeded;
+use crate::failover::Failover;
 use crate::info;
 use crate::memory::Memory;
 use crate::migrate::Migration;
@@ -190,6 +191,28 @@ pub trait Host: Send + Sync {
     /// # Errors
     /// The role cannot change now.
     fn replicate_from(&self, client: &Client, primary: Option<(&[u8], u16)>) -> Result<Followed>;
+
+    /// Whether the role is being handed over.
+    fn is_failing_over(&self) -> bool;
+
+    /// Begins to hand the role of the primary over to a replica. Called under the exclusive gate.
+    ///
+    /// # Errors
+    /// It cannot be had like this.
+    fn fail_over(&self, wanted: Failover) -> Result<()>;
+
+    /// Keeps the role after all. Called under the exclusive gate.
+    ///
+    /// # Errors
+    /// Nothing of that kind is under way.
+    fn abort_failover(&self) -> Result<()>;
+
+    /// The primary, whose history goes by this id, wants to hand its role over to this process. Called under the exclusive
+    /// gate.
+    ///
+    /// # Errors
+    /// Why it does not take it.
+    fn take_over(&self, client: &Client, id: &[u8]) -> Result<()>;
 
     /// What the process is to others.
     fn role(&self) -> Role;

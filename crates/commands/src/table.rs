@@ -19,6 +19,7 @@ static FAMILIES: &[&[Spec]] = &[
     crate::debug::COMMANDS,
     crate::dump::COMMANDS,
     crate::expire::COMMANDS,
+    crate::failover::COMMANDS,
     crate::generic::COMMANDS,
     crate::geo::COMMANDS,
     crate::hash::COMMANDS,

@@ -11,6 +11,7 @@ use commands::effect::Change;
 use commands::env::Env;
 use commands::error::Result;
 use commands::eviction::Exceeded;
+use commands::failover::Failover;
 use commands::host::{Crash, Ended, Host, Pause, Shutdown};
 use commands::info::Section;
 use commands::memory::Memory;
@@ -25,6 +26,7 @@ use commands::standing::Standing;
 use commands::stats::Stats;
 use fastrand::Rng;
 use resp_parser::{Batch, Limits, RequestParser};
+use smallvec::SmallVec;
 use store::database::Database;
 use store::entry::Entry;
 use store::keyspace::Keyspace;
@@ -138,6 +140,18 @@ impl Host for NoHost {
     fn replicate_from(&self, _: &Client, _: Option<(&[u8], u16)>) -> Result<Followed> {
         Ok(Followed::Done)
     }
+    fn is_failing_over(&self) -> bool {
+        false
+    }
+    fn fail_over(&self, _: Failover) -> Result<()> {
+        Ok(())
+    }
+    fn abort_failover(&self) -> Result<()> {
+        Ok(())
+    }
+    fn take_over(&self, _: &Client, _: &[u8]) -> Result<()> {
+        Ok(())
+    }
     fn role(&self) -> Role {
         Role::Primary { offset: 0, replicas: Vec::new() }
     }
@@ -232,14 +246,15 @@ impl Transport {
         self.parser.discard(self.parser.consumed());
         let now = || self.now_ms.load(Relaxed);
         let mut gate = GateHold::new(self.env.keyspace);
-        let commands: Vec<_> = self.batch.iter().collect();
-        for group in commands.chunks(GROUP) {
-            let ahead = group.len() > 1;
-            let prepared: Vec<_> =
-                group.iter().map(|c| Prepared::new(Args::new(c.base(bytes), c.args), ahead)).collect();
+        let mut commands = self.batch.iter();
+        while commands.len() > 0 {
+            let ahead = commands.len() > 1;
+            let group = commands.by_ref().take(GROUP);
+            let prepared: SmallVec<[_; GROUP]> =
+                group.map(|c| Prepared::new(Args::new(c.base(bytes), c.args), ahead)).collect();
             let section = gate.shared(|| self.env.begin_section(now()));
             pipeline::prefetch(self.env.keyspace, section, self.session.db, &prepared);
-            for prepared in prepared {
+            for prepared in &prepared {
                 pipeline::execute(&mut self.env, &mut gate, &now, &mut self.session, prepared, &mut self.out);
             }
         }

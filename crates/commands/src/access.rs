@@ -63,22 +63,16 @@ impl Access {
         }
     }
 
-    /// The stamp for one use, and another one at each call: it carries the chance.
+    /// The word of an entry that is used now; chance moves on with each use.
     #[inline]
-    pub fn stamp(&mut self) -> Self {
-        if let Some(lfu) = &mut self.lfu {
-            // The step of SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014).
-            lfu.state = lfu.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        }
-        *self
-    }
-
-    /// The word of an entry that is used now.
-    #[inline]
-    pub fn used(&self, word: u32) -> u32 {
-        match self.lfu {
+    pub fn used(&mut self, word: u32) -> u32 {
+        match &mut self.lfu {
             None => self.seconds,
-            Some(lfu) => lfu.used(word),
+            Some(lfu) => {
+                // The step of SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014).
+                lfu.state = lfu.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+                lfu.used(word)
+            }
         }
     }
 

@@ -37,6 +37,7 @@ impl<'a> Args<'a> {
     }
 
     /// One argument, if it is there.
+    #[inline]
     pub fn opt(&self, index: usize) -> Option<&'a [u8]> {
         (index < self.len()).then(|| self.get(index))
     }

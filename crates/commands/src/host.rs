@@ -13,6 +13,7 @@ use crate::client::Client;
 use crate::effect::Change;
 use crate::error::Result;
 use crate::eviction::Exceeded;
+use crate::failover::Failover;
 use crate::info;
 use crate::memory::Memory;
 use crate::migrate::Migration;
@@ -89,6 +90,17 @@ pub trait Host: Send + Sync {
 
     /// How the process stands. Changes only under the exclusive gate.
     fn standing(&self) -> Standing;
+
+    /// Whether neither the standing nor a pause keeps any command back, in one question: each command asks it.
+    fn takes_all(&self) -> bool {
+        self.standing().is_empty() && self.pause() == Pause::No
+    }
+
+    /// Whether anybody waits for keys or must be told of changed ones, in one question: each command asks it, under its
+    /// guard.
+    fn hears_of_keys(&self) -> bool {
+        self.observes_keys() || !self.waiters().is_empty()
+    }
 
     /// Whether effects are logged: somebody reads the log, or its history is kept. Never on a replica, whose log is its
     /// primary's.
@@ -179,6 +191,28 @@ pub trait Host: Send + Sync {
     /// # Errors
     /// The role cannot change now.
     fn replicate_from(&self, client: &Client, primary: Option<(&[u8], u16)>) -> Result<Followed>;
+
+    /// Whether the role is being handed over.
+    fn is_failing_over(&self) -> bool;
+
+    /// Begins to hand the role of the primary over to a replica. Called under the exclusive gate.
+    ///
+    /// # Errors
+    /// It cannot be had like this.
+    fn fail_over(&self, wanted: Failover) -> Result<()>;
+
+    /// Keeps the role after all. Called under the exclusive gate.
+    ///
+    /// # Errors
+    /// Nothing of that kind is under way.
+    fn abort_failover(&self) -> Result<()>;
+
+    /// The primary, whose history goes by this id, wants to hand its role over to this process. Called under the exclusive
+    /// gate.
+    ///
+    /// # Errors
+    /// Why it does not take it.
+    fn take_over(&self, client: &Client, id: &[u8]) -> Result<()>;
 
     /// What the process is to others.
     fn role(&self) -> Role;

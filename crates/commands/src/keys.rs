@@ -87,6 +87,15 @@ impl Notes {
         self.rest.get_or_insert_default()
     }
 
+    /// Counts a look that has found nothing, and notes its event.
+    fn miss(&mut self, db: u32, key: &[u8], observed: bool) {
+        self.misses += 1;
+        if observed {
+            let (key, class) = (key.into(), Class::KEY_MISS);
+            self.rest().changes.push(Change { db, key, class, event: "keymiss", modified: false });
+        }
+    }
+
     /// Notes expired fields that were taken out, and the key with them if they were the last.
     fn fields_expired(&mut self, db: u32, key: &[u8], fields: Vec<Vec<u8>>, emptied: bool, observed: bool) {
         let rest = self.rest();
@@ -99,6 +108,7 @@ impl Notes {
 
 impl<'g> Keys<'g> {
     /// `touches` says whether reads count as accesses.
+    #[inline]
     pub(crate) fn new(guard: Guard<'g>, db: u32, now_ms: i64, access: Access, touches: bool, observed: bool) -> Self {
         Self { guard, db, now_ms, judged_ms: now_ms, access, touches, observed, known: None, notes: Notes::default() }
     }
@@ -145,11 +155,15 @@ impl<'g> Keys<'g> {
     /// A key's entry for reading; counts as an access.
     #[inline]
     pub fn read(&mut self, key: &[u8]) -> Option<&Entry> {
-        // `entry` borrows all of `self`, so the clock is taken before and its chance moved on first.
-        let stamp = self.touches.then(|| self.access.stamp());
-        let entry = self.look(key);
-        if let (Some(entry), Some(stamp)) = (entry, stamp) {
-            entry.set_access(stamp.used(entry.access()));
+        let entry = live(&self.guard, self.db, self.key(key), self.judged_ms, &mut self.notes);
+        match entry {
+            Some(entry) => {
+                self.notes.hits += 1;
+                if self.touches {
+                    entry.set_access(self.access.used(entry.access()));
+                }
+            }
+            None => self.notes.miss(self.db, key, self.observed),
         }
         entry
     }
@@ -160,12 +174,7 @@ impl<'g> Keys<'g> {
         let entry = live(&self.guard, self.db, self.key(key), self.judged_ms, &mut self.notes);
         match entry {
             Some(_) => self.notes.hits += 1,
-            None => {
-                self.notes.misses += 1;
-                if self.observed {
-                    self.notes.rest().changes.push(keymiss(self.db, key));
-                }
-            }
+            None => self.notes.miss(self.db, key, self.observed),
         }
         entry
     }
@@ -266,15 +275,10 @@ impl<'g> Keys<'g> {
             Some(entry) => {
                 self.notes.hits += 1;
                 if self.touches {
-                    entry.set_access(self.access.stamp().used(entry.access()));
+                    entry.set_access(self.access.used(entry.access()));
                 }
             }
-            None => {
-                self.notes.misses += 1;
-                if self.observed {
-                    self.notes.rest().changes.push(keymiss(self.db, key));
-                }
-            }
+            None => self.notes.miss(self.db, key, self.observed),
         }
         show(entry)
     }
@@ -310,7 +314,7 @@ impl<'g> Keys<'g> {
         match self.guard.live_mut(db, looked_up, self.judged_ms) {
             Live::Present(entry) => {
                 if self.touches {
-                    entry.set_access(self.access.stamp().used(entry.access()));
+                    entry.set_access(self.access.used(entry.access()));
                 }
                 Some(entry)
             }
@@ -387,7 +391,7 @@ impl<'g> Keys<'g> {
             }
             LiveHash::Present(hash, fields) => {
                 if self.touches {
-                    hash.set_access(self.access.stamp().used(hash.access()));
+                    hash.set_access(self.access.used(hash.access()));
                 }
                 if !fields.is_empty() {
                     notes.fields_expired(db, key, fields, false, observed);
@@ -526,6 +530,7 @@ impl<'g> Keys<'g> {
         self.notes.dirty += changes;
     }
 
+    #[inline]
     fn note(&mut self, db: u32, key: &[u8], class: Class, event: &'static str, modified: bool) {
         if self.observed {
             self.notes.rest().changes.push(Change { db, key: key.into(), class, event, modified });
@@ -537,11 +542,6 @@ impl<'g> Keys<'g> {
 pub(crate) fn field_expiry_events(db: u32, key: &[u8], emptied: bool) -> impl Iterator<Item = Change> {
     let event = |class, event| Change { db, key: key.into(), class, event, modified: true };
     std::iter::once(event(Class::HASH, "hexpired")).chain(emptied.then(|| event(Class::GENERIC, "del")))
-}
-
-/// The event of a read that finds nothing.
-fn keymiss(db: u32, key: &[u8]) -> Change {
-    Change { db, key: key.into(), class: Class::KEY_MISS, event: "keymiss", modified: false }
 }
 
 #[inline]

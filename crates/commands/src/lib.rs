@@ -22,6 +22,7 @@ pub mod error;
 pub mod eviction;
 mod expire;
 mod expiry;
+pub mod failover;
 pub mod finders;
 mod generic;
 mod geo;

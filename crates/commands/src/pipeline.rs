@@ -35,6 +35,7 @@ use crate::client::{Client, ClientFlags};
 use crate::effect::{Change, Class, Effect};
 use crate::env::Env;
 use crate::error::Error;
+use crate::host::Host;
 use crate::keys::{Keys, Notes};
 use crate::record::Record;
 use crate::reply::{Mark, Reply};
@@ -87,10 +88,10 @@ pub fn execute(
     gate: &mut GateHold<'_>,
     now_ms: &dyn Fn() -> i64,
     session: &mut Session,
-    prepared: Prepared<'_>,
+    prepared: &Prepared<'_>,
     out: &mut Reply,
 ) -> Flow {
-    let Prepared { args, named, .. } = prepared;
+    let Prepared { args, named, .. } = *prepared;
     let before = out.mark();
     let command = match admit::find(env, session, named, args) {
         Ok(command) => command,
@@ -157,7 +158,7 @@ fn in_section(
     now_ms: &dyn Fn() -> i64,
     session: &mut Session,
     command: Command,
-    Prepared { args, first, .. }: Prepared<'_>,
+    &Prepared { args, first, .. }: &Prepared<'_>,
     out: &mut Reply,
 ) -> Flow {
     if command.spec.flags.contains(Flags::EXEC) && session.multi.is_some() {
@@ -165,14 +166,14 @@ fn in_section(
     }
     let keyspace = env.keyspace;
     let hash = first.map(|key| key.hash);
-    let guard = plan::lock(env.host.waiters(), keyspace, section, command, args, hash, session.db);
+    let guard = plan::lock(&*env.host, keyspace, section, command, args, hash, session.db);
     if keyspace.is_walked() && plan::must_wait(keyspace, &guard, &[(command.spec, args, session.db)]) {
         return Flow::Postponed;
     }
     let mut call = call(env, section, guard, session, command, args, out);
     call.keys.know(first);
     let done = run(&mut call, command);
-    if done.leaves_nothing_to_do() && !call.env.host.log_is_on() && !section.is_exclusive() {
+    if done.leaves_nothing_to_do(&*call.env.host) && !section.is_exclusive() {
         return Flow::Next;
     }
     conclude(call, section, command, done);
@@ -240,6 +241,7 @@ where
     waiters::serve_late(env, section, late);
 }
 
+#[inline]
 fn call<'a>(
     env: &'a mut Env,
     section: &'a Section<'a>,
@@ -250,7 +252,7 @@ fn call<'a>(
     out: &'a mut Reply,
 ) -> Call<'a> {
     let touches = touches(session);
-    let observed = env.host.observes_keys() || !env.host.waiters().is_empty();
+    let observed = env.host.hears_of_keys();
     let mut keys = Keys::new(guard, session.db, env.now_ms, env.access(), touches, observed);
     if session.applies {
         keys.let_nothing_expire();
@@ -271,9 +273,15 @@ struct Done {
 }
 
 impl Done {
-    /// Whether nobody waits, has asked for events, or has left anything behind; the log is another matter.
-    fn leaves_nothing_to_do(&self) -> bool {
-        self.notes.rest.is_none() && !matches!(self.effect, Effect::Block(_))
+    /// Whether nobody waits, has asked for events, or has left anything behind, and there is nothing for the log.
+    #[inline]
+    fn leaves_nothing_to_do(&self, host: &dyn Host) -> bool {
+        self.notes.rest.is_none()
+            && match self.effect {
+                Effect::None => true,
+                Effect::AsIs | Effect::Rewritten(_) => !host.log_is_on(),
+                Effect::Block(_) => false,
+            }
     }
 
     /// The wish to wait, if the command has returned one; what it has done before remains as its effect.
@@ -303,6 +311,7 @@ impl Done {
 }
 
 /// Runs one command and counts it; its guard stays.
+#[inline(always)]
 fn run(call: &mut Call<'_>, command: Command) -> Done {
     let before = call.out.mark();
     // After CLIENT KILL of itself in a transaction a client hears no more, though the rest is executed.

@@ -38,8 +38,7 @@ impl Record {
         self.commands == 0
     }
 
-    /// The database that must be selected before this record. MULTI and EXEC stand in the databases of their neighbours,
-    /// so that no SELECT is needed for them.
+    /// The database that must be selected before the first command of this record, behind its MULTI if it has one.
     pub fn first_db(&self) -> u32 {
         self.first_db
     }
@@ -49,7 +48,7 @@ impl Record {
         self.last_db
     }
 
-    /// The bytes, in order.
+    /// The bytes, in order: MULTI if there are several commands, the commands, EXEC.
     pub fn parts(&self) -> [&[u8]; 3] {
         let (before, after) = if self.commands > 1 { (MULTI, EXEC) } else { (&b""[..], &b""[..]) };
         [before, &self.bytes, after]

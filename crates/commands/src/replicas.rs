@@ -96,6 +96,10 @@ fn flag(value: &[u8]) -> Result<bool> {
 }
 
 fn psync(call: &mut Call<'_>) -> Result<Effect> {
+    let monitors = call.session.client.flags().contains(ClientFlags::MONITOR);
+    if call.args.len() > 3 && call.args.is(3, "failover") && !monitors {
+        call.env.host.take_over(&call.session.client, call.arg(1))?;
+    }
     begin(call, |call| Ok(SyncRequest::Psync(call.arg(1).to_vec(), call.int(2)?)))
 }
 
@@ -157,7 +161,8 @@ pub(crate) static COMMANDS: &[Spec] = &[
         "3.0.0",
         "O(1)",
     ),
-    Spec::new("psync", -3, STREAM, Group::Server, psync)
+    // Alone, since the role may change by it.
+    Spec::new("psync", -3, STREAM | ALONE, Group::Server, psync)
         .docs("Asks for the stream of changes from an offset on, behind a full copy if need be.", "2.8.0", "")
         .args(&[Arg::string("replicationid"), Arg::integer("offset")]),
     Spec::new("sync", 1, STREAM, Group::Server, sync).docs(
@@ -215,6 +220,8 @@ mod tests {
         client.check("SYNC", "-ERR Filtered replica requires EOF capability\r\n");
         assert_eq!(client.session.departs, None);
         let mut client = server.client();
+        client.check("PSYNC other x failOver", "-ERR PSYNC FAILOVER replid must match my replid.\r\n");
+        client.check("PSYNC mine x FAILOVER", "-ERR value is not an integer or out of range\r\n");
         client.check("PSYNC abc 17", "");
         assert_eq!(client.session.departs, Some(SyncRequest::Psync(b"abc".to_vec(), 17)));
     }

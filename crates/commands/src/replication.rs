@@ -52,6 +52,9 @@ pub enum Followed {
 }
 
 fn replicaof(call: &mut Call<'_>) -> Result<Effect> {
+    if call.env.host.is_failing_over() {
+        return Err(Error::new("ERR REPLICAOF not allowed while failing over."));
+    }
     let primary = if call.args.is(1, "no") && call.args.is(2, "one") {
         None
     } else {

@@ -373,7 +373,7 @@ impl Reply {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn header(&mut self, kind: u8, n: i64) {
         // Nearly all headers have one or two digits; arrays of a fixed length are copied without a call.
         match n {
@@ -382,8 +382,13 @@ impl Reply {
                 let digits = [b'0' + (n / 10) as u8, b'0' + (n % 10) as u8];
                 self.bytes.extend_from_slice(&[kind, digits[0], digits[1], b'\r', b'\n']);
             }
-            _ => self.line(kind, itoa::Buffer::new().format(n).as_bytes()),
+            _ => self.long_header(kind, n),
         }
+    }
+
+    #[inline(never)]
+    fn long_header(&mut self, kind: u8, n: i64) {
+        self.line(kind, itoa::Buffer::new().format(n).as_bytes());
     }
 
     fn line(&mut self, kind: u8, text: &[u8]) {

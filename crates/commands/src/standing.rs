@@ -26,9 +26,13 @@ bitflags! {
 }
 
 impl Standing {
-    /// Why a client's command is refused, if it is: `writes` says that it may write, or is the EXEC of one that does.
-    pub fn refuses(self, spec: &Spec, writes: bool) -> Option<Error> {
+    /// Why a client's command is refused, if it is: `queued` are the commands that it runs, if it is EXEC. What they need
+    /// is asked for again, since they may have been queued in better times.
+    pub fn refuses<'a>(self, spec: &'a Spec, queued: &(impl Iterator<Item = &'a Spec> + Clone)) -> Option<Error> {
         let flags = spec.flags;
+        let any = |flag| flags.contains(flag) || queued.clone().any(|spec| spec.flags.contains(flag));
+        let all = |flag| flags.contains(flag) && queued.clone().all(|spec| spec.flags.contains(flag));
+        let writes = any(Flags::WRITE);
         // PING tells a monitoring client that something is wrong.
         if self.contains(Self::SAVE_FAILED) && (writes || flags.contains(Flags::TELLS_OF_TROUBLE)) {
             return Some(DISK_ERROR);
@@ -39,13 +43,13 @@ impl Standing {
         if self.contains(Self::READ_ONLY) && writes {
             return Some(READ_ONLY);
         }
-        if self.contains(Self::STALE) && !flags.contains(Flags::STALE) {
+        if self.contains(Self::STALE) && !all(Flags::STALE) {
             return Some(MASTER_DOWN);
         }
-        if self.contains(Self::LOADING) && !flags.contains(Flags::LOADING) {
+        if self.contains(Self::LOADING) && !all(Flags::LOADING) {
             return Some(LOADING);
         }
-        if self.contains(Self::ASYNC_LOADING) && flags.contains(Flags::NO_ASYNC_LOADING) {
+        if self.contains(Self::ASYNC_LOADING) && any(Flags::NO_ASYNC_LOADING) {
             return Some(LOADING);
         }
         None

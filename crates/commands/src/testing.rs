@@ -24,8 +24,9 @@ use crate::blocking::{WaitQueues, Waiter};
 use crate::client::{Client, ClientFlags};
 use crate::effect::{Change, Class};
 use crate::env::Env;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::eviction::Exceeded;
+use crate::failover::Failover;
 use crate::host::{Crash, Ended, Host, Pause, Shutdown};
 use crate::info::Section;
 use crate::memory::Memory;
@@ -151,7 +152,7 @@ impl TestClient {
         let now_ms = self.now_ms.clone();
         let clock = || now_ms.load(Relaxed);
         let prepared = Prepared::new(args.args(), false);
-        pipeline::execute(&mut self.env, &mut gate, &clock, &mut self.session, prepared, &mut self.out)
+        pipeline::execute(&mut self.env, &mut gate, &clock, &mut self.session, &prepared, &mut self.out)
     }
 
     /// Runs a command and compares the reply.
@@ -247,6 +248,8 @@ pub struct FakeHost {
     pub standing: AtomicU32,
     pub is_replica: AtomicBool,
     pub primary: Mutex<Option<(String, u16)>>,
+    /// The failover that is under way.
+    pub failover: Mutex<Option<Failover>>,
     /// What was applied of a primary's stream, and the database that is selected after it.
     pub applied: Mutex<Vec<(String, u32)>>,
     events: Mutex<Vec<String>>,
@@ -296,6 +299,7 @@ impl Default for FakeHost {
             standing: AtomicU32::new(0),
             is_replica: AtomicBool::new(false),
             primary: Mutex::default(),
+            failover: Mutex::default(),
             applied: Mutex::default(),
             events: Mutex::default(),
             watches: Mutex::default(),
@@ -523,6 +527,27 @@ impl Host for FakeHost {
         let already = primary.is_some() && *self.primary.lock().unwrap() == primary;
         *self.primary.lock().unwrap() = primary;
         Ok(if already { Followed::Already } else { Followed::Done })
+    }
+
+    fn is_failing_over(&self) -> bool {
+        self.failover.lock().unwrap().is_some()
+    }
+
+    fn fail_over(&self, wanted: Failover) -> Result<()> {
+        *self.failover.lock().unwrap() = Some(wanted);
+        Ok(())
+    }
+
+    fn abort_failover(&self) -> Result<()> {
+        let aborted = self.failover.lock().unwrap().take();
+        aborted.map(|_| ()).ok_or(Error::new("ERR No failover in progress."))
+    }
+
+    fn take_over(&self, _client: &Client, id: &[u8]) -> Result<()> {
+        match id {
+            b"mine" => Ok(()),
+            _ => Err(Error::new("ERR PSYNC FAILOVER replid must match my replid.")),
+        }
     }
 
     fn role(&self) -> Role {

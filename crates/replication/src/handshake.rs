@@ -51,7 +51,7 @@ pub enum Event {
     },
     /// PSYNC was sent, from this position or for a full copy.
     Asked(Option<Position>),
-    /// The primary refuses PSYNC, and was asked by SYNC: a full copy follows, or an error. Such a primary tells no
+    /// The primary refuses PSYNC, and, unless it was to take over the role, was asked by SYNC: a full copy follows, or an error. Such a primary tells no
     /// position, so a broken link cannot be continued, and it wants no acknowledgements.
     FallenBack {
         /// What it has answered.
@@ -202,8 +202,11 @@ impl Handshake {
         if reply.starts_with(b"-NOMASTERLINK") || reply.starts_with(b"-LOADING") {
             return Err(Failure::TryLater(reply));
         }
-        // An inline request, which even the oldest understand.
-        self.output.extend_from_slice(b"SYNC\r\n");
+        // Whoever refuses to become the primary is not asked for its data.
+        if !self.introduction.failover {
+            // An inline request, which even the oldest understand.
+            self.output.extend_from_slice(b"SYNC\r\n");
+        }
         Ok(Event::FallenBack { reply })
     }
 

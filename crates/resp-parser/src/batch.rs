@@ -77,7 +77,7 @@ impl Batch {
     }
 
     /// All commands in order.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = CommandSpans<'_>> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = CommandSpans<'_>> + Clone {
         (0..self.len()).map(|i| self.command(i))
     }
 

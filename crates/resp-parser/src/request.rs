@@ -252,7 +252,41 @@ impl RequestParser {
     }
 
     /// Appends the missing arguments to `args`. False when they have not all come.
+    #[inline]
     fn arguments(&mut self, buf: &[u8], limits: &Limits, args: &mut Vec<Span>) -> Result<bool, ProtocolError> {
+        self.plain_arguments(buf, limits, args);
+        if self.missing == 0 { Ok(true) } else { self.further_arguments(buf, limits, args) }
+    }
+
+    /// The short way: arguments with short headers that are here to their last byte, with all positions in registers. Stops
+    /// before the first that is not so, and leaves it as it was.
+    #[inline]
+    fn plain_arguments(&mut self, buf: &[u8], limits: &Limits, args: &mut Vec<Span>) {
+        if self.bulk_len.is_some() {
+            return;
+        }
+        let len_max = limits.bulk_len_allowed();
+        let (mut pos, mut missing) = (self.pos, self.missing);
+        while missing > 0 {
+            let rest = &buf[pos..];
+            let Some((len, line_len)) = short_number(rest) else { break };
+            let start = pos + line_len;
+            let next = start + len + LINE_END_LEN;
+            if rest[0] != b'$' || len as u64 > len_max || next > buf.len() {
+                break;
+            }
+            args.push(Span { start: start as u32, len: len as u32 });
+            pos = next;
+            missing -= 1;
+        }
+        if pos != self.pos {
+            self.searched = 0;
+        }
+        (self.pos, self.missing) = (pos, missing);
+    }
+
+    /// The way for all others.
+    fn further_arguments(&mut self, buf: &[u8], limits: &Limits, args: &mut Vec<Span>) -> Result<bool, ProtocolError> {
         while self.missing > 0 {
             let len = match self.bulk_len.take() {
                 Some(len) => len,

@@ -193,7 +193,8 @@ impl Server {
     /// What is paused now.
     pub(crate) fn paused(&self) -> Pause {
         let paused = if self.pausing.is_off() { Pause::No } else { self.pausing.at(clock::now_ms()) };
-        if paused == Pause::No && self.ending.holds_writes() { Pause::Writes } else { paused }
+        let holds_writes = || self.ending.holds_writes() || self.replication.failover.holds_writes();
+        if paused == Pause::No && holds_writes() { Pause::Writes } else { paused }
     }
 }
 

@@ -10,6 +10,7 @@ use commands::client::{Client, ClientFlags};
 use commands::effect::{Change, Class};
 use commands::error::{Error, LOADING, Result};
 use commands::eviction::Exceeded;
+use commands::failover::Failover;
 use commands::host::{Crash, Ended, Host, Pause, Shutdown};
 use commands::info::Section;
 use commands::memory::Memory;
@@ -430,6 +431,22 @@ impl Host for Server {
 
     fn replicate_from(&self, client: &Client, primary: Option<(&[u8], u16)>) -> Result<Followed> {
         self.replication.replicate_from(self, client, primary)
+    }
+
+    fn is_failing_over(&self) -> bool {
+        self.replication.failover.holds_writes()
+    }
+
+    fn fail_over(&self, wanted: Failover) -> Result<()> {
+        self.replication.fail_over(self, wanted)
+    }
+
+    fn abort_failover(&self) -> Result<()> {
+        self.replication.abort_failover(self)
+    }
+
+    fn take_over(&self, client: &Client, id: &[u8]) -> Result<()> {
+        self.replication.take_over(self, client, id)
     }
 
     fn may_sync(&self) -> Result<()> {

@@ -95,7 +95,8 @@ impl Database {
     /// The stripe that holds keys of this hash.
     #[inline]
     pub fn stripe_of(&self, hash: u64) -> usize {
-        if self.bits == 0 { 0 } else { (hash >> (64 - self.bits)) as usize }
+        // The highest bits; in two steps, since there may be none.
+        (hash >> 1 >> (63 - self.bits)) as usize
     }
 
     /// Brings the head of the hash's stripe near.

@@ -440,7 +440,9 @@ impl Entry {
             // SAFETY: the value has the same length; the source is not part of this entry, which is borrowed mutably.
             unsafe { self.at(self.head().value_at()).copy_from_nonoverlapping(value.as_ptr(), value.len()) };
             self.head_mut().flags &= !GROWN;
-            self.set_expiry(expiry);
+            if expiry.is_some() {
+                self.set_expiry(expiry);
+            }
         }
         fits
     }

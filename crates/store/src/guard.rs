@@ -15,7 +15,8 @@ use crate::database::Database;
 use crate::entry::{Boxed, Entry};
 use crate::hash::hash_bytes;
 use crate::sizes::Bin;
-use crate::stripe::{Inner, Mode};
+use crate::stripe::{Inner, Mode, Stripe};
+use crate::table::prefetch;
 use crate::value::hash::Hash;
 
 /// A key with its hash.
@@ -38,7 +39,7 @@ impl<'a> Key<'a> {
 /// Which stripes to lock; filled by key, in any order and with doubles.
 #[derive(Default)]
 pub struct Plan {
-    pub(crate) wants: SmallVec<[Want; 4]>,
+    pub(crate) wants: SmallVec<[Want; 10]>,
 }
 
 /// One wish of a plan. The order of the fields is the lock order.
@@ -75,13 +76,47 @@ pub(crate) struct Held<'s> {
     pub(crate) database: &'s Database,
 }
 
+impl<'s> Held<'s> {
+    #[inline]
+    pub(crate) fn stripe(&self) -> &'s Stripe {
+        self.database.stripe(self.stripe as usize)
+    }
+}
+
+/// The stripes of a guard. Nearly every guard holds one, and is moved about a good deal before its command runs; so this
+/// is four words, where room for a second stripe would double them.
+pub(crate) enum Stripes<'s> {
+    One(Held<'s>),
+    /// None, or several: ascending.
+    Several(Vec<Held<'s>>),
+}
+
+impl<'s> Stripes<'s> {
+    #[inline]
+    fn for_each(&self, visit: impl Fn(&Held<'s>)) {
+        match self {
+            Self::One(held) => visit(held),
+            Self::Several(held) => held.iter().for_each(visit),
+        }
+    }
+}
+
 /// Locked stripes; see the file's head.
 pub struct Guard<'s> {
-    pub(crate) held: SmallVec<[Held<'s>; 2]>,
+    stripes: Stripes<'s>,
     /// The epoch that changes are stamped with.
-    pub(crate) epoch: u16,
+    epoch: u16,
     /// A guard is released by the thread that took it.
-    pub(crate) not_send: PhantomData<*mut ()>,
+    not_send: PhantomData<*mut ()>,
+}
+
+impl<'s> Guard<'s> {
+    /// Locks the stripes, which are ascending; changes will be stamped with what `epoch` says when they are held.
+    #[inline]
+    pub(crate) fn lock(stripes: Stripes<'s>, epoch: impl FnOnce() -> u16) -> Self {
+        stripes.for_each(|held| held.stripe().lock(held.mode));
+        Self { stripes, epoch: epoch(), not_send: PhantomData }
+    }
 }
 
 impl Guard<'_> {
@@ -90,7 +125,7 @@ impl Guard<'_> {
     pub fn get(&self, db: u32, key: Key<'_>) -> Option<&Entry> {
         let held = self.find(db, key.hash)?;
         // SAFETY: the stripe is held as long as the guard lives, and changes need `&mut self`.
-        let inner = unsafe { held.database.stripe(held.stripe as usize).inner() };
+        let inner = unsafe { held.stripe().inner() };
         inner.table.find(key.hash, |entry| entry.key() == key.bytes)
     }
 
@@ -158,6 +193,20 @@ impl Guard<'_> {
         }
     }
 
+    /// Brings near what the keys of a plan lead to: the waits for memory overlap when a step is hinted for all of them
+    /// before the next.
+    pub(crate) fn prefetch(&self, wants: &[Want]) {
+        let held = || wants.iter().filter_map(|want| Some((self.find(want.db, want.hash)?, want.hash)));
+        held().for_each(|(held, hash)| held.database.prefetch_bucket(hash));
+        for (held, hash) in held() {
+            // SAFETY: the stripe is held as long as the guard lives, and changes need `&mut self`.
+            let inner = unsafe { held.stripe().inner() };
+            if let Some(entry) = inner.table.candidate(hash) {
+                prefetch(entry);
+            }
+        }
+    }
+
     /// Inserts an entry whose key is known to be absent; its stripe must be held exclusively.
     pub fn insert(&mut self, db: u32, hash: u64, mut entry: Entry) {
         entry.set_epoch(self.epoch);
@@ -185,7 +234,16 @@ impl Guard<'_> {
 
     #[inline]
     fn find(&self, db: u32, hash: u64) -> Option<&Held<'_>> {
-        self.held.iter().find(|held| held.db == db && held.database.stripe_of(hash) == held.stripe as usize)
+        match &self.stripes {
+            Stripes::One(held) => {
+                (held.db == db && held.stripe as usize == held.database.stripe_of(hash)).then_some(held)
+            }
+            Stripes::Several(held) => {
+                let stripe_in = |held: &Held<'_>| held.database.stripe_of(hash) as u32;
+                let at = held.binary_search_by(|held| held.db.cmp(&db).then_with(|| held.stripe.cmp(&stripe_in(held))));
+                Some(&held[at.ok()?])
+            }
+        }
     }
 
     /// # Panics
@@ -195,7 +253,7 @@ impl Guard<'_> {
         let held = self.find(db, hash).expect("the key's stripe is in the plan");
         assert!(held.mode == Mode::Exclusive, "the key's stripe is planned for reading only");
         // SAFETY: held exclusively as long as the guard lives; `&mut self` keeps other references away.
-        let inner = unsafe { held.database.stripe(held.stripe as usize).inner_mut() };
+        let inner = unsafe { held.stripe().inner_mut() };
         (held.database, held.stripe as usize, inner)
     }
 }
@@ -203,10 +261,8 @@ impl Guard<'_> {
 impl Drop for Guard<'_> {
     #[inline]
     fn drop(&mut self) {
-        for held in &self.held {
-            // SAFETY: the guard took this lock in this mode and gives out no references that outlive it.
-            unsafe { held.database.stripe(held.stripe as usize).unlock(held.mode) };
-        }
+        // SAFETY: the guard took these locks in these modes and gives out no references that outlive it.
+        self.stripes.for_each(|held| unsafe { held.stripe().unlock(held.mode) });
     }
 }
 
@@ -276,7 +332,12 @@ impl<'g> EntryMut<'g> {
     /// See [`Entry::set_string`].
     pub fn set_string(&mut self, value: &[u8], expiry: Option<i64>) {
         let before = self.entry.expiry();
-        if !self.entry.overwrite(value, expiry) {
+        if self.entry.overwrite(value, expiry) {
+            // Its length is the same, and either both have an expiry or neither has.
+            if before.is_none() {
+                return;
+            }
+        } else {
             let size = self.entry.size_bin();
             self.entry.set_string(value, expiry);
             self.book_size(size);

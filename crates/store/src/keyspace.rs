@@ -9,18 +9,16 @@
 
 #![allow(unsafe_code)]
 
-use std::marker::PhantomData;
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicU16, Ordering};
 
 use fastrand::Rng;
-use smallvec::{SmallVec, smallvec};
 
 use crate::database::Database;
 use crate::entry::Entry;
 use crate::gate::{Gate, Section};
-use crate::guard::{Guard, Held, Plan};
+use crate::guard::{Guard, Held, Plan, Stripes};
 use crate::hash::hash_bytes;
 use crate::stripe::Mode;
 use crate::value::hash::Hash;
@@ -118,7 +116,12 @@ impl Keyspace {
     /// Locks what the plan names, ascending and each stripe once; exclusive where any wish for it is. The plan is left
     /// empty. A wish for a database that there cannot be (a number that a client has made up) is passed over.
     pub fn lock<'s>(&'s self, section: &'s Section<'_>, plan: &mut Plan) -> Guard<'s> {
-        let mut held: SmallVec<[Held<'s>; 2]> = smallvec![];
+        for want in plan.wants.iter().filter(|want| want.db < self.database_count()) {
+            if let Some(database) = self.database(section, want.db) {
+                database.prefetch_stripe(want.hash);
+            }
+        }
+        let mut several = Vec::<Held<'s>>::with_capacity(plan.wants.len());
         // Sorted by hash the wishes are sorted by stripe, but for the mode: a stripe's strongest wish is found below.
         plan.wants.sort_unstable();
         for want in &plan.wants {
@@ -131,13 +134,15 @@ impl Keyspace {
             };
             let Some(database) = database else { continue };
             let stripe = database.stripe_of(want.hash) as u32;
-            match held.last_mut() {
+            match several.last_mut() {
                 Some(last) if last.db == want.db && last.stripe == stripe => last.mode = last.mode.max(want.mode),
-                _ => held.push(Held { db: want.db, stripe, mode: want.mode, database }),
+                _ => several.push(Held { db: want.db, stripe, mode: want.mode, database }),
             }
         }
+        let guard = self.guard(Stripes::Several(several));
+        guard.prefetch(&plan.wants);
         plan.clear();
-        self.lock_all(held)
+        guard
     }
 
     /// Locks one key's stripe: the common case, without a plan.
@@ -147,24 +152,22 @@ impl Keyspace {
             Mode::Exclusive => Some(self.database_or_new(section, db)),
             Mode::Shared => self.database(section, db),
         };
-        let mut held = SmallVec::new();
-        if let Some(database) = database {
-            held.push(Held { db, stripe: database.stripe_of(hash) as u32, mode, database });
+        match database {
+            Some(database) => {
+                self.guard(Stripes::One(Held { db, stripe: database.stripe_of(hash) as u32, mode, database }))
+            }
+            None => self.lock_none(),
         }
-        self.lock_all(held)
     }
 
     /// A guard that holds nothing.
     pub fn lock_none(&self) -> Guard<'_> {
-        self.lock_all(SmallVec::new())
+        self.guard(Stripes::Several(Vec::new()))
     }
 
     #[inline]
-    fn lock_all<'s>(&self, held: SmallVec<[Held<'s>; 2]>) -> Guard<'s> {
-        for held in &held {
-            held.database.stripe(held.stripe as usize).lock(held.mode);
-        }
-        Guard { held, epoch: self.epoch(), not_send: PhantomData }
+    fn guard<'s>(&self, stripes: Stripes<'s>) -> Guard<'s> {
+        Guard::lock(stripes, || self.epoch())
     }
 
     /// Visits about `count` entries of a database from `cursor` on, and returns the next cursor, 0 when all were

@@ -84,23 +84,32 @@ pub(super) fn admit(
     {
         return admission;
     }
-    let standing = env.host.standing();
-    if !standing.is_empty()
-        && let Some(error) = standing.refuses(command.spec, is_or_runs(session, flags, Flags::WRITE))
+    if !env.host.takes_all()
+        && let Some(admission) = as_it_stands(env, session, command.spec)
     {
-        return Admission::Refused(error);
-    }
-    // A paused server does not even queue: a write that is queued now would run, and a client is told so by QUEUED.
-    match env.host.pause() {
-        Pause::All => return Admission::Postponed,
-        Pause::Writes if is_or_runs(session, flags, MAY_CHANGE) => return Admission::Postponed,
-        Pause::No | Pause::Writes => {}
+        return admission;
     }
     if session.multi.is_some() && !flags.contains(Flags::SKIP_QUEUE) {
         session.queue(Queued { command, args: OwnedArgs::copy(args) });
         return Admission::Queued;
     }
     Admission::Run
+}
+
+/// What is to be done with a command that the state of the process, or a pause, does not let run.
+#[cold]
+fn as_it_stands(env: &Env, session: &Session, spec: &Spec) -> Option<Admission> {
+    let runs = queued(session, spec.flags).map(|queued| queued.command.spec);
+    if let Some(error) = env.host.standing().refuses(spec, &runs) {
+        return Some(Admission::Refused(error));
+    }
+    // A paused server does not even queue: a write that is queued now would run, and a client is told so by QUEUED.
+    let waits = match env.host.pause() {
+        Pause::All => true,
+        Pause::Writes => is_or_runs(session, spec.flags, MAY_CHANGE),
+        Pause::No => false,
+    };
+    waits.then_some(Admission::Postponed)
 }
 
 fn permitted(env: &Env, session: &Session, spec: &Spec) -> Result<(), Error> {
@@ -141,8 +150,13 @@ fn for_want_of_memory(env: &mut Env, section: &Section<'_>, session: &Session, f
 
 /// Whether a command has one of these flags, or is the EXEC of one that has.
 fn is_or_runs(session: &Session, flags: Flags, any: Flags) -> bool {
-    let queued = || session.multi.iter().flat_map(|multi| &multi.queue).any(|q| q.command.spec.flags.intersects(any));
-    flags.intersects(any) || (flags.contains(Flags::EXEC) && queued())
+    flags.intersects(any) || queued(session, flags).any(|queued| queued.command.spec.flags.intersects(any))
+}
+
+/// What a command with these flags runs of what is queued: all of it if it is EXEC, else nothing.
+fn queued(session: &Session, flags: Flags) -> impl Iterator<Item = &Queued> + Clone {
+    let multi = session.multi.as_ref().filter(|_| flags.contains(Flags::EXEC));
+    multi.into_iter().flat_map(|multi| &multi.queue)
 }
 
 fn unknown(args: Args<'_>) -> Error {

@@ -138,7 +138,7 @@ pub(super) fn one_by_one(
     let keyspace = env.keyspace;
     let mut record = env.new_record();
     for &(command, args) in commands {
-        let guard = plan::lock(env.host.waiters(), keyspace, section, command, args, None, session.db);
+        let guard = plan::lock(&*env.host, keyspace, section, command, args, None, session.db);
         let mut call = call(env, section, guard, session, command, args, out);
         let db = call.keys.db;
         let done = run_at_once(&mut call, command);

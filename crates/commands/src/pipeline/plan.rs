@@ -11,6 +11,7 @@ use store::stripe::Mode;
 use super::waiters;
 use crate::args::Args;
 use crate::blocking::WaitQueues;
+use crate::host::Host;
 use crate::number;
 use crate::session::Session;
 use crate::spec::{Begin, Find, Flags, KeySpec, Spec};
@@ -32,7 +33,7 @@ pub(super) fn wants_to_be_alone(command: Command, args: Args<'_>, session: &Sess
 /// of its first key, if it is known already.
 #[inline]
 pub(super) fn lock<'s>(
-    queues: &WaitQueues,
+    host: &dyn Host,
     keyspace: &'s Keyspace,
     section: &'s Section<'_>,
     command: Command,
@@ -41,8 +42,10 @@ pub(super) fn lock<'s>(
     db: u32,
 ) -> Guard<'s> {
     let spec = command.spec;
-    let waited = spec.flags.contains(Flags::WRITE) && !queues.is_empty();
-    if waited {
+    if spec.flags.contains(Flags::WRITE)
+        && let queues = host.waiters()
+        && !queues.is_empty()
+    {
         return lock_all(queues, keyspace, section, &[(spec, args, db)], &[]);
     }
     if let ([one], None) = (spec.keys, spec.planner)

@@ -34,8 +34,14 @@ impl Appender {
     /// (a SELECT is put before it unless that is so), `last_db` the one that it leaves selected. With [`NO_DB`] for both
     /// it needs none and changes none.
     pub fn append(&mut self, first_db: u32, last_db: u32, parts: &[&[u8]]) -> u64 {
-        let bytes: usize = parts.iter().map(|part| part.len()).sum();
-        self.reserve_and_copy(parts, |tail| {
+        self.append_opened(first_db, last_db, b"", parts)
+    }
+
+    /// The same, but with an `opening` that stands before the SELECT if there is one: the MULTI of a transaction, which
+    /// Redis puts there too.
+    pub fn append_opened(&mut self, first_db: u32, last_db: u32, opening: &[u8], parts: &[&[u8]]) -> u64 {
+        let bytes = opening.len() + parts.iter().map(|part| part.len()).sum::<usize>();
+        self.reserve_and_copy(opening, parts, |tail| {
             let select = (first_db != NO_DB && tail.database() != first_db).then(|| Select::new(first_db));
             let after = if last_db == NO_DB { tail.database() } else { last_db };
             (select, bytes, after)
@@ -45,11 +51,17 @@ impl Appender {
     /// Appends bytes as they came from a primary, its SELECTs among them, after which `db_after` is selected.
     pub fn append_raw(&mut self, parts: &[&[u8]], db_after: u32) -> u64 {
         let bytes: usize = parts.iter().map(|part| part.len()).sum();
-        self.reserve_and_copy(parts, |_| (None, bytes, db_after))
+        self.reserve_and_copy(b"", parts, |_| (None, bytes, db_after))
     }
 
-    /// `plan` says for a tail what is to stand before the parts, how long they are, and the database after them.
-    fn reserve_and_copy(&mut self, parts: &[&[u8]], plan: impl Fn(Tail) -> (Option<Select>, usize, u32)) -> u64 {
+    /// `plan` says for a tail what is to stand between the opening and the parts, how long these are together, and the
+    /// database after them.
+    fn reserve_and_copy(
+        &mut self,
+        opening: &[u8],
+        parts: &[&[u8]],
+        plan: impl Fn(Tail) -> (Option<Select>, usize, u32),
+    ) -> u64 {
         let ring = &*self.ring;
         let base = ring.base.load(Relaxed);
         let mut seen = ring.tail.load(Relaxed);
@@ -66,7 +78,7 @@ impl Appender {
         };
         let mut at = begin;
         let select = select.as_ref().map(Select::bytes);
-        for part in select.iter().chain(parts) {
+        for part in std::iter::once(&opening).chain(&select).chain(parts) {
             // SAFETY: the exchange has made these offsets ours, and the mark keeps them from being published.
             unsafe { ring.segments.write(at, part) };
             at += part.len() as u64;

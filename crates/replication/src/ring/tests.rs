@@ -56,6 +56,20 @@ fn a_select_stands_where_the_database_changes() {
 }
 
 #[test]
+fn a_select_stands_behind_the_opening() {
+    let ring = Ring::new(0, 1 << 20);
+    let mut appender = ring.appender();
+    let mut reader = ring.reader(0).unwrap();
+    let mut check = |database, expected: &str| {
+        let end = appender.append_opened(database, database, b"multi", &[b"set", b"exec"]);
+        assert_eq!(String::from_utf8(read_all(&mut reader)).unwrap(), expected);
+        assert_eq!(end, reader.position());
+    };
+    check(9, "multi*2\r\n$6\r\nSELECT\r\n$1\r\n9\r\nsetexec");
+    check(9, "multisetexec");
+}
+
+#[test]
 fn offsets_go_on_beyond_what_the_tail_holds() {
     for start in [(1 << 48) - 5, (1 << 63) - 5] {
         let ring = Ring::with_layout(start, 1000, 16, 128);

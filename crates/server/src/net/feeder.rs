@@ -532,6 +532,7 @@ impl Link {
                 self.source = Source::Stream(reader.clone());
             }
             server.replication.answer_waiting(server);
+            server.replication.advance_failover(server);
         }
         Ok(())
     }

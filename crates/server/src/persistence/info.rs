@@ -16,6 +16,8 @@ pub fn write(server: &Server, out: &mut String) {
     let running = persistence.running();
     let (done, keys) = running.as_ref().map_or((0, 0), |running| (running.done.load(Relaxed), running.keys));
     let took_s = running.as_ref().map_or(-1, |running| (clock::now_ms() - running.began_ms).max(0) / 1000);
+    // In Redis the copy for a replica is a save too.
+    let is_saving = running.is_some() || server.replication.primary.copies.is_making();
     let beside = server.standing().contains(Standing::ASYNC_LOADING);
     let percent = if keys == 0 { 0.0 } else { 100.0 * done as f64 / keys as f64 };
     info_lines!(out;
@@ -29,7 +31,7 @@ pub fn write(server: &Server, out: &mut String) {
         "current_save_keys_processed:{done}";
         "current_save_keys_total:{keys}";
         "rdb_changes_since_last_save:{}", unsaved_changes(server);
-        "rdb_bgsave_in_progress:{}", u8::from(running.is_some());
+        "rdb_bgsave_in_progress:{}", u8::from(is_saving);
         "rdb_last_save_time:{}", persistence.last_save_s();
         "rdb_last_bgsave_status:{}", if persistence.has_failed.load(Relaxed) { "err" } else { "ok" };
         "rdb_last_bgsave_time_sec:{}", persistence.last_took_s.load(Relaxed);

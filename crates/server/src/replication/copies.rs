@@ -26,7 +26,7 @@ use super::outgoing::{Blocks, Outgoing};
 use super::primary::{Phase, Replica};
 use crate::config::keys;
 use crate::net::feeder::Order;
-use crate::persistence::snapshot;
+use crate::persistence::snapshot::{self, Delay};
 use crate::server::Server;
 use crate::{alloc, clock};
 
@@ -111,6 +111,16 @@ impl Copies {
         if let Some(running) = &mut queue.running {
             running.members.retain(others);
         }
+    }
+
+    /// Whether a copy is being made.
+    pub fn is_making(&self) -> bool {
+        self.queue.lock().running.is_some()
+    }
+
+    /// Whether nobody is left whom the copy that is being made is for.
+    fn is_abandoned(&self) -> bool {
+        self.queue.lock().running.as_ref().is_none_or(|running| running.members.is_empty())
     }
 
     /// Begins a copy if somebody waits for one, none is being made, and others were given time to come as well.
@@ -329,7 +339,13 @@ impl Data {
         };
         let last_use = |_: &_| LastUse::Unknown;
         let preamble = Preamble { contents: self.contents, aux: &self.facts, compress, checksum, last_use: &last_use };
-        save(walk, &preamble, out, || ControlFlow::Continue(())).map(drop)
+        let mut delay = Delay::default();
+        let is_over = || server.ending.has_begun() || server.replication.primary.copies.is_abandoned();
+        let key = || {
+            delay.pass(&server.live.rdb_key_save_delay, is_over);
+            ControlFlow::Continue(())
+        };
+        save(walk, &preamble, out, key).map(drop)
     }
 }
 

@@ -70,7 +70,7 @@ fn history(server: &Server, out: &mut String) {
         None => (0, 0, 0),
     };
     info_lines!(out;
-        "master_failover_state:no-failover";
+        "master_failover_state:{}", state.failover.name();
         "master_replid:{}", history.id;
         "master_replid2:{}", history.second_id;
         "master_repl_offset:{}", state.offset();

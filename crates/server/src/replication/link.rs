@@ -15,8 +15,10 @@ use super::wire::{Filled, Wire};
 use crate::clock;
 use crate::config::keys;
 
-/// The least time from one attempt to the next.
+/// The least time from one attempt to the next,
 const PERIOD: Duration = Duration::from_secs(1);
+/// and while writes wait for it.
+const URGENT_PERIOD: Duration = Duration::from_millis(100);
 /// How long a read waits before it is looked whether there is still a point in it.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -26,7 +28,17 @@ pub(super) enum Ended {
     Failed(String),
     /// The log has the reason already, or the link was told to end.
     Quietly,
+    /// The other side was to become the primary, and does not.
+    Refused {
+        /// What has happened, if the log does not have it yet.
+        reason: Option<String>,
+        /// What that means for the failover.
+        verdict: &'static str,
+    },
 }
+
+/// The verdict on a target that answers anything else than a copy or the stream.
+const REJECTED: &str = "Failover target rejected psync request";
 
 impl From<String> for Ended {
     fn from(reason: String) -> Self {
@@ -47,8 +59,13 @@ pub(super) fn run(term: &Term) {
         if !term.is_current() {
             return;
         }
-        if let Err(Ended::Failed(reason)) = ended {
-            log.warning(&reason);
+        match ended {
+            Err(Ended::Failed(reason)) => log.warning(&reason),
+            Err(Ended::Refused { reason, verdict }) => {
+                reason.iter().for_each(|reason| log.warning(reason));
+                return term.failover_refused(verdict);
+            }
+            Ok(()) | Err(Ended::Quietly) => {}
         }
         what = match term.disconnected() {
             LinkState::Connected => ("Reconnecting", ""),
@@ -57,7 +74,8 @@ pub(super) fn run(term: &Term) {
         };
         // A link that has held for a while is tried again at once, as the primary's backlog may be short.
         let spent = Duration::from_nanos(clock::ticks_ns().saturating_sub(began_ns));
-        if !term.wait(PERIOD.saturating_sub(spent)) {
+        let period = if term.fails_over() { URGENT_PERIOD } else { PERIOD };
+        if !term.wait(period.saturating_sub(spent)) {
             return;
         }
     }
@@ -87,6 +105,9 @@ fn attempt(term: &Term) -> Result<(), Ended> {
     log.notice("Non blocking connect for SYNC fired the event.");
     term.set_state(LinkState::Handshake);
     let (resume, agreed) = shake_hands(term, &mut wire)?;
+    if term.fails_over() {
+        term.failover_done();
+    }
     let applier = match agreed {
         Event::Continue(id) => {
             log.notice("MASTER <-> REPLICA sync: Master accepted a Partial Resynchronization.");
@@ -104,6 +125,7 @@ fn shake_hands(term: &Term, wire: &mut Wire) -> Result<(Option<Resume>, Event), 
     let config = &term.server.config;
     let log = &term.server.log;
     let resume = term.resume();
+    let fails_over = term.fails_over();
     let announced = config.get(keys::REPLICA_ANNOUNCE_PORT);
     let mut handshake = Handshake::new(Introduction {
         user: config.get(keys::MASTERUSER),
@@ -111,18 +133,31 @@ fn shake_hands(term: &Term, wire: &mut Wire) -> Result<(Option<Resume>, Event), 
         listening_port: if announced == 0 { config.get(keys::PORT) } else { announced },
         ip_address: config.get(keys::REPLICA_ANNOUNCE_IP),
         position: resume.map(|resume| resume.position),
-        failover: false,
+        failover: fails_over,
     });
+    let mut asked = false;
+    // A failover's target has one try, once it was asked.
+    let failed = |asked, reason: String| match fails_over && asked {
+        true => Ended::Refused { reason: Some(reason), verdict: REJECTED },
+        false => Ended::Failed(reason),
+    };
     loop {
         let mut bytes = wire.bytes();
         let event = handshake.next(&mut bytes);
         let rest = bytes.len();
         wire.keep(rest);
         let output = handshake.output();
+        let asks = matches!(event, Ok(Some(Event::Asked(_))));
         if !output.is_empty() {
-            let failed = |error| format!("Sending command to master in replication handshake: {}", system_text(&error));
-            wire.send(&output, patience(term)).map_err(failed)?;
+            wire.send(&output, patience(term)).map_err(|error| {
+                let reason = format!("Sending command to master in replication handshake: {}", system_text(&error));
+                match fails_over && asks {
+                    true => Ended::Refused { reason: Some(reason), verdict: "Write error to failover target" },
+                    false => Ended::Failed(reason),
+                }
+            })?;
         }
+        asked |= asks;
         match event {
             Ok(Some(event)) => {
                 match &event {
@@ -132,6 +167,9 @@ fn shake_hands(term: &Term, wire: &mut Wire) -> Result<(Option<Resume>, Event), 
                 }
                 if handshake.is_over() {
                     if let Event::FallenBack { .. } = event {
+                        if fails_over {
+                            return Err(Ended::Refused { reason: None, verdict: REJECTED });
+                        }
                         log.notice("Retrying with SYNC...");
                     }
                     return Ok((resume, event));
@@ -141,10 +179,14 @@ fn shake_hands(term: &Term, wire: &mut Wire) -> Result<(Option<Resume>, Event), 
                 let filled = await_bytes(term, wire, "Timeout connecting to the MASTER...")?;
                 if let Err(reason) = filled {
                     log.warning(&format!("Failed to read response from the server: {reason}"));
-                    return Err(Ended::Failed("Master did not respond to command during SYNC handshake".into()));
+                    let reason = match asked {
+                        true => "Master did not reply to PSYNC, will try later",
+                        false => "Master did not respond to command during SYNC handshake",
+                    };
+                    return Err(failed(asked, reason.into()));
                 }
             }
-            Err(failure) => return Err(Ended::Failed(failure.to_string())),
+            Err(failure) => return Err(failed(asked, failure.to_string())),
         }
     }
 }

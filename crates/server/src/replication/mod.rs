@@ -5,6 +5,7 @@
 //!   takes the first copy over, [`apply`] applies the stream behind it;
 //! - [`primary`]: who follows it; [`copies`] and [`outgoing`] are the full copies that they are sent, and the feeders
 //!   (`net::feeder`) the threads that send; [`pacing`] slows writers down while a replica lags;
+//! - [`failover`]: how the role of the primary goes over to a replica;
 //! - [`stream`]: its own end of the log; [`memory`] is how a restarted process knows where it was;
 //! - [`info`]: the section of INFO, and ROLE.
 //!
@@ -14,6 +15,7 @@
 mod apply;
 pub mod copies;
 mod copy;
+pub mod failover;
 pub mod info;
 mod link;
 mod memory;
@@ -38,6 +40,7 @@ use crate::config::keys;
 use crate::net::feeder::Feeders;
 use crate::server::Server;
 use crate::vitals;
+use failover::Failover;
 use own_keys::OwnKeys;
 use pacing::Pacing;
 use primary::Primary;
@@ -59,6 +62,8 @@ pub struct State {
     pub primary: Primary,
     /// The replica's side.
     pub following: Following,
+    /// How the one side becomes the other.
+    pub failover: Failover,
     /// What clients have written to a replica.
     pub own_keys: OwnKeys,
 }
@@ -73,6 +78,7 @@ impl Default for State {
             pacing: Pacing::default(),
             primary: Primary::default(),
             following: Following::default(),
+            failover: Failover::default(),
             own_keys: OwnKeys::default(),
         }
     }

@@ -85,6 +85,11 @@ impl Replica {
         self.heard_ms.store(clock::now_ms(), Relaxed);
     }
 
+    /// Up to where it has acknowledged.
+    pub fn acked(&self) -> u64 {
+        self.acked.load(Relaxed)
+    }
+
     /// Milliseconds since it was heard of.
     pub fn quiet_ms(&self) -> i64 {
         (clock::now_ms() - self.heard_ms.load(Relaxed)).max(0)
@@ -205,11 +210,14 @@ impl Primary {
 }
 
 impl State {
-    /// Whether a replica can be served from here: not while our own primary is away.
+    /// Whether a replica can be served from here: not while our own primary is away, or the role is being handed over.
     ///
     /// # Errors
     /// That it cannot.
     pub fn may_sync(&self) -> Result<()> {
+        if self.failover.holds_writes() {
+            return Err(Error::new("NOMASTERLINK Can't SYNC while failing over"));
+        }
         if self.is_replica() && self.following.state() != LinkState::Connected {
             return Err(Error::new("NOMASTERLINK Can't SYNC while not connected with my master"));
         }
@@ -446,6 +454,7 @@ impl State {
     /// What the main thread does for replicas, several times a second.
     pub fn tick(&self, server: &Arc<Server>) {
         let now_ms = clock::now_ms();
+        self.advance_failover(server);
         self.primary.copies.start_if_due(server);
         if now_ms - self.primary.last_second_ms.load(Relaxed) < SECOND_MS {
             return;
@@ -468,12 +477,12 @@ impl State {
             return;
         }
         self.primary.pinged_ms.store(now_ms, Relaxed);
-        if self.is_replica() || self.primary.count() == 0 || server.paused() != Pause::No {
+        if self.is_replica() || self.primary.count() == 0 {
             return;
         }
         let section = server.keyspace.gate().enter();
-        // A replica's log is its primary's, and roles change outside of sections only.
-        if !self.is_replica() {
+        // A replica's log is its primary's. Roles change, and pauses begin, outside of sections only.
+        if !self.is_replica() && server.paused() == Pause::No {
             self.stream.append_notice(PING);
         }
         drop(section);

@@ -364,9 +364,11 @@ impl State {
             }
             Some(primary) => {
                 let Primary { host, port } = primary.clone();
-                // Whoever was our replica may be the primary now; it begins with a SELECT then.
-                let own = (!self.is_replica()).then(|| Resume { position: self.position(), db: 0 });
-                self.follow(server, primary, own);
+                if self.is_replica() {
+                    self.follow(server, primary, None);
+                } else {
+                    self.follow_as_former_primary(server, primary);
+                }
                 server.log.notice(&format!("REPLICAOF {host}:{port} enabled (user request from '{}')", line()));
             }
         }
@@ -376,6 +378,12 @@ impl State {
     fn follows(&self, primary: &Primary) -> bool {
         let followed = self.following.primary();
         followed.is_some_and(|it| it.host.eq_ignore_ascii_case(&primary.host) && it.port == primary.port)
+    }
+
+    /// Follows a primary, having been one itself. Called under the exclusive gate.
+    pub(super) fn follow_as_former_primary(&self, server: &Server, primary: Primary) {
+        // Whoever was our replica may be the primary now; it begins with a SELECT then.
+        self.follow(server, primary, Some(Resume { position: self.position(), db: 0 }));
     }
 
     /// Follows a primary from now on. `own` is where a process is that followed nobody before. Called under the exclusive
@@ -406,7 +414,7 @@ impl State {
     }
 
     /// Follows nobody any more; says whether it did before. Called under the exclusive gate.
-    fn follow_nobody(&self, server: &Server) -> bool {
+    pub(super) fn follow_nobody(&self, server: &Server) -> bool {
         let mut inner = self.following.inner.lock();
         if inner.primary.is_none() {
             return false;

@@ -101,9 +101,10 @@ impl Stream {
 
     /// Appends a record, if the log is on, and returns where it ends.
     pub fn append(&self, record: &Record) -> u64 {
-        let parts = record.parts();
-        self.note_length(parts.iter().map(|part| part.len() as u64).sum());
-        self.with_appender(|appender| appender.append(record.first_db(), record.last_db(), &parts)).unwrap_or(0)
+        let [opening, rest @ ..] = record.parts();
+        self.note_length((opening.len() + rest.iter().map(|part| part.len()).sum::<usize>()) as u64);
+        self.with_appender(|appender| appender.append_opened(record.first_db(), record.last_db(), opening, &rest))
+            .unwrap_or(0)
     }
 
     /// Appends what belongs to no database and is for the other ends of links only.

@@ -128,7 +128,14 @@ fn the_standing_refuses_clients_but_not_the_primary() {
     client.check("SET a 1", "-READONLY You can't write against a read only replica.\r\n");
     client.check("EXEC", "-EXECABORT Transaction discarded because of previous errors.\r\n");
     apply_lines(&mut primary, "", &["SET a 1"]);
+    stand(Standing::empty());
+    client.all(&["MULTI", "GET a"]);
     stand(Standing::STALE);
+    client.check(
+        "EXEC",
+        "-EXECABORT Transaction discarded because of: MASTERDOWN Link with MASTER is down and replica-serve-stale-data is \
+         set to 'no'.\r\n",
+    );
     client.check("GET a", "-MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.\r\n");
     client.check("PING", "-MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.\r\n");
     stand(Standing::LOADING);

@@ -167,15 +167,15 @@ fn execute(
         let mut stopped_at = None;
         let mut commands = batch.iter();
         'batch: while commands.len() > 0 {
-            let group: SmallVec<[_; GROUP]> = commands.by_ref().take(GROUP).collect();
-            let ahead = group.len() > 1;
-            let args = group.iter().map(|command| Args::new(command.base(bytes), command.args));
+            let ahead = commands.len() > 1;
+            let args = commands.clone().take(GROUP).map(|command| Args::new(command.base(bytes), command.args));
             let prepared: SmallVec<[_; GROUP]> = args.map(|args| Prepared::new(args, ahead)).collect();
             if ahead {
                 let section = gate.shared(|| core.env.begin_section(clock::now_ms()));
                 pipeline::prefetch(core.env.keyspace, section, session.db, &prepared);
             }
-            for (command, prepared) in group.iter().zip(prepared) {
+            // In this order, since a zip takes from its first part before it finds the second at its end.
+            for (prepared, command) in prepared.iter().zip(commands.by_ref()) {
                 if session.close || session.client.killed.load(Relaxed) {
                     break 'batch;
                 }

@@ -156,11 +156,9 @@ const STREAM: u32 = ADMIN | NOSCRIPT | NO_ASYNC_LOADING | NO_MULTI;
 
 /// The family's rows.
 pub(crate) static COMMANDS: &[Spec] = &[
-    Spec::new("replconf", -1, ADMIN | NOSCRIPT | LOADING | STALE | ALLOW_BUSY, Group::Server, replconf).docs(
-        "Tells a primary about a replica, before and while it is sent the stream.",
-        "3.0.0",
-        "O(1)",
-    ),
+    Spec::new("replconf", -1, ADMIN | NOSCRIPT | LOADING | STALE | ALLOW_BUSY, Group::Server, replconf)
+        .docs("Tells a primary about a replica, before and while it is sent the stream.", "3.0.0", "O(1)")
+        .system(),
     // Alone, since the role may change by it.
     Spec::new("psync", -3, STREAM | ALONE, Group::Server, psync)
         .docs("Asks for the stream of changes from an offset on, behind a full copy if need be.", "2.8.0", "")

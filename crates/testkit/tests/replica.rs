@@ -316,7 +316,7 @@ fn a_copy_that_breaks_off_or_is_no_copy_leaves_nothing_behind() {
 fn a_chain_of_stock_ours_and_stock_shares_one_history() {
     let Some(subject) = subject() else { return };
     for reference in references() {
-        let first = start(&reference, &["--repl-backlog-size", "100mb"]);
+        let first = start(&reference, &["--repl-backlog-size", "100mb", "--repl-ping-replica-period", "3600"]);
         fill(&first);
         let middle = start(&subject, &["--repl-backlog-size", "100mb"]);
         let last = start(&reference, &[]);
@@ -354,6 +354,9 @@ fn a_chain_of_stock_ours_and_stock_shares_one_history() {
             assert_eq!(stats["sync_full"], "1", "{name} before {}:\n{}", reference.name, middle.log());
             assert_eq!(stats["sync_partial_ok"], "2", "{name} before {}", reference.name);
         }
+        // Not even an expired key changes the first from here on, nor a PING its offset.
+        assert_eq!(text(&mut first.connect().unwrap(), "CLIENT PAUSE 60000 WRITE"), "OK");
+        assert_same(&first, &middle);
         // The middle is promoted, and the end goes on with it under the second id.
         assert_eq!(text(&mut middle.connect().unwrap(), "REPLICAOF NO ONE"), "OK");
         until("the end goes on", || section(&mut middle.connect().unwrap(), "stats")["sync_partial_ok"] == "3");
@@ -362,6 +365,7 @@ fn a_chain_of_stock_ours_and_stock_shares_one_history() {
         assert_same(&middle, &last);
         // The old primary comes below the new one. It has nothing that the other has not, so it goes on as well.
         follow(&first, middle.address());
+        assert_eq!(text(&mut first.connect().unwrap(), "CLIENT UNPAUSE"), "OK");
         until_up(&first);
         assert_same(&middle, &first);
         assert_eq!(section(&mut middle.connect().unwrap(), "stats")["sync_full"], "1", "{}", first.log());

@@ -95,7 +95,9 @@ fn wrong_types_are_refused_alike() {
     let Some((subject, reference)) = pair() else { return };
     let (mut ours, mut theirs) = (subject.connect().expect("connects"), reference.connect().expect("connects"));
     let (mut differences, mut refused) = (Vec::new(), 0);
-    for command in commands(&mut ours, &mut theirs).iter().filter(|command| command.first_key > 0) {
+    // MIGRATE would ask some other machine, and the answer is the network's.
+    let judged = |command: &&Known| command.first_key > 0 && !command.words[0].eq_ignore_ascii_case("migrate");
+    for command in commands(&mut ours, &mut theirs).iter().filter(judged) {
         for make in KEYS {
             for client in [&mut ours, &mut theirs] {
                 client.call(&["FLUSHALL"]).expect("a reply");

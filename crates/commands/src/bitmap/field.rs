@@ -145,6 +145,11 @@ impl Operation {
         let (exact, overflow) = match self.action {
             Action::Get => return (None, Some(before)),
             // The operand of an unsigned SET is taken as unsigned, so that -1 is above all values.
+            // A signed one that lies so low that its distance from the highest value overflows saturates at that one, in
+            // Redis and so here.
+            Action::Set(value, Overflow::Saturate) if self.width.signed && self.width.is_beyond(value) => {
+                (i128::MAX, Overflow::Saturate)
+            }
             Action::Set(value, overflow) if self.width.signed => (i128::from(value), overflow),
             Action::Set(value, overflow) => (i128::from(value as u64), overflow),
             Action::Add(amount, overflow) => (i128::from(before) + i128::from(amount), overflow),
@@ -199,6 +204,12 @@ impl Width {
         let start = offset / 8;
         let end = (start + 16).min(bytes.len());
         bytes[start..end].copy_from_slice(&window.to_be_bytes()[..end - start]);
+    }
+
+    /// Whether the distance of a negative value from the highest signed one of this width does not fit into 64 bits.
+    fn is_beyond(self, value: i64) -> bool {
+        let max = ((1i128 << (self.bits - 1)) - 1) as i64;
+        value < 0 && self.bits < 64 && max.checked_sub(value).is_none()
     }
 
     /// The value that is kept of an exact one; `None` if it does not fit and must.

@@ -187,11 +187,11 @@ fn what_has_expired_is_hidden_but_stays_until_the_primary_says_so() {
     follow(&replica, proxy.address());
     until_up(&replica);
     let mut at_primary = primary.connect().unwrap();
-    call(&mut at_primary, "SET gone 1 PX 500");
+    call(&mut at_primary, "SET gone 1 PX 3000");
     call(&mut at_primary, "SET there 1");
     assert_same(&primary, &replica);
     proxy.stall(true);
-    thread::sleep(Duration::from_secs(1));
+    thread::sleep(Duration::from_millis(3500));
     let mut client = replica.connect().unwrap();
     assert_eq!(text(&mut client, "GET gone"), "(nil)");
     assert_eq!(text(&mut client, "EXISTS gone"), "0");

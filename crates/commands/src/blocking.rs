@@ -43,6 +43,17 @@ pub struct Blocking {
     pub on_no_key: bool,
 }
 
+impl Blocking {
+    /// Waits for a key and changes no other. Without one it answers a null array.
+    pub(crate) const fn on(serve: Serve) -> Self {
+        Self { serve, further: None, nothing: Nothing::Array, on_no_key: false }
+    }
+
+    /// Waits for no key, so that no change of one serves it: the process answers when the time has come.
+    pub(crate) const ON_PROCESS: Self =
+        Self { serve: |_, _| Ok(Served::No), further: None, nothing: Nothing::Value, on_no_key: false };
+}
+
 /// Tries to serve a waiter from a key that has changed. It first finds out whether there is something for it, then
 /// claims it, and only then changes anything; the reply goes to [`Serving::out`].
 ///

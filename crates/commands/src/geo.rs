@@ -149,6 +149,40 @@ fn plan_target(args: Args<'_>, db: u32, plan: &mut Plan) {
     }
 }
 
+// What several rows have in common.
+const UNIT: Arg =
+    Arg::one_of("unit", &[Arg::word("m", "M"), Arg::word("km", "KM"), Arg::word("ft", "FT"), Arg::word("mi", "MI")]);
+const ORDER: Arg = Arg::one_of("order", &[Arg::word("asc", "ASC"), Arg::word("desc", "DESC")]).optional();
+const COUNT: Arg = Arg::integer("count").token("COUNT");
+const ANY: Arg = Arg::word("any", "ANY").optional();
+const COUNT_ANY: Arg = Arg::block("count-block", &[COUNT, ANY]).optional();
+const COUNT_ANY_SINCE_6_2: Arg = Arg::block("count-block", &[COUNT, ANY.since("6.2.0")]).optional();
+const WITH_COORD: Arg = Arg::word("withcoord", "WITHCOORD").optional();
+const WITH_DIST: Arg = Arg::word("withdist", "WITHDIST").optional();
+const WITH_HASH: Arg = Arg::word("withhash", "WITHHASH").optional();
+const FROM: Arg = Arg::one_of(
+    "from",
+    &[
+        Arg::string("member").token("FROMMEMBER"),
+        Arg::block("fromlonlat", &[Arg::double("longitude"), Arg::double("latitude")]).token("FROMLONLAT"),
+    ],
+);
+const BY: Arg = Arg::one_of(
+    "by",
+    &[
+        Arg::block("circle", &[Arg::double("radius").token("BYRADIUS"), UNIT]),
+        Arg::block("box", &[Arg::double("width").token("BYBOX"), Arg::double("height"), UNIT]),
+    ],
+);
+const STORE: Arg = Arg::one_of(
+    "store",
+    &[
+        Arg::key("storekey").key_spec(1).token("STORE").display("key"),
+        Arg::key("storedistkey").key_spec(2).token("STOREDIST").display("key"),
+    ],
+)
+.optional();
+
 /// The family's rows.
 pub(crate) static COMMANDS: &[Spec] = &[
     Spec::new("geoadd", -5, WRITE | DENYOOM, Group::Geo, geoadd)
@@ -174,12 +208,7 @@ pub(crate) static COMMANDS: &[Spec] = &[
             Arg::key("key"),
             Arg::string("member1"),
             Arg::string("member2"),
-            Arg::one_of("unit", &[
-                Arg::word("m", "M"),
-                Arg::word("km", "KM"),
-                Arg::word("ft", "FT"),
-                Arg::word("mi", "MI"),
-            ]).optional(),
+            UNIT.optional(),
         ]),
     Spec::new("geohash", -2, READONLY, Group::Geo, geohash)
         .docs("Returns places as geohashes of eleven letters.", "3.2.0", "O(1) for each member requested.")
@@ -205,27 +234,13 @@ pub(crate) static COMMANDS: &[Spec] = &[
             Arg::double("longitude"),
             Arg::double("latitude"),
             Arg::double("radius"),
-            Arg::one_of("unit", &[
-                Arg::word("m", "M"),
-                Arg::word("km", "KM"),
-                Arg::word("ft", "FT"),
-                Arg::word("mi", "MI"),
-            ]),
-            Arg::word("withcoord", "WITHCOORD").optional(),
-            Arg::word("withdist", "WITHDIST").optional(),
-            Arg::word("withhash", "WITHHASH").optional(),
-            Arg::block("count-block", &[
-                Arg::integer("count").token("COUNT"),
-                Arg::word("any", "ANY").optional().since("6.2.0"),
-            ]).optional(),
-            Arg::one_of("order", &[
-                Arg::word("asc", "ASC"),
-                Arg::word("desc", "DESC"),
-            ]).optional(),
-            Arg::one_of("store", &[
-                Arg::key("storekey").key_spec(1).token("STORE").display("key"),
-                Arg::key("storedistkey").key_spec(2).token("STOREDIST").display("key"),
-            ]).optional(),
+            UNIT,
+            WITH_COORD,
+            WITH_DIST,
+            WITH_HASH,
+            COUNT_ANY_SINCE_6_2,
+            ORDER,
+            STORE,
         ]),
     Spec::new("georadius_ro", -6, READONLY, Group::Geo, georadius_ro)
         .docs("Finds the places within a distance from a point.", "3.2.10", "O(N+log(M)) where N is the number of elements inside the bounding box of the circular area delimited by center and radius and M is the number of items inside the index.")
@@ -236,23 +251,12 @@ pub(crate) static COMMANDS: &[Spec] = &[
             Arg::double("longitude"),
             Arg::double("latitude"),
             Arg::double("radius"),
-            Arg::one_of("unit", &[
-                Arg::word("m", "M"),
-                Arg::word("km", "KM"),
-                Arg::word("ft", "FT"),
-                Arg::word("mi", "MI"),
-            ]),
-            Arg::word("withcoord", "WITHCOORD").optional(),
-            Arg::word("withdist", "WITHDIST").optional(),
-            Arg::word("withhash", "WITHHASH").optional(),
-            Arg::block("count-block", &[
-                Arg::integer("count").token("COUNT"),
-                Arg::word("any", "ANY").optional().since("6.2.0"),
-            ]).optional(),
-            Arg::one_of("order", &[
-                Arg::word("asc", "ASC"),
-                Arg::word("desc", "DESC"),
-            ]).optional(),
+            UNIT,
+            WITH_COORD,
+            WITH_DIST,
+            WITH_HASH,
+            COUNT_ANY_SINCE_6_2,
+            ORDER,
         ]),
     Spec::new("georadiusbymember", -5, WRITE | DENYOOM | MOVABLEKEYS, Group::Geo, georadiusbymember)
         .docs("Finds the places within a distance from one of them, and answers or stores them.", "3.2.0", "O(N+log(M)) where N is the number of elements inside the bounding box of the circular area delimited by center and radius and M is the number of items inside the index.")
@@ -263,27 +267,13 @@ pub(crate) static COMMANDS: &[Spec] = &[
             Arg::key("key"),
             Arg::string("member"),
             Arg::double("radius"),
-            Arg::one_of("unit", &[
-                Arg::word("m", "M"),
-                Arg::word("km", "KM"),
-                Arg::word("ft", "FT"),
-                Arg::word("mi", "MI"),
-            ]),
-            Arg::word("withcoord", "WITHCOORD").optional(),
-            Arg::word("withdist", "WITHDIST").optional(),
-            Arg::word("withhash", "WITHHASH").optional(),
-            Arg::block("count-block", &[
-                Arg::integer("count").token("COUNT"),
-                Arg::word("any", "ANY").optional(),
-            ]).optional(),
-            Arg::one_of("order", &[
-                Arg::word("asc", "ASC"),
-                Arg::word("desc", "DESC"),
-            ]).optional(),
-            Arg::one_of("store", &[
-                Arg::key("storekey").key_spec(1).token("STORE").display("key"),
-                Arg::key("storedistkey").key_spec(2).token("STOREDIST").display("key"),
-            ]).optional(),
+            UNIT,
+            WITH_COORD,
+            WITH_DIST,
+            WITH_HASH,
+            COUNT_ANY,
+            ORDER,
+            STORE,
         ]),
     Spec::new("georadiusbymember_ro", -5, READONLY, Group::Geo, georadiusbymember_ro)
         .docs("Finds the places within a distance from one of them.", "3.2.10", "O(N+log(M)) where N is the number of elements inside the bounding box of the circular area delimited by center and radius and M is the number of items inside the index.")
@@ -293,68 +283,25 @@ pub(crate) static COMMANDS: &[Spec] = &[
             Arg::key("key"),
             Arg::string("member"),
             Arg::double("radius"),
-            Arg::one_of("unit", &[
-                Arg::word("m", "M"),
-                Arg::word("km", "KM"),
-                Arg::word("ft", "FT"),
-                Arg::word("mi", "MI"),
-            ]),
-            Arg::word("withcoord", "WITHCOORD").optional(),
-            Arg::word("withdist", "WITHDIST").optional(),
-            Arg::word("withhash", "WITHHASH").optional(),
-            Arg::block("count-block", &[
-                Arg::integer("count").token("COUNT"),
-                Arg::word("any", "ANY").optional(),
-            ]).optional(),
-            Arg::one_of("order", &[
-                Arg::word("asc", "ASC"),
-                Arg::word("desc", "DESC"),
-            ]).optional(),
+            UNIT,
+            WITH_COORD,
+            WITH_DIST,
+            WITH_HASH,
+            COUNT_ANY,
+            ORDER,
         ]),
     Spec::new("geosearch", -7, READONLY, Group::Geo, geosearch)
         .docs("Finds the places within a circle or a box.", "6.2.0", "O(N+log(M)) where N is the number of elements in the grid-aligned bounding box area around the shape provided as the filter and M is the number of items inside the shape")
         .keys(&[KeySpec::one(1, &["RO", "access"])])
         .args(&[
             Arg::key("key"),
-            Arg::one_of("from", &[
-                Arg::string("member").token("FROMMEMBER"),
-                Arg::block("fromlonlat", &[
-                    Arg::double("longitude"),
-                    Arg::double("latitude"),
-                ]).token("FROMLONLAT"),
-            ]),
-            Arg::one_of("by", &[
-                Arg::block("circle", &[
-                    Arg::double("radius").token("BYRADIUS"),
-                    Arg::one_of("unit", &[
-                        Arg::word("m", "M"),
-                        Arg::word("km", "KM"),
-                        Arg::word("ft", "FT"),
-                        Arg::word("mi", "MI"),
-                    ]),
-                ]),
-                Arg::block("box", &[
-                    Arg::double("width").token("BYBOX"),
-                    Arg::double("height"),
-                    Arg::one_of("unit", &[
-                        Arg::word("m", "M"),
-                        Arg::word("km", "KM"),
-                        Arg::word("ft", "FT"),
-                        Arg::word("mi", "MI"),
-                    ]),
-                ]),
-            ]),
-            Arg::one_of("order", &[
-                Arg::word("asc", "ASC"),
-                Arg::word("desc", "DESC"),
-            ]).optional(),
-            Arg::block("count-block", &[
-                Arg::integer("count").token("COUNT"),
-                Arg::word("any", "ANY").optional(),
-            ]).optional(),
-            Arg::word("withcoord", "WITHCOORD").optional(),
-            Arg::word("withdist", "WITHDIST").optional(),
-            Arg::word("withhash", "WITHHASH").optional(),
+            FROM,
+            BY,
+            ORDER,
+            COUNT_ANY,
+            WITH_COORD,
+            WITH_DIST,
+            WITH_HASH,
         ]),
     Spec::new("geosearchstore", -8, WRITE | DENYOOM, Group::Geo, geosearchstore)
         .docs("Stores the places within a circle or a box.", "6.2.0", "O(N+log(M)) where N is the number of elements in the grid-aligned bounding box area around the shape provided as the filter and M is the number of items inside the shape")
@@ -362,42 +309,10 @@ pub(crate) static COMMANDS: &[Spec] = &[
         .args(&[
             Arg::key("destination"),
             Arg::key("source").key_spec(1),
-            Arg::one_of("from", &[
-                Arg::string("member").token("FROMMEMBER"),
-                Arg::block("fromlonlat", &[
-                    Arg::double("longitude"),
-                    Arg::double("latitude"),
-                ]).token("FROMLONLAT"),
-            ]),
-            Arg::one_of("by", &[
-                Arg::block("circle", &[
-                    Arg::double("radius").token("BYRADIUS"),
-                    Arg::one_of("unit", &[
-                        Arg::word("m", "M"),
-                        Arg::word("km", "KM"),
-                        Arg::word("ft", "FT"),
-                        Arg::word("mi", "MI"),
-                    ]),
-                ]),
-                Arg::block("box", &[
-                    Arg::double("width").token("BYBOX"),
-                    Arg::double("height"),
-                    Arg::one_of("unit", &[
-                        Arg::word("m", "M"),
-                        Arg::word("km", "KM"),
-                        Arg::word("ft", "FT"),
-                        Arg::word("mi", "MI"),
-                    ]),
-                ]),
-            ]),
-            Arg::one_of("order", &[
-                Arg::word("asc", "ASC"),
-                Arg::word("desc", "DESC"),
-            ]).optional(),
-            Arg::block("count-block", &[
-                Arg::integer("count").token("COUNT"),
-                Arg::word("any", "ANY").optional(),
-            ]).optional(),
+            FROM,
+            BY,
+            ORDER,
+            COUNT_ANY,
             Arg::word("storedist", "STOREDIST").optional(),
         ]),
 ];

@@ -87,8 +87,13 @@ impl Notes {
         self.rest.get_or_insert_default()
     }
 
-    /// Counts a look that has found nothing, and notes its event.
-    fn miss(&mut self, db: u32, key: &[u8], observed: bool) {
+    /// Counts a look as a hit or a miss, and notes the event of a miss.
+    #[inline]
+    fn looked(&mut self, found: Option<&Entry>, db: u32, key: &[u8], observed: bool) {
+        if found.is_some() {
+            self.hits += 1;
+            return;
+        }
         self.misses += 1;
         if observed {
             let (key, class) = (key.into(), Class::KEY_MISS);
@@ -156,14 +161,9 @@ impl<'g> Keys<'g> {
     #[inline]
     pub fn read(&mut self, key: &[u8]) -> Option<&Entry> {
         let entry = live(&self.guard, self.db, self.key(key), self.judged_ms, &mut self.notes);
-        match entry {
-            Some(entry) => {
-                self.notes.hits += 1;
-                if self.touches {
-                    entry.set_access(self.access.used(entry.access()));
-                }
-            }
-            None => self.notes.miss(self.db, key, self.observed),
+        self.notes.looked(entry, self.db, key, self.observed);
+        if let Some(entry) = entry.filter(|_| self.touches) {
+            entry.set_access(self.access.used(entry.access()));
         }
         entry
     }
@@ -172,20 +172,14 @@ impl<'g> Keys<'g> {
     #[inline]
     pub fn look(&mut self, key: &[u8]) -> Option<&Entry> {
         let entry = live(&self.guard, self.db, self.key(key), self.judged_ms, &mut self.notes);
-        match entry {
-            Some(_) => self.notes.hits += 1,
-            None => self.notes.miss(self.db, key, self.observed),
-        }
+        self.notes.looked(entry, self.db, key, self.observed);
         entry
     }
 
     /// The same without an event for a miss: OBJECT.
     pub fn inspect(&mut self, key: &[u8]) -> Option<&Entry> {
         let entry = live(&self.guard, self.db, self.key(key), self.judged_ms, &mut self.notes);
-        match entry {
-            Some(_) => self.notes.hits += 1,
-            None => self.notes.misses += 1,
-        }
+        self.notes.looked(entry, self.db, key, false);
         entry
     }
 
@@ -271,14 +265,9 @@ impl<'g> Keys<'g> {
         }
         let guard = keyspace.lock_one(section, self.db, hash, Mode::Shared);
         let entry = live(&guard, self.db, Key { bytes: key, hash }, self.judged_ms, &mut self.notes);
-        match entry {
-            Some(entry) => {
-                self.notes.hits += 1;
-                if self.touches {
-                    entry.set_access(self.access.used(entry.access()));
-                }
-            }
-            None => self.notes.miss(self.db, key, self.observed),
+        self.notes.looked(entry, self.db, key, self.observed);
+        if let Some(entry) = entry.filter(|_| self.touches) {
+            entry.set_access(self.access.used(entry.access()));
         }
         show(entry)
     }

@@ -13,7 +13,7 @@ use store::hash::hash_bytes;
 use store::stripe::Mode;
 
 use crate::args::Args;
-use crate::blocking::{Block, Blocking, Nothing, Served};
+use crate::blocking::{Block, Blocking};
 use crate::call::Call;
 use crate::effect::Effect;
 use crate::error::{Error, Result, SYNTAX};
@@ -129,10 +129,6 @@ fn migrate(call: &mut Call<'_>) -> Result<Effect> {
     Ok(Block::on_host(migration))
 }
 
-/// It waits for no key, so no change of a key serves it.
-const WAITS: Blocking =
-    Blocking { serve: |_, _| Ok(Served::No), further: None, nothing: Nothing::Value, on_no_key: false };
-
 /// The keys, for COMMAND GETKEYS and for the plan: options are skipped without judging them.
 fn keys(args: Args<'_>) -> Vec<FoundKey> {
     let mut at = OPTIONS;
@@ -170,7 +166,7 @@ pub(crate) static COMMANDS: &[Spec] = &[
         .keys(&[KeySpec::one(KEY, &["RW", "access", "delete"]), KeySpec { begin: Begin::Keyword("KEYS", -2), find: Find::Range { last: -1, step: 1, limit: 0 }, flags: &["RW", "access", "delete", "incomplete"], notes: "" }])
         .finder(keys)
         .planner(plan)
-        .blocking(&WAITS)
+        .blocking(&Blocking::ON_PROCESS)
         .tips(&["nondeterministic_output"])
         .args(&[
             Arg::string("host"),

@@ -213,8 +213,8 @@ enum Source<'a> {
     Eviction,
 }
 
-/// Ends what ran under one guard: logs all of it as one record, serves those who wait for what has changed, logs that,
-/// and settles when the guard is gone.
+/// Ends what ran under one guard: serves those who wait for what has changed, logs what ran as one record and what was
+/// served behind it, and settles when the guard is gone.
 fn finish<'a, R>(env: &mut Env, section: &Section<'_>, mut keys: Keys<'_>, ran: R, source: Source<'_>)
 where
     R: AsRef<[Ran<'a>]> + IntoIterator<Item = Ran<'a>>,
@@ -382,26 +382,19 @@ pub fn data_replaced(env: &mut Env, section: &Section<'_>) {
 
 /// Removes a key that a read has found expired, if it still is.
 fn reap(env: &mut Env, section: &Section<'_>, db: u32, key: &[u8], record: Option<&mut Record>) {
-    if env.host.expiry_is_paused() {
-        return;
-    }
-    let keyspace = env.keyspace;
-    let key = Key::new(key);
-    let mut guard = keyspace.lock_one(section, db, key.hash, Mode::Exclusive);
-    let gone = match guard.live_mut(db, key, env.now_ms) {
-        Live::Expired(entry) => Some(entry),
-        Live::Missing | Live::Present(_) => None,
-    };
-    if let Some(entry) = gone {
-        key_gone(env, db, key.bytes, record);
-        drop(guard);
-        env.host.free(vec![entry]);
+    if !env.host.expiry_is_paused() {
+        remove_if_expired(env, section, db, key, record);
     }
 }
 
 /// Whether a key still has a time at which it expires, once it was removed if that is over: what a replica does with those
 /// that its own clients have made.
 pub fn expire_key(env: &mut Env, section: &Section<'_>, db: u32, key: &[u8]) -> bool {
+    remove_if_expired(env, section, db, key, None)
+}
+
+/// Removes a key if it has expired, and logs that (in `record` if there is one); says whether it is still to expire.
+fn remove_if_expired(env: &mut Env, section: &Section<'_>, db: u32, key: &[u8], record: Option<&mut Record>) -> bool {
     let keyspace = env.keyspace;
     let key = Key::new(key);
     let mut guard = keyspace.lock_one(section, db, key.hash, Mode::Exclusive);
@@ -410,7 +403,7 @@ pub fn expire_key(env: &mut Env, section: &Section<'_>, db: u32, key: &[u8]) -> 
         Live::Present(entry) => return entry.expiry().is_some(),
         Live::Expired(entry) => entry,
     };
-    key_gone(env, db, key.bytes, None);
+    key_gone(env, db, key.bytes, record);
     drop(guard);
     env.host.free(vec![gone]);
     false

@@ -1,6 +1,6 @@
 //! What replicas say to their primary, REPLCONF, PSYNC and SYNC, and what clients ask about them: WAIT.
 
-use crate::blocking::{Awaited, Block, Blocking, Nothing, Served, Serving, deadline_ms};
+use crate::blocking::{Awaited, Block, Blocking, deadline_ms};
 use crate::call::Call;
 use crate::client::ClientFlags;
 use crate::effect::Effect;
@@ -145,13 +145,6 @@ fn wait(call: &mut Call<'_>) -> Result<Effect> {
     Ok(Effect::Block(Box::new(Block { deadline_ms, awaited, ..Block::default() })))
 }
 
-/// Nobody is served from a key here.
-fn never(_: &mut Serving<'_, '_>, _: &[u8]) -> Result<Served> {
-    Ok(Served::No)
-}
-
-static WAITS: Blocking = Blocking { serve: never, further: None, nothing: Nothing::Value, on_no_key: false };
-
 const STREAM: u32 = ADMIN | NOSCRIPT | NO_ASYNC_LOADING | NO_MULTI;
 
 /// The family's rows.
@@ -171,7 +164,7 @@ pub(crate) static COMMANDS: &[Spec] = &[
     Spec::new("wait", 3, BLOCKING, Group::Generic, wait)
         .docs("Waits until so many replicas have what this connection has written.", "3.0.0", "O(1)")
         .categories(&["@connection"])
-        .blocking(&WAITS)
+        .blocking(&Blocking::ON_PROCESS)
         .tips(&["request_policy:all_shards", "response_policy:agg_min"])
         .args(&[Arg::integer("numreplicas"), Arg::integer("timeout")]),
 ];

@@ -1,7 +1,7 @@
 //! SHUTDOWN: the end of the process, asked for by a client.
 
 use crate::args::Args;
-use crate::blocking::{Awaited, Block, Blocking, Nothing, Served, Serving};
+use crate::blocking::{Awaited, Block, Blocking};
 use crate::call::Call;
 use crate::effect::Effect;
 use crate::error::{Result, SYNTAX};
@@ -54,13 +54,6 @@ fn parse(args: Args<'_>) -> Result<Request> {
     }
 }
 
-/// Nobody is served from a key here.
-fn never(_: &mut Serving<'_, '_>, _: &[u8]) -> Result<Served> {
-    Ok(Served::No)
-}
-
-static WAITS: Blocking = Blocking { serve: never, further: None, nothing: Nothing::Value, on_no_key: false };
-
 /// The family's rows.
 pub(crate) static COMMANDS: &[Spec] = &[Spec::new(
     "shutdown",
@@ -80,7 +73,7 @@ pub(crate) static COMMANDS: &[Spec] = &[Spec::new(
     Arg::word("force", "FORCE").optional().since("7.0.0"),
     Arg::word("abort", "ABORT").optional().since("7.0.0"),
 ])
-.blocking(&WAITS)];
+.blocking(&Blocking::ON_PROCESS)];
 
 #[cfg(test)]
 mod tests {

@@ -16,10 +16,9 @@ use crate::reply::Reply;
 use crate::spec::flag::*;
 use crate::spec::{Arg, Group, KeySpec, Spec};
 
-const POP_LEFT: Blocking = Blocking { serve: serve_left, further: None, nothing: Nothing::Array, on_no_key: false };
-const POP_RIGHT: Blocking = Blocking { serve: serve_right, further: None, nothing: Nothing::Array, on_no_key: false };
-const MULTI_POP: Blocking =
-    Blocking { serve: serve_multi_pop, further: None, nothing: Nothing::Array, on_no_key: false };
+const POP_LEFT: Blocking = Blocking::on(serve_left);
+const POP_RIGHT: Blocking = Blocking::on(serve_right);
+const MULTI_POP: Blocking = Blocking::on(serve_multi_pop);
 const MOVE: Blocking = Blocking { serve: serve_move, further: Some(|_| 2), nothing: Nothing::Value, on_no_key: false };
 
 fn blpop(call: &mut Call<'_>) -> Result<Effect> {

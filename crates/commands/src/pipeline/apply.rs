@@ -10,13 +10,14 @@ use smallvec::SmallVec;
 use store::keyspace::Keyspace;
 
 use super::exec::{lock_all, one_by_one, run_each};
+use super::plan::{ALONE_IN_EXEC, is_alone};
 use super::{Flow, GateHold, Source, alone, call, finish, waiters};
 use crate::args::Args;
 use crate::env::Env;
 use crate::error::Error;
 use crate::reply::Reply;
 use crate::session::Session;
-use crate::spec::{Flags, Spec};
+use crate::spec::Flags;
 use crate::table::{self, Command};
 
 /// A part of the stream that is applied as a whole.
@@ -106,10 +107,8 @@ fn refuse(env: &Env, error: &Error, out: &mut Reply) {
 }
 
 fn wants_to_be_alone(commands: &[(Command, Args<'_>)]) -> bool {
-    let many = commands.len() > 1;
-    let flags = if many { Flags::ALONE | Flags::SPANNING } else { Flags::ALONE };
-    let wants = |spec: &Spec, args| spec.flags.intersects(flags) || spec.alone_if.is_some_and(|test| test(args));
-    commands.iter().any(|&(command, args)| wants(command.spec, args))
+    let flags = if commands.len() > 1 { ALONE_IN_EXEC } else { Flags::ALONE };
+    commands.iter().any(|&(command, args)| is_alone(command.spec, args, flags))
 }
 
 fn db_after(commands: &[(Command, Args<'_>)], db: u32, keyspace: &Keyspace) -> u32 {

@@ -201,7 +201,7 @@ fn take(
     if anew && score < candidate.score {
         return Judged::Used(score);
     }
-    let observed = env.host.observes_keys() || !env.host.waiters().is_empty();
+    let observed = env.host.hears_of_keys();
     let mut keys = Keys::new(guard, db, env.now_ms, *access, false, observed);
     // A key that has expired goes too: it takes memory like any other.
     keys.let_nothing_expire();

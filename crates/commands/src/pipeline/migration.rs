@@ -76,7 +76,7 @@ pub fn remove_sent(
     let keyspace = env.keyspace;
     let names: Vec<&[u8]> = parcels.iter().map(|parcel| &*parcel.key).collect();
     let guard = plan::lock_named(env.host.waiters(), keyspace, section, db, &names);
-    let observed = env.host.observes_keys() || !env.host.waiters().is_empty();
+    let observed = env.host.hears_of_keys();
     let mut keys = Keys::new(guard, db, env.now_ms, env.access(), false, observed);
     let fates: Vec<Fate> = parcels.iter().map(|parcel| fate(&mut keys, parcel)).collect();
     let removed = parcels.iter().zip(&fates).filter(|(_, fate)| **fate == Fate::Removed);

@@ -20,13 +20,19 @@ use crate::table::Command;
 /// Whether a command must have the gate to itself: by its nature, by its arguments, or because a transaction holds such
 /// a command or one that walks the keyspace.
 pub(super) fn wants_to_be_alone(command: Command, args: Args<'_>, session: &Session) -> bool {
-    let wants = |spec: &Spec, args, flags| spec.flags.intersects(flags) || spec.alone_if.is_some_and(|test| test(args));
     if !command.spec.flags.contains(Flags::EXEC) {
-        return wants(command.spec, args, Flags::ALONE);
+        return is_alone(command.spec, args, Flags::ALONE);
     }
-    let flags = Flags::ALONE | Flags::SPANNING;
     let mut queue = session.multi.iter().flat_map(|multi| &multi.queue);
-    queue.any(|queued| wants(queued.command.spec, queued.args.args(), flags))
+    queue.any(|queued| is_alone(queued.command.spec, queued.args.args(), ALONE_IN_EXEC))
+}
+
+/// What a command among several must not be, unless they have the gate to themselves.
+pub(super) const ALONE_IN_EXEC: Flags = Flags::ALONE.union(Flags::SPANNING);
+
+/// Whether a command is one of those that the flags name, or its arguments make it one that must be alone.
+pub(super) fn is_alone(spec: &Spec, args: Args<'_>, flags: Flags) -> bool {
+    spec.flags.intersects(flags) || spec.alone_if.is_some_and(|test| test(args))
 }
 
 /// Locks a command's keys: exclusively, sources too, if it is a write, so that expired ones can be removed. `hash` is that
@@ -63,8 +69,6 @@ pub(super) fn lock<'s>(
 }
 
 /// Locks the keys of several commands, and what those need who wait for these keys; `also` are further wishes.
-///
-/// Each round but the last means that another client has begun to wait meanwhile for a key that was let go again.
 pub(super) fn lock_all<'s>(
     queues: &WaitQueues,
     keyspace: &'s Keyspace,
@@ -72,25 +76,19 @@ pub(super) fn lock_all<'s>(
     commands: &[(&'static Spec, Args<'_>, u32)],
     also: &[(u32, u64)],
 ) -> Guard<'s> {
-    let mut further = Plan::default();
-    loop {
-        let mut plan = std::mem::take(&mut further);
-        commands.iter().for_each(|&(spec, args, db)| add(&mut plan, spec, args, db));
+    let wish = |plan: &mut Plan| {
+        commands.iter().for_each(|&(spec, args, db)| add(plan, spec, args, db));
         also.iter().for_each(|&(db, hash)| plan.add(db, hash, Mode::Shared));
-        let guard = keyspace.lock(section, &mut plan);
-        if queues.is_empty() {
-            return guard;
-        }
+    };
+    lock_with_waiters(queues, keyspace, section, wish, |guard, further| {
         let mut missing = false;
         for &(spec, args, db) in commands {
             let mut keys = VecDeque::new();
             keys_of(spec, args, |index, _| keys.push_back(args.get(index).into()));
-            missing |= waiters::extend(queues, &guard, db, keys, &mut further);
+            missing |= waiters::extend(queues, guard, db, keys, further);
         }
-        if !missing {
-            return guard;
-        }
-    }
+        missing
+    })
 }
 
 /// Locks keys exclusively, and what those need who wait for them.
@@ -101,13 +99,29 @@ pub(super) fn lock_named<'s>(
     db: u32,
     keys: &[&[u8]],
 ) -> Guard<'s> {
+    let wish = |plan: &mut Plan| keys.iter().for_each(|key| plan.add(db, hash_bytes(key), Mode::Exclusive));
+    lock_with_waiters(queues, keyspace, section, wish, |guard, further| {
+        let waited = keys.iter().map(|key| Box::from(*key)).collect();
+        waiters::extend(queues, guard, db, waited, further)
+    })
+}
+
+/// Locks what is wished for, and what those need who wait for it: `extend` adds that, and says whether it was anything new.
+///
+/// Each round but the last means that another client has begun to wait meanwhile for a key that was let go again.
+fn lock_with_waiters<'s>(
+    queues: &WaitQueues,
+    keyspace: &'s Keyspace,
+    section: &'s Section<'_>,
+    wish: impl Fn(&mut Plan),
+    extend: impl Fn(&Guard<'_>, &mut Plan) -> bool,
+) -> Guard<'s> {
     let mut further = Plan::default();
     loop {
         let mut plan = std::mem::take(&mut further);
-        keys.iter().for_each(|key| plan.add(db, hash_bytes(key), Mode::Exclusive));
+        wish(&mut plan);
         let guard = keyspace.lock(section, &mut plan);
-        let waited = keys.iter().map(|key| Box::from(*key)).collect();
-        if queues.is_empty() || !waiters::extend(queues, &guard, db, waited, &mut further) {
+        if queues.is_empty() || !extend(&guard, &mut further) {
             return guard;
         }
     }

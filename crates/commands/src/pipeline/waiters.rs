@@ -24,7 +24,7 @@ use crate::env::Env;
 use crate::keys::{Keys, Notes};
 use crate::table::Command;
 
-use super::Done;
+use super::{Done, plan};
 
 /// Parks the client of a command that found nothing; its guard is held.
 pub(super) fn park(call: &mut Call<'_>, command: Command, mut block: Block) {
@@ -98,15 +98,7 @@ pub(super) fn serve_everywhere(env: &mut Env, section: &Section<'_>) {
 /// Serves who waits for one key, under a guard of its own.
 fn serve_key(env: &mut Env, section: &Section<'_>, db: u32, key: Box<[u8]>) {
     let keyspace = env.keyspace;
-    let mut further = Plan::default();
-    let guard = loop {
-        let mut plan = std::mem::take(&mut further);
-        plan.add(db, hash_bytes(&key), Mode::Exclusive);
-        let guard = keyspace.lock(section, &mut plan);
-        if !extend(env.host.waiters(), &guard, db, [key.clone()].into(), &mut further) {
-            break guard;
-        }
-    };
+    let guard = plan::lock_named(env.host.waiters(), keyspace, section, db, &[&key]);
     let mut keys = Keys::new(guard, db, env.now_ms, env.access(), true, true);
     let Outcome { answered, .. } = serve_ready(env, &mut keys, [(db, key)].into());
     log(env, &answered);

@@ -13,7 +13,7 @@ use super::effects::{Collected, Owner};
 use super::group::note;
 use super::{count_or_all, ids, reply_entries, reply_entry, reply_id, text};
 use crate::args::{Args, OwnedArgs};
-use crate::blocking::{self, Block, Blocking, End, Nothing, Served};
+use crate::blocking::{self, Block, Blocking, End, Served};
 use crate::call::Call;
 use crate::effect::{Class, Effect};
 use crate::error::{Error, NOT_INTEGER, Result, SYNTAX};
@@ -300,8 +300,7 @@ fn nothing(call: &mut Call<'_>, options: &Options<'_>, effect: Effect, args: Opt
 }
 
 /// How XREAD waits: for entries behind those it knows. That its key goes away does not concern it.
-pub(super) const WAIT: Blocking =
-    Blocking { serve: serve_xread, further: None, nothing: Nothing::Array, on_no_key: false };
+pub(super) const WAIT: Blocking = Blocking::on(serve_xread);
 
 fn serve_xread(serving: &mut blocking::Serving<'_, '_>, key: &[u8]) -> Result<Served> {
     let args = serving.args;
@@ -324,8 +323,7 @@ fn serve_xread(serving: &mut blocking::Serving<'_, '_>, key: &[u8]) -> Result<Se
 }
 
 /// How XREADGROUP waits: it is told when its key or its group goes away.
-pub(super) const WAIT_IN_GROUP: Blocking =
-    Blocking { serve: serve_xreadgroup, further: None, nothing: Nothing::Array, on_no_key: true };
+pub(super) const WAIT_IN_GROUP: Blocking = Blocking { on_no_key: true, ..Blocking::on(serve_xreadgroup) };
 
 fn serve_xreadgroup(serving: &mut blocking::Serving<'_, '_>, key: &[u8]) -> Result<Served> {
     let options = Options::parse(serving.args, "xreadgroup", serving.keys.now_ms, true)?;

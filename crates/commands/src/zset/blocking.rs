@@ -6,7 +6,7 @@
 use store::value::zset::SortedSet;
 
 use super::take::{End, MultiPop, Pop};
-use crate::blocking::{Block, Blocking, Nothing, Served, Serving, deadline};
+use crate::blocking::{Block, Blocking, Served, Serving, deadline};
 use crate::call::Call;
 use crate::effect::Effect;
 use crate::error::Result;
@@ -14,13 +14,9 @@ use crate::reply::Reply;
 use crate::spec::flag::*;
 use crate::spec::{Arg, Group, KeySpec, Spec};
 
-const POP_MIN: Blocking = waits(serve_min);
-const POP_MAX: Blocking = waits(serve_max);
-const MULTI_POP: Blocking = waits(serve_multi_pop);
-
-const fn waits(serve: crate::blocking::Serve) -> Blocking {
-    Blocking { serve, further: None, nothing: Nothing::Array, on_no_key: false }
-}
+const POP_MIN: Blocking = Blocking::on(serve_min);
+const POP_MAX: Blocking = Blocking::on(serve_max);
+const MULTI_POP: Blocking = Blocking::on(serve_multi_pop);
 
 fn bzpopmin(call: &mut Call<'_>) -> Result<Effect> {
     pop(call, End::Min)

@@ -1,16 +1,19 @@
 //! One key and its value in one allocation, behind one thin pointer.
 //!
 //! ```text
-//! kind and flags u8 | key length u8 | epoch u16 | access u24 and value length u8 | [lengths 2 * u32] | [expiry i64] | body
+//! kind and flags u8 | key length u8 | epoch u16 | access u24 and value length u8 | [lengths 2 * u32] | key | rest
+//!
+//! rest of a short string:        [expiry i64] | bytes
+//! rest of anything else:   padding | word | [expiry i64]
 //! ```
 //!
 //! The head is one word, because allocators count in steps of 16 bytes: with one of 16 bytes an integer or the pointer to
 //! a value took 48 bytes under a key of 16, and takes 32 with this one. The lengths have a byte each, and a word of their own
-//! where one of the two is longer than a byte can tell.
+//! where one of the two is longer than a byte can tell. The key, which every look-up compares, stands where nothing but that
+//! word moves it.
 //!
-//! The body of a short string is the key followed by the value's bytes. Every other body is one word (an integer, or
-//! the pointer to a boxed value) followed by the key. The optional expiry stands before the body, so an entry that gets
-//! or loses one moves; it does so inside its slot, which only an exclusive guard can reach.
+//! The word is an integer or the pointer to a value. Where it begins is a multiple of 8; an expiry may stand anywhere. An
+//! entry that gets or loses one moves; it does so inside its slot, which only an exclusive guard can reach.
 //!
 //! **Invariants.**
 //! 1. The allocation's size follows from the tag and the two lengths ([`Shape::size`]).
@@ -52,7 +55,7 @@ const EMBSTR_MAX: usize = 44;
 const KIND: u8 = 0b111;
 /// The lengths have a word of their own. Its value is that word's size, which spares the reader a branch.
 const LONG: u8 = 1 << 3;
-/// There is an expiry; twice the size of its word.
+/// There is an expiry; twice its size.
 const HAS_EXPIRY: u8 = 1 << 4;
 /// A hash that its stripe has counted among those with fields that expire.
 const TIMED: u8 = 1 << 5;
@@ -73,15 +76,15 @@ pub enum Kind {
     Inline,
     /// A string in a shared buffer.
     Shared,
-    /// A counted [`List`].
+    /// A [`List`].
     List,
-    /// A counted [`Set`].
+    /// A [`Set`].
     Set,
-    /// A counted [`SortedSet`].
+    /// A [`SortedSet`].
     SortedSet,
-    /// A counted [`Hash`].
+    /// A [`Hash`].
     Hash,
-    /// A counted [`Stream`].
+    /// A [`Stream`].
     Stream,
 }
 
@@ -92,27 +95,70 @@ pub enum Kind {
 pub unsafe trait Boxed: Clone {
     /// The kind that stands for this type.
     const KIND: Kind;
+    /// What the body of an entry holds: one owner of the value.
+    type Owner;
+
+    /// The first owner of a value.
+    fn owner(value: Self) -> Self::Owner;
+    /// One more owner.
+    fn share(owner: &Self::Owner) -> Self::Owner;
+    /// The value.
+    fn value(owner: &Self::Owner) -> &Self;
+    /// The value, to be changed, which its other owners do not see.
+    fn value_mut(owner: &mut Self::Owner) -> &mut Self;
 }
 
-// SAFETY: each kind stands beside its type, and each once.
-unsafe impl Boxed for List {
-    const KIND: Kind = Kind::List;
+/// Values that are an owner themselves ([`crate::value::room`]).
+macro_rules! boxed {
+    ($($type:ident),*) => {$(
+        // SAFETY: each kind stands beside the type of its name, and each once.
+        unsafe impl Boxed for $type {
+            const KIND: Kind = Kind::$type;
+            type Owner = Self;
+
+            fn owner(value: Self) -> Self {
+                value
+            }
+
+            fn share(owner: &Self) -> Self {
+                owner.share()
+            }
+
+            #[inline]
+            fn value(owner: &Self) -> &Self {
+                owner
+            }
+
+            #[inline]
+            fn value_mut(owner: &mut Self) -> &mut Self {
+                owner
+            }
+        }
+    )*};
 }
-// SAFETY: as above.
-unsafe impl Boxed for Set {
-    const KIND: Kind = Kind::Set;
-}
-// SAFETY: as above.
-unsafe impl Boxed for SortedSet {
-    const KIND: Kind = Kind::SortedSet;
-}
-// SAFETY: as above.
-unsafe impl Boxed for Hash {
-    const KIND: Kind = Kind::Hash;
-}
+
+boxed!(List, Set, SortedSet, Hash);
+
 // SAFETY: as above.
 unsafe impl Boxed for Stream {
     const KIND: Kind = Kind::Stream;
+    type Owner = Counted<Self>;
+
+    fn owner(value: Self) -> Counted<Self> {
+        Counted::new(value)
+    }
+
+    fn share(owner: &Counted<Self>) -> Counted<Self> {
+        owner.clone()
+    }
+
+    fn value(owner: &Counted<Self>) -> &Self {
+        owner
+    }
+
+    fn value_mut(owner: &mut Counted<Self>) -> &mut Self {
+        Counted::make_mut(owner)
+    }
 }
 
 #[repr(C, align(8))]
@@ -143,13 +189,6 @@ struct Shape {
     value_len: usize,
 }
 
-/// What mimalloc and jemalloc hand out for a small value and its count of owners; a word more would take 16 bytes more.
-const SMALL_VALUE_MAX: usize = 32;
-const _: () = {
-    assert!(size_of::<List>() + WORD <= SMALL_VALUE_MAX && size_of::<Set>() + WORD <= SMALL_VALUE_MAX);
-    assert!(size_of::<SortedSet>() + WORD <= SMALL_VALUE_MAX && size_of::<Hash>() + WORD <= SMALL_VALUE_MAX);
-};
-
 const HEAD: usize = size_of::<Head>();
 const WORD: usize = 8;
 
@@ -173,28 +212,51 @@ impl Kind {
 
 impl Shape {
     #[inline]
-    const fn expiry_at(self) -> usize {
-        HEAD + (self.tag & LONG) as usize
-    }
-
-    #[inline]
-    const fn body_at(self) -> usize {
-        self.expiry_at() + (self.tag & HAS_EXPIRY) as usize / 2
+    fn is_inline(self) -> bool {
+        Kind::of(self.tag) == Kind::Inline
     }
 
     #[inline]
     fn key_at(self) -> usize {
-        self.body_at() + if Kind::of(self.tag) == Kind::Inline { 0 } else { WORD }
+        HEAD + (self.tag & LONG) as usize
+    }
+
+    /// What follows the key.
+    #[inline]
+    fn rest_at(self) -> usize {
+        self.key_at() + self.key_len
+    }
+
+    /// The word, if it is no inline value.
+    #[inline]
+    fn word_at(self) -> usize {
+        self.rest_at().next_multiple_of(WORD)
+    }
+
+    /// The expiry, if there is one.
+    #[inline]
+    fn expiry_at(self) -> usize {
+        if self.is_inline() { self.rest_at() } else { self.word_at() + WORD }
+    }
+
+    /// The inline value.
+    #[inline]
+    fn value_at(self) -> usize {
+        self.rest_at() + self.expiry_len()
     }
 
     #[inline]
-    fn value_at(self) -> usize {
-        self.key_at() + self.key_len
+    fn expiry_len(self) -> usize {
+        (self.tag & HAS_EXPIRY) as usize / 2
     }
 
     #[inline]
     fn size(self) -> usize {
-        (self.value_at() + self.value_len).next_multiple_of(WORD)
+        if self.is_inline() {
+            (self.value_at() + self.value_len).next_multiple_of(WORD)
+        } else {
+            self.word_at() + WORD + self.expiry_len()
+        }
     }
 
     #[inline]
@@ -237,19 +299,19 @@ impl Entry {
     /// An integer entry.
     pub fn int(key: &[u8], value: i64, expiry: Option<i64>) -> Self {
         let entry = Self::allocate(Kind::Int, 0, key, 0, expiry);
-        // SAFETY: an Int's body is one word.
-        unsafe { entry.body().cast::<i64>().write(value) };
+        // SAFETY: an Int has a word.
+        unsafe { entry.word().cast::<i64>().write(value) };
         entry
     }
 
     /// A string entry over a shared buffer.
     pub fn shared(key: &[u8], value: Arc<Vec<u8>>, expiry: Option<i64>) -> Self {
-        Self::with_body(Kind::Shared, key, value, expiry)
+        Self::with_word(Kind::Shared, key, value, expiry)
     }
 
     /// An entry of one of the boxed types.
     pub fn boxed<T: Boxed>(key: &[u8], value: T, expiry: Option<i64>) -> Self {
-        Self::with_body(T::KIND, key, Counted::new(value), expiry)
+        Self::with_word(T::KIND, key, T::owner(value), expiry)
     }
 
     /// Brings the entry near that somebody is about to look at.
@@ -269,9 +331,11 @@ impl Entry {
     /// When the key expires, in milliseconds since 1970.
     #[inline]
     pub fn expiry(&self) -> Option<i64> {
-        let shape = self.shape();
+        if self.head().tag & HAS_EXPIRY == 0 {
+            return None;
+        }
         // SAFETY: the flag says that there is an expiry.
-        (shape.tag & HAS_EXPIRY != 0).then(|| unsafe { self.at(shape.expiry_at()).cast::<i64>().read() })
+        Some(unsafe { self.at(self.shape().expiry_at()).cast::<i64>().read_unaligned() })
     }
 
     /// Whether the key has expired at `now_ms`.
@@ -327,7 +391,7 @@ impl Entry {
     pub fn as_str(&self) -> Option<Str<'_>> {
         match self.kind() {
             // SAFETY: the kind says what the body is.
-            Kind::Int => Some(Str::Int(unsafe { self.body().cast::<i64>().read() })),
+            Kind::Int => Some(Str::Int(unsafe { self.word().cast::<i64>().read() })),
             Kind::Inline => Some(Str::Bytes(self.inline())),
             Kind::Shared => Some(Str::Shared(self.arc())),
             _ => None,
@@ -339,7 +403,7 @@ impl Entry {
     pub(crate) fn size_bin(&self) -> Option<Bin> {
         match self.kind() {
             // SAFETY: the kind says what the body is.
-            Kind::Int => Some(Bin::of_int(unsafe { self.body().cast::<i64>().read() })),
+            Kind::Int => Some(Bin::of_int(unsafe { self.word().cast::<i64>().read() })),
             Kind::Inline => Some(Bin::of_string(self.shape().value_len)),
             Kind::Shared => Some(Bin::of_string(self.arc().len())),
             _ => self.container_bin(),
@@ -381,7 +445,7 @@ impl Entry {
     /// Where the value is, if it lies outside of the entry: which value it is.
     pub(crate) fn value_address(&self) -> Option<usize> {
         // SAFETY: these kinds have one word as their body, which is a pointer.
-        (!matches!(self.kind(), Kind::Int | Kind::Inline)).then(|| unsafe { self.body().cast::<usize>().read() })
+        (!matches!(self.kind(), Kind::Int | Kind::Inline)).then(|| unsafe { self.word().cast::<usize>().read() })
     }
 
     /// The address of the value if it is so large that a copy of it would stall others.
@@ -437,12 +501,13 @@ impl Entry {
         let mut shared = self.allocate_like(self.key(), self.expiry());
         match self.kind() {
             Kind::Int | Kind::Inline => self.move_value_to(&shared),
-            Kind::Shared => self.share_body::<Arc<Vec<u8>>>(&shared),
-            Kind::List => self.share_body::<Counted<List>>(&shared),
-            Kind::Set => self.share_body::<Counted<Set>>(&shared),
-            Kind::SortedSet => self.share_body::<Counted<SortedSet>>(&shared),
-            Kind::Hash => self.share_body::<Counted<Hash>>(&shared),
-            Kind::Stream => self.share_body::<Counted<Stream>>(&shared),
+            // SAFETY: the kind says what the body is, and the other's is not there yet.
+            Kind::Shared => unsafe { shared.word().cast::<Arc<Vec<u8>>>().write(self.arc().clone()) },
+            Kind::List => self.share_word::<List>(&shared),
+            Kind::Set => self.share_word::<Set>(&shared),
+            Kind::SortedSet => self.share_word::<SortedSet>(&shared),
+            Kind::Hash => self.share_word::<Hash>(&shared),
+            Kind::Stream => self.share_word::<Stream>(&shared),
         }
         shared.set_access(self.access());
         shared.set_epoch(self.epoch());
@@ -452,16 +517,16 @@ impl Entry {
     /// The boxed value, if it is of this type.
     #[inline]
     pub fn get<T: Boxed>(&self) -> Option<&T> {
-        // SAFETY: the kind says that the body owns a counted `T`.
-        (self.kind() == T::KIND).then(|| unsafe { &**self.body().cast::<Counted<T>>() })
+        // SAFETY: the kind says that the body is an owner of a `T`.
+        (self.kind() == T::KIND).then(|| T::value(unsafe { &*self.word().cast::<T::Owner>() }))
     }
 
-    /// The boxed value to be changed, if it is of this type. A value that others own too is copied first, so that they keep
-    /// what they were given; that takes its time if it is large.
+    /// The boxed value to be changed, if it is of this type. A value that others own too is copied before it changes, so that
+    /// they keep what they were given; that takes its time if it is large.
     #[inline]
     pub fn get_mut<T: Boxed>(&mut self) -> Option<&mut T> {
         // SAFETY: as in `get`, and the entry is borrowed exclusively.
-        (self.kind() == T::KIND).then(|| Counted::make_mut(unsafe { &mut *self.body().cast::<Counted<T>>() }))
+        (self.kind() == T::KIND).then(|| T::value_mut(unsafe { &mut *self.word().cast::<T::Owner>() }))
     }
 
     /// Sets or removes the expiry.
@@ -469,7 +534,7 @@ impl Entry {
         match (self.expiry(), expiry) {
             (None, None) => {}
             // SAFETY: the flag is set, so the word is there.
-            (Some(_), Some(at)) => unsafe { self.at(self.shape().expiry_at()).cast::<i64>().write(at) },
+            (Some(_), Some(at)) => unsafe { self.at(self.shape().expiry_at()).cast::<i64>().write_unaligned(at) },
             _ => {
                 let moved = self.allocate_like(self.key(), expiry);
                 self.move_value_to(&moved);
@@ -491,10 +556,9 @@ impl Entry {
     #[inline]
     pub(crate) fn overwrite(&mut self, value: &[u8], expiry: Option<i64>) -> bool {
         let shape = self.shape();
-        let fits = self.kind() == Kind::Inline
-            && shape.value_len == value.len()
-            && self.expiry().is_some() == expiry.is_some()
-            && parse_canonical(value).is_none();
+        let tag = Kind::Inline as u8 | if expiry.is_some() { HAS_EXPIRY } else { 0 };
+        let fits =
+            shape.tag & (KIND | HAS_EXPIRY) == tag && shape.value_len == value.len() && parse_canonical(value).is_none();
         if fits {
             // SAFETY: the value has the same length; the source is not part of this entry, which is borrowed mutably.
             unsafe { self.at(shape.value_at()).copy_from_nonoverlapping(value.as_ptr(), value.len()) };
@@ -520,8 +584,8 @@ impl Entry {
     /// The integer to be changed, if the string is one.
     #[inline]
     pub(crate) fn int_mut(&mut self) -> Option<&mut i64> {
-        // SAFETY: an Int's body is one word, aligned as one, and the entry is borrowed exclusively.
-        (self.kind() == Kind::Int).then(|| unsafe { &mut *self.body().cast::<i64>() })
+        // SAFETY: an Int has a word, aligned as one, and the entry is borrowed exclusively.
+        (self.kind() == Kind::Int).then(|| unsafe { &mut *self.word().cast::<i64>() })
     }
 
     /// The string's bytes, to be changed, grown to `len` bytes with zeroes if it was shorter. The expiry stays.
@@ -551,7 +615,7 @@ impl Entry {
             return Some(unsafe { std::slice::from_raw_parts_mut(self.at(shape.value_at()), shape.value_len) });
         }
         // SAFETY: the body of a Shared entry is an Arc, and the entry is borrowed exclusively.
-        let bytes = Arc::make_mut(unsafe { &mut *self.body().cast::<Arc<Vec<u8>>>() });
+        let bytes = Arc::make_mut(unsafe { &mut *self.word().cast::<Arc<Vec<u8>>>() });
         if bytes.len() < len {
             bytes.resize(len, 0);
         }
@@ -635,11 +699,11 @@ impl Entry {
         }
     }
 
-    fn with_body<B>(kind: Kind, key: &[u8], body: B, expiry: Option<i64>) -> Self {
+    fn with_word<B>(kind: Kind, key: &[u8], body: B, expiry: Option<i64>) -> Self {
         const { assert!(size_of::<B>() == WORD) };
         let entry = Self::allocate(kind, 0, key, 0, expiry);
         // SAFETY: these kinds have one word as their body.
-        unsafe { entry.body().cast::<B>().write(body) };
+        unsafe { entry.word().cast::<B>().write(body) };
         entry
     }
 
@@ -663,7 +727,7 @@ impl Entry {
                 at.add(HEAD).cast::<Lengths>().write(Lengths { key, value: value_len as u32 });
             }
             if let Some(expiry) = expiry {
-                at.add(shape.expiry_at()).cast::<i64>().write(expiry);
+                at.add(shape.expiry_at()).cast::<i64>().write_unaligned(expiry);
             }
             at.add(shape.key_at()).copy_from_nonoverlapping(NonNull::from(key).cast(), key.len());
             Self(at.cast())
@@ -684,15 +748,15 @@ impl Entry {
             if self.kind() == Kind::Inline {
                 other.at(to.value_at()).copy_from_nonoverlapping(self.at(from.value_at()), from.value_len);
             } else {
-                other.body().copy_from_nonoverlapping(self.body(), WORD);
+                other.word().copy_from_nonoverlapping(self.word(), WORD);
             }
         }
     }
 
     /// Makes an entry of the same kind, whose body is not there yet, one more owner of the value.
-    fn share_body<B: Clone>(&self, other: &Self) {
-        // SAFETY: the caller has matched the kind with the type of its body, which is one word.
-        unsafe { other.body().cast::<B>().write((*self.body().cast::<B>()).clone()) };
+    fn share_word<T: Boxed>(&self, other: &Self) {
+        // SAFETY: the caller has matched the kind with the type, whose owner is one word.
+        unsafe { other.word().cast::<T::Owner>().write(T::share(&*self.word().cast::<T::Owner>())) };
     }
 
     /// Takes the place of this entry, whose value has been moved to `moved` already.
@@ -719,13 +783,19 @@ impl Entry {
     #[inline]
     fn shape(&self) -> Shape {
         let head = self.head();
-        if head.tag & LONG == 0 {
-            let value_len = usize::from(head.access.load(Relaxed) as u8);
-            return Shape { tag: head.tag, key_len: head.key_len.into(), value_len };
+        if head.tag & LONG != 0 {
+            return self.long_shape();
         }
-        // SAFETY: the flag says that the lengths follow the head.
+        // Known here, so that nobody asks once more.
+        let tag = head.tag & !LONG;
+        Shape { tag, key_len: head.key_len.into(), value_len: usize::from(head.access.load(Relaxed) as u8) }
+    }
+
+    #[cold]
+    fn long_shape(&self) -> Shape {
+        // SAFETY: the flag, which the caller has seen, says that the lengths follow the head.
         let lengths = unsafe { self.at(HEAD).cast::<Lengths>().read() };
-        Shape { tag: head.tag, key_len: lengths.key as usize, value_len: lengths.value as usize }
+        Shape { tag: self.head().tag, key_len: lengths.key as usize, value_len: lengths.value as usize }
     }
 
     #[inline]
@@ -735,8 +805,8 @@ impl Entry {
     }
 
     #[inline]
-    fn body(&self) -> *mut u8 {
-        self.at(self.shape().body_at())
+    fn word(&self) -> *mut u8 {
+        self.at(self.shape().word_at())
     }
 
     #[inline]
@@ -749,12 +819,12 @@ impl Entry {
     fn arc(&self) -> &Arc<Vec<u8>> {
         debug_assert!(self.kind() == Kind::Shared);
         // SAFETY: the body of a Shared entry is an Arc.
-        unsafe { &*self.body().cast::<Arc<Vec<u8>>>() }
+        unsafe { &*self.word().cast::<Arc<Vec<u8>>>() }
     }
 
-    fn drop_body<B>(&mut self) {
+    fn drop_word<B>(&mut self) {
         // SAFETY: the caller has matched the kind with the type of its body, and drops it once.
-        unsafe { self.body().cast::<B>().drop_in_place() };
+        unsafe { self.word().cast::<B>().drop_in_place() };
     }
 
     fn free_allocation(&self) {
@@ -767,12 +837,12 @@ impl Drop for Entry {
     fn drop(&mut self) {
         match self.kind() {
             Kind::Int | Kind::Inline => {}
-            Kind::Shared => self.drop_body::<Arc<Vec<u8>>>(),
-            Kind::List => self.drop_body::<Counted<List>>(),
-            Kind::Set => self.drop_body::<Counted<Set>>(),
-            Kind::SortedSet => self.drop_body::<Counted<SortedSet>>(),
-            Kind::Hash => self.drop_body::<Counted<Hash>>(),
-            Kind::Stream => self.drop_body::<Counted<Stream>>(),
+            Kind::Shared => self.drop_word::<Arc<Vec<u8>>>(),
+            Kind::List => self.drop_word::<<List as Boxed>::Owner>(),
+            Kind::Set => self.drop_word::<<Set as Boxed>::Owner>(),
+            Kind::SortedSet => self.drop_word::<<SortedSet as Boxed>::Owner>(),
+            Kind::Hash => self.drop_word::<<Hash as Boxed>::Owner>(),
+            Kind::Stream => self.drop_word::<<Stream as Boxed>::Owner>(),
         }
         self.free_allocation();
     }
@@ -917,7 +987,7 @@ mod tests {
         entry.set_access(9);
         let shared = entry.share();
         assert_eq!((shared.key(), shared.expiry(), shared.epoch(), shared.access()), (&b"k"[..], Some(7), 3, 9));
-        let at = |entry: &Entry| std::ptr::from_ref(entry.get::<List>().unwrap());
+        let at = |entry: &Entry| entry.value_address().unwrap();
         assert_eq!(at(&entry), at(&shared), "the value itself is not copied");
         let before = at(&entry);
         entry.get_mut::<List>().unwrap().push_all(Side::Right, [&b"b"[..]], &limits);

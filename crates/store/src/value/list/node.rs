@@ -145,13 +145,6 @@ impl Node {
         }
     }
 
-    pub(super) fn into_listpack(self) -> Option<Listpack> {
-        match self.body {
-            Body::Packed(listpack) => Some(listpack),
-            Body::Plain(_) => None,
-        }
-    }
-
     /// The single element of a plain node.
     pub(super) fn into_plain(self) -> Option<Box<[u8]>> {
         match self.body {

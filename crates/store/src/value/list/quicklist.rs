@@ -46,10 +46,6 @@ impl Quicklist {
         if self.nodes.len() == 1 { self.nodes[0].listpack() } else { None }
     }
 
-    pub(super) fn into_only_listpack(mut self) -> Option<Listpack> {
-        self.nodes.pop_front().and_then(Node::into_listpack)
-    }
-
     /// Adds a node at the tail; an empty one is dropped.
     pub(super) fn push_node(&mut self, node: Node) {
         if node.count() > 0 {

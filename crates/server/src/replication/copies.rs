@@ -8,27 +8,27 @@
 use std::fs::File;
 use std::io;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use commands::REDIS_VERSION;
 use parking_lot::Mutex;
 use persistence::save::{Preamble, save};
 use persistence::snapshot_file;
 use rdb::file::{Contents, FileWriter, LastUse};
 use rdb::write::Sink;
-use replication::id::ReplicationId;
+use replication::id::{Position, ReplicationId};
 use replication::ring::{NO_DB, Reader};
 use store::walk::Walk;
 
 use super::outgoing::{Blocks, Outgoing};
 use super::primary::{Phase, Replica};
+use super::replica::Resume;
+use crate::clock;
 use crate::config::keys;
 use crate::net::feeder::Order;
+use crate::persistence::is_volatile;
 use crate::persistence::snapshot::{self, Delay};
 use crate::server::Server;
-use crate::{alloc, clock};
 
 /// See the file's head.
 #[derive(Default)]
@@ -56,6 +56,13 @@ struct Running {
 struct Cut {
     id: ReplicationId,
     reader: Reader,
+}
+
+impl Cut {
+    /// Where a replica can go on that keeps the copy, after a restart.
+    fn place(&self, db: u32) -> Resume {
+        Resume { position: Position { id: self.id, offset: self.reader.position() }, db }
+    }
 }
 
 /// What kind of copy some replicas want.
@@ -172,18 +179,14 @@ impl Copies {
             ring.forget_database();
         }
         let cut = Cut { id: state.history().id, reader: ring.reader(ring.tail())? };
-        let mut databases = (0..server.keyspace.database_count()).filter_map(|db| server.keyspace.database(&alone, db));
-        let contents = Contents {
-            field_expiries: databases.any(|database| database.timed_len() > 0),
-            // A replica does not say which versions it reads, and 7.0 is to read this too; so two times of a consumer that
-            // older files do not tell apart are told as one.
-            consumer_times: false,
-        };
+        // A replica does not say which versions it reads, and 7.0 is to read this too; so two times of a consumer that older
+        // files do not tell apart are told as one.
+        let contents = snapshot::contents(server, &alone, false);
         let walk = (!kind.without_data).then(|| server.keyspace.cut(&alone));
         let number = server.persistence.next_cut();
         let db = Some(ring.database()).filter(|db| *db != NO_DB).unwrap_or(0);
         drop(alone);
-        let data = Data { walk, number, contents, facts: facts(&cut, db) };
+        let data = Data { walk, number, contents, facts: snapshot::facts(Some(cut.place(db))) };
         let mut queue = self.queue.lock();
         let running = queue.running.as_mut()?;
         if !kind.direct {
@@ -198,7 +201,7 @@ impl Copies {
     /// Sends the copy while it is made.
     fn make_direct(&self, server: &Server, cut: &Cut, data: &mut Data) -> io::Result<()> {
         let feeders = &server.replication.feeders;
-        let folder = folder(server);
+        let folder = snapshot::folder(server);
         let mark = ReplicationId::from_random(std::array::from_fn(|_| fastrand::u8(..)));
         let outgoing = {
             // Under the queue's lock, so that whoever leaves now leaves the copy as well.
@@ -229,8 +232,7 @@ impl Copies {
 
     /// Writes the copy into the server's file, and sends that.
     fn make_file(&self, server: &Server, data: &mut Data) -> io::Result<()> {
-        let path = folder(server)
-            .join(std::ffi::OsStr::new(String::from_utf8_lossy(&server.config.get(keys::DBFILENAME)).as_ref()));
+        let path = snapshot::path(server);
         let temporary = path.with_file_name(format!("temp-repl-{}.rdb", std::process::id()));
         let incremental = server.config.get(keys::RDB_SAVE_INCREMENTAL_FSYNC);
         let number = data.number;
@@ -290,31 +292,6 @@ fn greeting(replica: &Replica, cut: &Cut) -> Vec<u8> {
         return Vec::new();
     }
     format!("+FULLRESYNC {} {}\r\n", cut.id, cut.reader.position()).into_bytes()
-}
-
-/// Whether nothing is ever written to disk here.
-fn is_volatile(server: &Server) -> bool {
-    server.config.get(keys::SAVE).is_empty() && !server.config.get(keys::APPENDONLY)
-}
-
-fn folder(server: &Server) -> PathBuf {
-    Path::new(String::from_utf8_lossy(&server.config.get(keys::DIR)).as_ref()).to_owned()
-}
-
-/// What a copy tells about itself, in Redis's order: by the last three a replica that keeps the file can go on after a
-/// restart.
-fn facts(cut: &Cut, db: u32) -> Vec<(&'static str, Vec<u8>)> {
-    let number = |number: u64| number.to_string().into_bytes();
-    vec![
-        ("redis-ver", REDIS_VERSION.into()),
-        ("redis-bits", number(usize::BITS.into())),
-        ("ctime", number(clock::now_ms() as u64 / 1000)),
-        ("used-mem", number(alloc::used_memory())),
-        ("repl-stream-db", number(db.into())),
-        ("repl-id", cut.id.as_str().into()),
-        ("repl-offset", number(cut.reader.position())),
-        ("aof-base", number(0)),
-    ]
 }
 
 /// What goes into a copy.

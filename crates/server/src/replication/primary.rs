@@ -95,6 +95,15 @@ impl Replica {
         (clock::now_ms() - self.heard_ms.load(Relaxed)).max(0)
     }
 
+    /// How far it is, in the words of INFO, and for how many seconds nothing was heard of it.
+    fn state_and_lag_s(&self) -> (&'static str, i64) {
+        match self.phase() {
+            Phase::WaitBgsave => ("wait_bgsave", 0),
+            Phase::SendBulk => ("send_bulk", 0),
+            Phase::Online | Phase::CopySent => ("online", self.quiet_ms() / SECOND_MS),
+        }
+    }
+
     /// The address that it announces, or that it comes from.
     pub fn ip(&self) -> &str {
         if !self.facts.address.is_empty() {
@@ -186,11 +195,7 @@ impl Primary {
         }
         let told = replicas.iter().filter(|replica| replica.phase() != Phase::CopySent);
         for (index, replica) in told.enumerate() {
-            let (state, lag) = match replica.phase() {
-                Phase::WaitBgsave => ("wait_bgsave", 0),
-                Phase::SendBulk => ("send_bulk", 0),
-                Phase::Online | Phase::CopySent => ("online", replica.quiet_ms() / SECOND_MS),
-            };
+            let (state, lag) = replica.state_and_lag_s();
             let (ip, port, offset) = (replica.ip(), replica.facts.port, replica.acked.load(Relaxed));
             // Writing to a string cannot fail.
             let _ = write!(lines, "slave{index}:ip={ip},port={port},state={state},offset={offset},lag={lag}\r\n");
@@ -387,7 +392,7 @@ impl State {
     }
 
     /// Asks all replicas how far they are, unless nothing is to move the offset now.
-    fn ask_replicas(&self, server: &Server) {
+    pub(super) fn ask_replicas(&self, server: &Server) {
         if !self.is_replica() && server.paused() == Pause::No {
             self.stream.ask();
             self.tell_feeders();
@@ -411,11 +416,7 @@ impl State {
         let replicas = self.primary.replicas();
         let lagging: Vec<_> = replicas.iter().filter(|replica| replica.acked.load(Relaxed) < offset).collect();
         for replica in &lagging {
-            let (state, lag) = match replica.phase() {
-                Phase::WaitBgsave => ("wait_bgsave", 0),
-                Phase::SendBulk => ("send_bulk", 0),
-                Phase::Online | Phase::CopySent => ("online", replica.quiet_ms() / SECOND_MS),
-            };
+            let (state, lag) = replica.state_and_lag_s();
             let behind = offset - replica.acked.load(Relaxed);
             server.log.notice(&format!(
                 "Lagging replica {} reported offset {behind} behind master, lag={lag}, state={state}.",

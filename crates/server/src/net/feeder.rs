@@ -80,12 +80,14 @@ pub enum Order {
         client: u64,
         /// The copy.
         copy: Arc<Outgoing>,
-        /// Stands where the stream goes on.
-        stream: Reader,
+        /// Stands where the stream goes on, if it is to follow here.
+        stream: Option<Reader>,
         /// Stands behind the copy. The stream then waits for an acknowledgement: a replica cannot see the mark if anything
         /// follows.
         mark: Option<ReplicationId>,
     },
+    /// Send the stream; its copy goes over another connection.
+    Stream(u64, Reader),
     /// Look whether connections are to be closed, or copies have come to an end.
     Look,
 }
@@ -240,6 +242,11 @@ impl Feeder {
                 Some(link) => link.begin(copy, stream, mark),
                 None => copy.leave(client),
             },
+            Order::Stream(client, reader) => {
+                if let Some(link) = self.link(client) {
+                    link.stream(reader);
+                }
+            }
         }
     }
 

@@ -71,14 +71,18 @@ struct Kind {
     /// Straight to their connections.
     direct: bool,
     without_data: bool,
+    /// Over connections of their own.
+    channel: bool,
 }
 
 impl Kind {
     fn of(server: &Server, replica: &Replica) -> Self {
         let without_data = replica.facts.without_data;
         Self {
-            direct: replica.facts.eof && (without_data || server.config.get(keys::REPL_DISKLESS_SYNC)),
+            direct: replica.facts.eof
+                && (without_data || replica.facts.rdb_channel || server.config.get(keys::REPL_DISKLESS_SYNC)),
             without_data,
+            channel: replica.facts.rdb_channel,
         }
     }
 }
@@ -93,6 +97,7 @@ impl Copies {
         {
             // Its file is still being written, and the stream is pinned at its cut.
             server.log.notice("Waiting for end of BGSAVE for SYNC");
+            begin_stream(server, replica, cut);
             server.replication.feeders.post(replica.feeder, Order::Greet(replica.client.id, greeting(replica, cut)));
             members.push(replica.clone());
             return;
@@ -155,13 +160,15 @@ impl Copies {
     /// Makes the copy that `running` is for.
     fn make(&self, server: &Arc<Server>, kind: Kind) {
         let target = if kind.direct { "replicas sockets" } else { "disk" };
-        server.log.notice(&format!("Starting BGSAVE for SYNC with target: {target}"));
+        let channel = if kind.channel { " (rdb-channel)" } else { "" };
+        server.log.notice(&format!("Starting BGSAVE for SYNC with target: {target}{channel}"));
         let Some((cut, mut data)) = self.cut(server, kind) else { return self.end(server, false) };
         let made =
-            if kind.direct { self.make_direct(server, &cut, &mut data) } else { self.make_file(server, &mut data) };
+            if kind.direct { self.make_direct(server, cut, &mut data) } else { self.make_file(server, &mut data) };
         match &made {
             Ok(()) if kind.direct => server.log.notice("Background RDB transfer terminated with success"),
             Ok(()) => server.log.notice("Background saving terminated with success"),
+            Err(error) if kind.direct => server.log.warning(&format!("Background transfer error: {error}")),
             Err(error) => server.log.warning(&format!("SYNC failed. BGSAVE failed: {error}")),
         }
         drop(data);
@@ -191,6 +198,7 @@ impl Copies {
         let running = queue.running.as_mut()?;
         if !kind.direct {
             for replica in &running.members {
+                begin_stream(server, replica, &cut);
                 state.feeders.post(replica.feeder, Order::Greet(replica.client.id, greeting(replica, &cut)));
             }
             running.open = Some(cut.clone());
@@ -199,7 +207,7 @@ impl Copies {
     }
 
     /// Sends the copy while it is made.
-    fn make_direct(&self, server: &Server, cut: &Cut, data: &mut Data) -> io::Result<()> {
+    fn make_direct(&self, server: &Server, cut: Cut, data: &mut Data) -> io::Result<()> {
         let feeders = &server.replication.feeders;
         let folder = snapshot::folder(server);
         let mark = ReplicationId::from_random(std::array::from_fn(|_| fastrand::u8(..)));
@@ -209,19 +217,22 @@ impl Copies {
             let members = queue.running.as_ref().map_or(&[][..], |running| &running.members);
             let outgoing = Arc::new(Outgoing::new(members.iter().map(|replica| replica.client.id), &folder));
             for replica in members {
-                let mut hello = greeting(replica, cut);
+                begin_stream(server, replica, &cut);
+                let mut hello = greeting(replica, &cut);
                 hello.extend_from_slice(format!("$EOF:{mark}\r\n").as_bytes());
                 feeders.post(replica.feeder, Order::Greet(replica.client.id, hello));
                 let order = Order::Begin {
                     client: replica.client.id,
                     copy: outgoing.clone(),
-                    stream: cut.reader.clone(),
+                    stream: stream_behind(replica, &cut),
                     mark: Some(mark),
                 };
                 feeders.post(replica.feeder, order);
             }
             outgoing
         };
+        // From here on only those keep the stream who will need it.
+        drop(cut);
         let tell = || feeders.ring();
         let mut blocks = Blocks::new(&outgoing, &tell);
         let written = data.write(server, &mut blocks).and_then(|()| io::Write::flush(&mut blocks));
@@ -259,8 +270,8 @@ impl Copies {
         for replica in &running.members {
             replica.set_phase(Phase::SendBulk);
             feeders.post(replica.feeder, Order::Greet(replica.client.id, format!("${length}\r\n").into_bytes()));
-            let order =
-                Order::Begin { client: replica.client.id, copy: copy.clone(), stream: cut.reader.clone(), mark: None };
+            let stream = stream_behind(replica, &cut);
+            let order = Order::Begin { client: replica.client.id, copy: copy.clone(), stream, mark: None };
             feeders.post(replica.feeder, order);
         }
         Ok(())
@@ -284,6 +295,29 @@ fn is_worth_it(server: &Server, queue: &Queue) -> bool {
     let delay_ms = server.config.get(keys::REPL_DISKLESS_SYNC_DELAY) as i64 * 1000;
     let enough = server.config.get(keys::REPL_DISKLESS_SYNC_MAX_REPLICAS);
     clock::now_ms() - queue.since_ms >= delay_ms || (enough > 0 && queue.waiting.len() >= enough)
+}
+
+/// A replica that has its copy over a connection of its own gets the stream over the other one from the cut on.
+fn begin_stream(server: &Server, channel: &Replica, cut: &Cut) {
+    if !channel.facts.rdb_channel {
+        return;
+    }
+    let main = channel.facts.main_channel.and_then(|main| server.replication.primary.of_client(main));
+    let Some(main) = main.filter(|main| main.phase() == Phase::WaitChannel) else {
+        server.log.warning(&format!(
+            "Starting to deliver RDB to replica {} but it has no associated main channel",
+            channel.name()
+        ));
+        return;
+    };
+    main.set_phase(Phase::BulkAndStream);
+    server.replication.feeders.post(main.feeder, Order::Stream(main.client.id, cut.reader.clone()));
+    server.log.notice(&format!("Starting to deliver RDB and replication stream to replica: {}", main.name()));
+}
+
+/// The stream that follows a copy on its connection, if any does.
+fn stream_behind(replica: &Replica, cut: &Cut) -> Option<Reader> {
+    (!replica.facts.rdb_only).then(|| cut.reader.clone())
 }
 
 /// What a replica is told before its copy.

@@ -59,7 +59,7 @@ enum Source {
     Copy {
         copy: Arc<Outgoing>,
         block: Bytes,
-        stream: Reader,
+        stream: Option<Reader>,
         mark: Option<ReplicationId>,
     },
     /// The copy is sent, and the replica has not acknowledged it.
@@ -82,6 +82,7 @@ impl Link {
         let (out, source) = match start {
             Start::Stream(greeting, reader) => (greeting, Source::Stream(reader)),
             Start::Copy => (Vec::new(), Source::Nothing),
+            Start::Channel(greeting) => (greeting, Source::Nothing),
         };
         Self {
             socket,
@@ -117,8 +118,13 @@ impl Link {
     }
 
     /// Sends a copy from now on, and then the stream.
-    pub(super) fn begin(&mut self, copy: Arc<Outgoing>, stream: Reader, mark: Option<ReplicationId>) {
+    pub(super) fn begin(&mut self, copy: Arc<Outgoing>, stream: Option<Reader>, mark: Option<ReplicationId>) {
         self.source = Source::Copy { copy, block: Bytes::new(), stream, mark };
+    }
+
+    /// Sends the stream from now on.
+    pub(super) fn stream(&mut self, reader: Reader) {
+        self.source = Source::Stream(reader);
     }
 
     /// It is over.
@@ -226,14 +232,15 @@ impl Link {
         if let Some(mark) = mark {
             self.out.extend_from_slice(mark.as_str().as_bytes());
         }
-        if self.replica.facts.rdb_only {
+        let Some(stream) = stream else {
             server
                 .log
                 .notice(&format!("RDB transfer completed, rdb only replica ({name}) should be disconnected asap"));
             self.replica.set_phase(Phase::CopySent);
             self.source = Source::Done;
+            server.replication.copy_is_sent(server, &self.replica);
             return;
-        }
+        };
         self.source = match mark {
             Some(_) if !self.replica.is_old => {
                 server.log.notice(&format!(
@@ -259,6 +266,7 @@ impl Link {
                     self.input.extend_from_slice(&buffer[..n]);
                     self.session.client.net_in.add(n as u64);
                     self.session.client.last_ms.store(clock::now_ms(), Relaxed);
+                    self.replica.heard();
                     self.readable = n == buffer.len();
                     if self.input.len() > REQUEST_BYTES_MAX {
                         return Err(Ended::Because(format!("Replica {} sends too much.", self.replica.name())));
@@ -304,6 +312,7 @@ impl Link {
             if let Source::Await(reader) = &self.source {
                 self.source = Source::Stream(reader.clone());
             }
+            server.replication.put_online(server, &self.replica);
             server.replication.answer_waiting(server);
             server.replication.advance_failover(server);
         }
@@ -319,15 +328,17 @@ impl Link {
         }
         if self.has_output() && !self.writable {
             let since_ms = *self.stuck_since_ms.get_or_insert(now_ms);
-            if now_ms - since_ms > timeout_ms && self.replica.phase() != Phase::Online {
+            let has_stream = matches!(self.replica.phase(), Phase::Online | Phase::BulkAndStream);
+            if now_ms - since_ms > timeout_ms && !has_stream {
                 return Err(Ended::Because(format!(
                     "Disconnecting timedout replica (full sync): {}",
                     self.replica.name()
                 )));
             }
         }
-        if matches!(self.source, Source::Nothing) && now_ms - self.beat_ms >= HEARTBEAT_MS {
-            // A replica takes an empty line between two answers as a sign of life.
+        // A replica takes an empty line between two answers as a sign of life; where the stream comes next, it is none.
+        let awaits_answer = matches!(self.source, Source::Nothing) && self.replica.phase() == Phase::WaitBgsave;
+        if awaits_answer && now_ms - self.beat_ms >= HEARTBEAT_MS {
             self.beat_ms = now_ms;
             self.out.push(b'\n');
         }
@@ -338,10 +349,10 @@ impl Link {
     /// keep anyhow does not, nor does the newest large record.
     fn is_within_limits(&mut self, server: &Server, now_ms: i64) -> Result<(), Ended> {
         let (lag, excused) = match &self.source {
-            Source::Copy { stream: reader, .. } | Source::Await(reader) | Source::Stream(reader) => {
+            Source::Copy { stream: Some(reader), .. } | Source::Await(reader) | Source::Stream(reader) => {
                 (reader.lag(), server.replication.stream.excused(reader.position()))
             }
-            Source::Nothing | Source::Done => (0, 0),
+            Source::Nothing | Source::Copy { stream: None, .. } | Source::Done => (0, 0),
         };
         self.session.client.reply_list_bytes.store(lag as usize, Relaxed);
         let lag = lag.saturating_sub(excused);

@@ -8,6 +8,7 @@
 //! whether a feeder sleeps, and wakes it. Between the two steps of each stands a sequentially consistent fence, so one of
 //! them sees the other. A feeder that is awake is not woken, so the cost for writers is a load.
 
+mod hearing;
 mod link;
 
 use std::io;

@@ -65,6 +65,8 @@ pub struct Replica {
     phase: AtomicU8,
     /// Up to where it has acknowledged.
     acked: AtomicU64,
+    /// Up to where it has the stream on its disk, if it tells (`FACK`). Redis shows it nowhere; WAITAOF will ask for it.
+    on_disk: AtomicU64,
     /// When it was last heard of, in milliseconds since 1970.
     heard_ms: AtomicI64,
 }
@@ -73,7 +75,17 @@ impl Replica {
     fn new(client: Arc<Client>, facts: ReplicaFacts, is_old: bool, feeder: usize) -> Self {
         let heard_ms = AtomicI64::new(clock::now_ms());
         let phase = AtomicU8::new(Phase::WaitBgsave as u8);
-        Self { client, facts, is_old, feeder, phase, lag: Lag::default(), acked: AtomicU64::new(0), heard_ms }
+        Self {
+            client,
+            facts,
+            is_old,
+            feeder,
+            phase,
+            lag: Lag::default(),
+            acked: AtomicU64::new(0),
+            on_disk: AtomicU64::new(0),
+            heard_ms,
+        }
     }
 
     /// How far it is.
@@ -95,9 +107,10 @@ impl Replica {
         self.heard_ms.store(clock::now_ms(), Relaxed);
     }
 
-    /// It has acknowledged.
-    pub fn acknowledge(&self, offset: u64) {
-        self.acked.fetch_max(offset, Relaxed);
+    /// It has acknowledged: so much is applied, and so much on its disk, if it tells.
+    pub fn acknowledge(&self, applied: u64, on_disk: Option<u64>) {
+        self.acked.fetch_max(applied, Relaxed);
+        self.on_disk.fetch_max(on_disk.unwrap_or(0), Relaxed);
     }
 
     /// It has said anything at all; while it loads, an empty line a second.
@@ -616,5 +629,23 @@ impl State {
         if super::stream::take_news() {
             self.feeders.ring();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_acknowledged_never_goes_back() {
+        let replica = Replica::new(Arc::default(), ReplicaFacts::default(), false, 0);
+        let told = |replica: &Replica| (replica.acked(), replica.on_disk.load(Relaxed));
+        replica.acknowledge(10, None);
+        assert_eq!(told(&replica), (10, 0));
+        replica.acknowledge(20, Some(15));
+        assert_eq!(told(&replica), (20, 15));
+        replica.acknowledge(18, None);
+        replica.acknowledge(18, Some(12));
+        assert_eq!(told(&replica), (20, 15));
     }
 }

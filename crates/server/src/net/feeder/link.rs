@@ -1,21 +1,16 @@
-//! One replica's connection: what goes out, in which order, and what the replica says.
-//!
-//! A replica may say only how far it is. Anything that would be answered ends its connection, as in Redis: an answer
-//! would stand in the middle of the stream.
+//! One replica's connection: what goes out, and in which order.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
-use commands::args::Args;
-use commands::number;
 use commands::session::Session;
 use mio::Registry;
 use mio::event::Event;
 use replication::id::ReplicationId;
 use replication::ring::Reader;
-use resp_parser::{Batch, Limits, RequestParser};
+use resp_parser::RequestParser;
 
 use crate::clock;
 use crate::config::keys;
@@ -26,25 +21,21 @@ use crate::server::Server;
 
 /// Bytes that one replica is sent before the others have their turn.
 const TURN_BYTES: usize = 4 << 20;
-/// Bytes read from a replica at once. It has little to say.
-const READ_BYTES: usize = 4096;
-/// A request of a replica that is longer than this is none.
-const REQUEST_BYTES_MAX: usize = 64 * 1024;
 /// From one sign of life to the next, for a replica whose copy is being made.
 const HEARTBEAT_MS: i64 = 1000;
 
 /// A replica's connection.
 pub(super) struct Link {
-    socket: Socket,
-    session: Session,
-    replica: Arc<Replica>,
-    parser: RequestParser,
-    input: Vec<u8>,
+    pub(super) socket: Socket,
+    pub(super) session: Session,
+    pub(super) replica: Arc<Replica>,
+    pub(super) parser: RequestParser,
+    pub(super) input: Vec<u8>,
     /// Goes out before anything else, from `sent` on.
     out: Vec<u8>,
     sent: usize,
-    source: Source,
-    readable: bool,
+    pub(super) source: Source,
+    pub(super) readable: bool,
     writable: bool,
     /// Since when the socket has taken nothing while there was something to send.
     stuck_since_ms: Option<i64>,
@@ -53,7 +44,7 @@ pub(super) struct Link {
 }
 
 /// Where a link's bytes come from.
-enum Source {
+pub(super) enum Source {
     /// Its copy is still to come.
     Nothing,
     Copy {
@@ -256,69 +247,6 @@ impl Link {
         server.replication.judge_replicas(server);
     }
 
-    /// Reads what the replica has to say.
-    fn read(&mut self, server: &Server) -> Result<(), Ended> {
-        let mut buffer = [0; READ_BYTES];
-        while self.readable {
-            match self.socket.read(&mut buffer) {
-                Ok(0) => return Err(Ended::Quietly),
-                Ok(n) => {
-                    self.input.extend_from_slice(&buffer[..n]);
-                    self.session.client.net_in.add(n as u64);
-                    self.session.client.last_ms.store(clock::now_ms(), Relaxed);
-                    self.replica.heard();
-                    self.readable = n == buffer.len();
-                    if self.input.len() > REQUEST_BYTES_MAX {
-                        return Err(Ended::Because(format!("Replica {} sends too much.", self.replica.name())));
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable = false,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return Err(Ended::Quietly),
-            }
-        }
-        if self.input.is_empty() { Ok(()) } else { self.hear(server) }
-    }
-
-    /// Takes in what is complete of what the replica has said.
-    fn hear(&mut self, server: &Server) -> Result<(), Ended> {
-        let limits = Limits::new(REQUEST_BYTES_MAX as u64, true);
-        let mut batch = Batch::new();
-        let parsed = self.parser.parse(&self.input, &limits, usize::MAX, &mut batch);
-        let mut acknowledged = false;
-        for command in batch.iter() {
-            match said(Args::new(command.base(&self.input), command.args)) {
-                Said::Acknowledged(offset) => {
-                    self.replica.acknowledge(offset);
-                    acknowledged = true;
-                }
-                Said::Nothing => {}
-                Said::Other(name) => {
-                    let name = name.escape_ascii();
-                    let replica = self.replica.name();
-                    return Err(Ended::Because(format!(
-                        "Replica {replica} is disconnected: it sent '{name}', and an answer would stand in the stream."
-                    )));
-                }
-            }
-        }
-        let used = self.parser.consumed();
-        self.parser.discard(used);
-        self.input.drain(..used);
-        if let Err(error) = parsed {
-            return Err(Ended::Because(format!("Protocol error ({error}) from replica {}.", self.replica.name())));
-        }
-        if acknowledged {
-            if let Source::Await(reader) = &self.source {
-                self.source = Source::Stream(reader.clone());
-            }
-            server.replication.put_online(server, &self.replica);
-            server.replication.answer_waiting(server);
-            server.replication.advance_failover(server);
-        }
-        Ok(())
-    }
-
     /// Looks whether the replica is still worth it, and keeps a waiting one's patience up.
     pub(super) fn tend(&mut self, server: &Server, now_ms: i64) -> Result<(), Ended> {
         let timeout_ms = server.config.get(keys::REPL_TIMEOUT) as i64 * 1000;
@@ -363,29 +291,6 @@ impl Link {
             return Err(Ended::Quietly);
         }
         Ok(())
-    }
-}
-
-/// What a replica has said.
-enum Said<'a> {
-    Acknowledged(u64),
-    /// Something that is not answered.
-    Nothing,
-    /// Something that would be.
-    Other(&'a [u8]),
-}
-
-fn said(args: Args<'_>) -> Said<'_> {
-    if !args.is(0, "replconf") {
-        return Said::Other(args.get(0));
-    }
-    if args.len() < 3 {
-        return Said::Nothing;
-    }
-    match number::parse_i64(args.get(2)).and_then(|offset| u64::try_from(offset).ok()) {
-        Some(offset) if args.is(1, "ack") => Said::Acknowledged(offset),
-        _ if args.is(1, "ack") || args.is(1, "getack") => Said::Nothing,
-        _ => Said::Other(args.get(0)),
     }
 }
 

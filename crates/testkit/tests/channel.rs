@@ -185,7 +185,7 @@ fn the_two_connections_speak_as_those_of_redis() {
         let answer = raw(&mut main);
         let id = answer.strip_prefix("+RDBCHANNELSYNC ").and_then(|id| id.strip_suffix("\r\n"));
         let id = id.unwrap_or_else(|| panic!("{}: {answer:?}", program.name)).to_owned();
-        assert_eq!(clients(&primary, "S"), [id.clone()]);
+        assert_eq!(clients(&primary, "S"), std::slice::from_ref(&id));
         assert_eq!(state(&primary), "wait_bgsave");
         assert_eq!(raw(&mut main), "", "what comes next is the stream, so no newline may stand before it");
         let mut channel = primary.connect().unwrap();

@@ -557,8 +557,9 @@ impl Entry {
     pub(crate) fn overwrite(&mut self, value: &[u8], expiry: Option<i64>) -> bool {
         let shape = self.shape();
         let tag = Kind::Inline as u8 | if expiry.is_some() { HAS_EXPIRY } else { 0 };
-        let fits =
-            shape.tag & (KIND | HAS_EXPIRY) == tag && shape.value_len == value.len() && parse_canonical(value).is_none();
+        let fits = shape.tag & (KIND | HAS_EXPIRY) == tag
+            && shape.value_len == value.len()
+            && parse_canonical(value).is_none();
         if fits {
             // SAFETY: the value has the same length; the source is not part of this entry, which is borrowed mutably.
             unsafe { self.at(shape.value_at()).copy_from_nonoverlapping(value.as_ptr(), value.len()) };
@@ -945,16 +946,9 @@ mod tests {
 
     #[test]
     fn a_kind_is_told_by_its_tag() {
-        for kind in [
-            Kind::Int,
-            Kind::Inline,
-            Kind::Shared,
-            Kind::List,
-            Kind::Set,
-            Kind::SortedSet,
-            Kind::Hash,
-            Kind::Stream,
-        ] {
+        for kind in
+            [Kind::Int, Kind::Inline, Kind::Shared, Kind::List, Kind::Set, Kind::SortedSet, Kind::Hash, Kind::Stream]
+        {
             assert_eq!(Kind::of(kind as u8 | !KIND), kind);
         }
     }

@@ -315,9 +315,7 @@ impl List {
     fn walk(&self, index: usize, remaining: usize, direction: Direction) -> Elements<'_> {
         let (node, nodes) = match (self.form.view(), direction) {
             _ if remaining == 0 => (NodeIter::Plain(None), Default::default()),
-            (View::Small(listpack), Direction::Forward) => {
-                (NodeIter::packed_from(listpack, index), Default::default())
-            }
+            (View::Small(listpack), Direction::Forward) => (NodeIter::packed_from(listpack, index), Default::default()),
             (View::Small(listpack), Direction::Backward) => {
                 (NodeIter::packed_through(listpack, index), Default::default())
             }

@@ -131,13 +131,31 @@ PHASES = {"growth": grow, "expiry": expire, "large values": large, "flush": flus
 # --- watching -------------------------------------------------------------------------------------------------------
 
 
-def event_loop_of(pid):
-    """The thread that answers: ours is called so, those of others are their first."""
-    for path in glob.glob(f"/proc/{pid}/task/*/comm"):
-        with open(path) as file:
-            if file.read().startswith("worker-"):
-                return path.split("/")[-2]
-    return pid
+class Waits:
+    """How long a server's event loop and this process have waited for a core, but for what the server's other threads used
+    of it meanwhile: in seconds, since some time."""
+
+    def __init__(self, pid):
+        threads = [path.split("/")[-2] for path in glob.glob(f"/proc/{pid}/task/*/comm")]
+        # The thread that answers: ours is called so, those of others are their first.
+        loop = next((thread for thread in threads if self._name(pid, thread).startswith("worker-")), str(pid))
+        self._waiting = [self._open(f"/proc/{pid}/task/{loop}/schedstat"), self._open("/proc/self/schedstat")]
+        self._others = [self._open(f"/proc/{pid}/task/{thread}/schedstat") for thread in threads if thread != loop]
+
+    @staticmethod
+    def _name(pid, thread):
+        with open(f"/proc/{pid}/task/{thread}/comm") as file:
+            return file.read()
+
+    @staticmethod
+    def _open(path):
+        return os.open(path, os.O_RDONLY)
+
+    def seconds(self):
+        # Nanoseconds on a core, and nanoseconds of waiting for one.
+        waited = sum(int(os.pread(file, 64, 0).split()[1]) for file in self._waiting)
+        used = sum(int(os.pread(file, 64, 0).split()[0]) for file in self._others)
+        return (waited - used) / 1e9
 
 
 def timed_probe(stopped, ready, port, pid):
@@ -145,24 +163,21 @@ def timed_probe(stopped, ready, port, pid):
     loop and this process waited for a core meanwhile."""
     times, noted = [], []
     request = encode("GET", "key:000000000000")
-    # Its second number: nanoseconds of waiting.
-    waits = [os.open(f"/proc/{pid}/task/{event_loop_of(pid)}/schedstat", os.O_RDONLY),
-             os.open("/proc/self/schedstat", os.O_RDONLY)]
-    waited = lambda: sum(int(os.pread(file, 64, 0).split()[1]) for file in waits) / 1e9
+    waits = Waits(pid)
     with Connection(port) as connection:
         ready.set()
-        before = waited()
+        before = waits.seconds()
         while not stopped.is_set():
             begin = time.perf_counter()
             connection.socket.sendall(request)
             connection.read_line_or_bulk()
             end = time.perf_counter()
-            after = waited()
+            after = waits.seconds()
             times.append(end - begin)
             if (end - begin) * 1e3 > NOTED_MS:
                 noted.append((begin, end, after - before))
             time.sleep(PROBE_PAUSE)
-            before = waited()
+            before = waits.seconds()
     return sorted(times), noted
 
 

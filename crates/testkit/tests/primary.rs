@@ -331,7 +331,13 @@ fn the_end_waits_for_replicas() {
     asking.send(&["SHUTDOWN"]).unwrap();
     until("it waits", || primary.log().contains("Waiting for replicas before shutting down."));
     assert_eq!(text(&mut client, "GET a"), "2");
+    let left_ms: u64 = section(&mut client, "server")["shutdown_in_milliseconds"].parse().unwrap();
+    assert!((1..=10_000).contains(&left_ms), "{left_ms}");
+    // A replica is no client of those that are counted.
+    let clients = section(&mut client, "clients");
+    assert_eq!((&*clients["connected_clients"], &*clients["blocked_clients"]), ("2", "1"));
     assert_eq!(text(&mut client, "SHUTDOWN ABORT"), "OK");
+    assert!(!section(&mut client, "server").contains_key("shutdown_in_milliseconds"));
     assert!(matches!(asking.receive().unwrap(), Reply::Error(_)));
     assert_eq!(text(&mut client, "SET a 3"), "OK");
     client.send(&["SHUTDOWN"]).unwrap();

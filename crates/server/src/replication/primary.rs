@@ -95,6 +95,12 @@ impl Replica {
         (clock::now_ms() - self.heard_ms.load(Relaxed)).max(0)
     }
 
+    /// Whether it is one still: from the moment that its connection is told to close, nobody counts on it any more, though
+    /// its feeder comes to close it only a little later.
+    fn is_there(&self) -> bool {
+        !self.client.killed.load(Relaxed)
+    }
+
     /// The address that it announces, or that it comes from.
     pub fn ip(&self) -> &str {
         if !self.facts.address.is_empty() {
@@ -149,17 +155,17 @@ pub struct Primary {
 impl Primary {
     /// All replicas, in the order they came.
     pub fn replicas(&self) -> Vec<Arc<Replica>> {
-        self.replicas.read().clone()
+        self.replicas.read().iter().filter(|it| it.is_there()).cloned().collect()
     }
 
-    /// How many replicas there are.
+    /// How many connections of replicas there are, those included that are about to be closed.
     pub fn count(&self) -> usize {
         self.replicas.read().len()
     }
 
     /// Those that ROLE tells of.
     pub fn online(&self) -> Vec<ReplicaInfo> {
-        let replicas = self.replicas.read();
+        let replicas = self.replicas();
         let online = replicas.iter().filter(|replica| replica.phase() == Phase::Online);
         online
             .map(|replica| ReplicaInfo {
@@ -172,14 +178,14 @@ impl Primary {
 
     /// How many replicas have acknowledged the log up to here.
     pub fn acknowledged(&self, offset: u64) -> usize {
-        let has = |replica: &&Arc<Replica>| replica.phase() == Phase::Online && replica.acked.load(Relaxed) >= offset;
+        let has = |it: &&Arc<Replica>| it.is_there() && it.phase() == Phase::Online && it.acked() >= offset;
         self.replicas.read().iter().filter(has).count()
     }
 
     /// Appends the lines of INFO from `connected_slaves` on.
     pub fn info(&self, server: &Server, out: &mut String) {
         use std::fmt::Write;
-        let replicas = self.replicas.read();
+        let replicas = self.replicas();
         let mut lines = format!("connected_slaves:{}\r\n", replicas.len());
         if server.config.get(keys::MIN_REPLICAS_TO_WRITE) > 0 && server.config.get(keys::MIN_REPLICAS_MAX_LAG) > 0 {
             let _ = write!(lines, "min_slaves_good_slaves:{}\r\n", self.good(server));
@@ -204,7 +210,9 @@ impl Primary {
         let replicas = self.replicas.read();
         replicas
             .iter()
-            .filter(|it| it.phase() == Phase::Online && it.quiet_ms() / SECOND_MS * SECOND_MS <= lag_ms)
+            .filter(|it| {
+                it.is_there() && it.phase() == Phase::Online && it.quiet_ms() / SECOND_MS * SECOND_MS <= lag_ms
+            })
             .count()
     }
 }
@@ -396,7 +404,7 @@ impl State {
 
     /// Whether all replicas have acknowledged up to here.
     pub fn all_have(&self, offset: u64) -> bool {
-        self.primary.replicas.read().iter().all(|replica| replica.acked.load(Relaxed) >= offset)
+        self.primary.replicas.read().iter().all(|it| !it.is_there() || it.acked() >= offset)
     }
 
     /// Asks for acknowledgements one last time, and says which offset they have to reach.
@@ -460,11 +468,7 @@ impl State {
             return;
         }
         self.primary.last_second_ms.store(now_ms, Relaxed);
-        if let Some(ring) = self.stream.ring() {
-            ring.set_keep(server.config.get(keys::REPL_BACKLOG_SIZE));
-            ring.trim();
-        }
-        self.stream.weigh(server.config.get(keys::REPL_BACKLOG_SIZE));
+        self.stream.trim(server.config.get(keys::REPL_BACKLOG_SIZE));
         self.ping_if_due(server, now_ms);
         self.switch_off_if_due(server, now_ms);
         self.judge_replicas(server);

@@ -453,6 +453,10 @@ impl Host for Server {
         self.replication.may_sync()
     }
 
+    fn awaits_rdb_channel(&self, client: u64) -> bool {
+        self.replication.primary.awaits_rdb_channel(client)
+    }
+
     fn acknowledged(&self, offset: u64) -> usize {
         self.replication.primary.acknowledged(offset)
     }

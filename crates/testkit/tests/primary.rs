@@ -237,7 +237,9 @@ fn a_chain_passes_everything_on() {
 #[test]
 fn a_slow_replica_of_a_shared_copy_holds_back_nobody() {
     let Some(subject) = subject() else { return };
-    let primary = start(&subject, &["--repl-diskless-sync-delay", "30", "--repl-diskless-sync-max-replicas", "2"]);
+    // What fills the values would be packed to next to nothing.
+    let together = ["--repl-diskless-sync-delay", "30", "--repl-diskless-sync-max-replicas", "2"];
+    let primary = start(&subject, &[&together[..], &["--rdbcompression", "no"]].concat());
     let mut client = primary.connect().unwrap();
     // More than memory keeps for the slow one: what it has not taken goes by way of a file.
     assert_eq!(text(&mut client, "DEBUG POPULATE 20000 key 2000"), "OK");

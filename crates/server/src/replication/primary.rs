@@ -2,6 +2,11 @@
 //!
 //! A replica's connection belongs to a feeder thread ([`crate::net::feeder`]) from its PSYNC on. What others may know of it
 //! stands in a [`Replica`], in atomics. Those who need a full copy queue up in [`super::copies`].
+//!
+//! **Two channels.** A replica that can (`rdb-channel-repl`, as Redis 8) gets its copy over a second connection, the RDB
+//! channel, and over the first one, the main channel, the stream from the cut on at the same time. So nothing has to be
+//! kept for it here while the copy lasts: it keeps what it cannot apply yet by itself. Each channel is a [`Replica`]; only
+//! the main one counts as such, and is online when the copy is sent, or when it acknowledges anything.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering::Relaxed};
@@ -31,8 +36,12 @@ const SECOND_MS: i64 = 1000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Phase {
+    /// Its main channel is there, and the one for its copy is not, or has not got anything yet.
+    WaitChannel,
     /// Its copy has not begun, or is being made; or, straight from the keyspace, being sent.
     WaitBgsave,
+    /// This is its main channel, and has the stream, while the copy is sent over the other.
+    BulkAndStream,
     /// Its copy is sent from a file.
     SendBulk,
     /// It has the stream, or is about to.
@@ -56,6 +65,8 @@ pub struct Replica {
     phase: AtomicU8,
     /// Up to where it has acknowledged.
     acked: AtomicU64,
+    /// Up to where it has the stream on its disk, if it tells (`FACK`). Redis shows it nowhere; WAITAOF will ask for it.
+    on_disk: AtomicU64,
     /// When it was last heard of, in milliseconds since 1970.
     heard_ms: AtomicI64,
 }
@@ -64,12 +75,29 @@ impl Replica {
     fn new(client: Arc<Client>, facts: ReplicaFacts, is_old: bool, feeder: usize) -> Self {
         let heard_ms = AtomicI64::new(clock::now_ms());
         let phase = AtomicU8::new(Phase::WaitBgsave as u8);
-        Self { client, facts, is_old, feeder, phase, lag: Lag::default(), acked: AtomicU64::new(0), heard_ms }
+        Self {
+            client,
+            facts,
+            is_old,
+            feeder,
+            phase,
+            lag: Lag::default(),
+            acked: AtomicU64::new(0),
+            on_disk: AtomicU64::new(0),
+            heard_ms,
+        }
     }
 
     /// How far it is.
     pub fn phase(&self) -> Phase {
-        const PHASES: [Phase; 4] = [Phase::WaitBgsave, Phase::SendBulk, Phase::Online, Phase::CopySent];
+        const PHASES: [Phase; 6] = [
+            Phase::WaitChannel,
+            Phase::WaitBgsave,
+            Phase::BulkAndStream,
+            Phase::SendBulk,
+            Phase::Online,
+            Phase::CopySent,
+        ];
         PHASES[usize::from(self.phase.load(Relaxed))]
     }
 
@@ -79,9 +107,14 @@ impl Replica {
         self.heard_ms.store(clock::now_ms(), Relaxed);
     }
 
-    /// It has acknowledged.
-    pub fn acknowledge(&self, offset: u64) {
-        self.acked.fetch_max(offset, Relaxed);
+    /// It has acknowledged: so much is applied, and so much on its disk, if it tells.
+    pub fn acknowledge(&self, applied: u64, on_disk: Option<u64>) {
+        self.acked.fetch_max(applied, Relaxed);
+        self.on_disk.fetch_max(on_disk.unwrap_or(0), Relaxed);
+    }
+
+    /// It has said anything at all; while it loads, an empty line a second.
+    pub fn heard(&self) {
         self.heard_ms.store(clock::now_ms(), Relaxed);
     }
 
@@ -99,6 +132,16 @@ impl Replica {
     /// its feeder comes to close it only a little later.
     fn is_there(&self) -> bool {
         !self.client.killed.load(Relaxed)
+    }
+
+    /// How far it is, in the words of INFO, and for how many seconds nothing was heard of it.
+    fn state_and_lag_s(&self) -> (&'static str, i64) {
+        match self.phase() {
+            Phase::WaitChannel | Phase::WaitBgsave => ("wait_bgsave", 0),
+            Phase::BulkAndStream => ("send_bulk_and_stream", 0),
+            Phase::SendBulk => ("send_bulk", 0),
+            Phase::Online | Phase::CopySent => ("online", self.quiet_ms() / SECOND_MS),
+        }
     }
 
     /// The address that it announces, or that it comes from.
@@ -127,6 +170,8 @@ pub enum Start {
     Stream(Vec<u8>, Reader),
     /// With a copy, once it is made.
     Copy,
+    /// With these bytes, and then with the stream, once the copy is made that goes over another connection.
+    Channel(Vec<u8>),
 }
 
 /// See the file's head.
@@ -158,9 +203,20 @@ impl Primary {
         self.replicas.read().iter().filter(|it| it.is_there()).cloned().collect()
     }
 
-    /// How many connections of replicas there are, those included that are about to be closed.
+    /// How many connections of replicas there are, those included that are about to be closed. One with two channels counts
+    /// once.
     pub fn count(&self) -> usize {
-        self.replicas.read().len()
+        count(&self.replicas.read())
+    }
+
+    /// Whether this client is the main channel of a replica that still needs one for its copy.
+    pub fn awaits_rdb_channel(&self, client: u64) -> bool {
+        self.of_client(client).is_some_and(|replica| replica.phase() == Phase::WaitChannel)
+    }
+
+    /// The replica of a client.
+    pub(super) fn of_client(&self, client: u64) -> Option<Arc<Replica>> {
+        self.replicas.read().iter().find(|replica| replica.client.id == client).cloned()
     }
 
     /// Those that ROLE tells of.
@@ -186,17 +242,13 @@ impl Primary {
     pub fn info(&self, server: &Server, out: &mut String) {
         use std::fmt::Write;
         let replicas = self.replicas();
-        let mut lines = format!("connected_slaves:{}\r\n", replicas.len());
+        let mut lines = format!("connected_slaves:{}\r\n", count(&replicas));
         if server.config.get(keys::MIN_REPLICAS_TO_WRITE) > 0 && server.config.get(keys::MIN_REPLICAS_MAX_LAG) > 0 {
             let _ = write!(lines, "min_slaves_good_slaves:{}\r\n", self.good(server));
         }
-        let told = replicas.iter().filter(|replica| replica.phase() != Phase::CopySent);
+        let told = replicas.iter().filter(|it| it.phase() != Phase::CopySent && !is_beside(&replicas, it));
         for (index, replica) in told.enumerate() {
-            let (state, lag) = match replica.phase() {
-                Phase::WaitBgsave => ("wait_bgsave", 0),
-                Phase::SendBulk => ("send_bulk", 0),
-                Phase::Online | Phase::CopySent => ("online", replica.quiet_ms() / SECOND_MS),
-            };
+            let (state, lag) = replica.state_and_lag_s();
             let (ip, port, offset) = (replica.ip(), replica.facts.port, replica.acked.load(Relaxed));
             // Writing to a string cannot fail.
             let _ = write!(lines, "slave{index}:ip={ip},port={port},state={state},offset={offset},lag={lag}\r\n");
@@ -215,6 +267,22 @@ impl Primary {
             })
             .count()
     }
+}
+
+/// How many replicas there are among these, channels for copies beside another left out.
+fn count(replicas: &[Arc<Replica>]) -> usize {
+    replicas.iter().filter(|replica| !is_beside(replicas, replica)).count()
+}
+
+/// Whether a replica is but the second channel of another.
+fn is_beside(replicas: &[Arc<Replica>], replica: &Replica) -> bool {
+    let main = replica.facts.main_channel;
+    main.is_some_and(|main| replicas.iter().any(|other| other.client.id == main))
+}
+
+/// Whether full copies go over a connection of their own, to those who can take them so.
+fn offers_channel(server: &Server) -> bool {
+    server.config.get(keys::REPL_RDB_CHANNEL) && server.config.get(keys::REPL_DISKLESS_SYNC)
 }
 
 impl State {
@@ -254,6 +322,18 @@ impl State {
             return (replica, Start::Stream(greeting, reader));
         }
         drop(section);
+        if *request != SyncRequest::Sync && replica.facts.takes_channel && offers_channel(server) {
+            replica.set_phase(Phase::WaitChannel);
+            self.primary.replicas.write().push(replica.clone());
+            self.switch_on(server);
+            server.log.notice(&format!(
+                "Replica {} is capable of rdb channel synchronization, and partial sync isn't possible. Full sync will \
+                 continue with dedicated rdb channel.",
+                replica.name()
+            ));
+            let greeting = format!("+RDBCHANNELSYNC {}\r\n", client.id);
+            return (replica, Start::Channel(greeting.into_bytes()));
+        }
         self.primary.sync_full.fetch_add(1, Relaxed);
         self.primary.replicas.write().push(replica.clone());
         self.switch_on(server);
@@ -303,7 +383,10 @@ impl State {
         let history = self.history();
         let (name, offset) = (replica.name(), request.offset);
         server.log.notice(&match reason {
-            Reason::Asked => format!("Full resync requested by replica {name}"),
+            Reason::Asked => {
+                let channel = if replica.facts.rdb_channel { " (rdb-channel)" } else { "" };
+                format!("Full resync requested by replica {name}{channel}")
+            }
             Reason::OtherHistory => format!(
                 "Partial resynchronization not accepted: Replication ID mismatch (Replica asked for '{}', my replication \
                  IDs are '{}' and '{}')",
@@ -349,10 +432,41 @@ impl State {
         self.primary.replicas.write().retain(|other| !Arc::ptr_eq(other, replica));
         self.primary.copies.leave(replica);
         self.primary.alone_since_ms.store(clock::now_ms(), Relaxed);
-        if !replica.facts.rdb_only {
+        if replica.facts.rdb_channel {
+            server.log.notice(&format!("Connection with replica (rdbchannel) {} lost.", replica.name()));
+            self.give_main_channel_up(replica);
+        } else if !replica.facts.rdb_only {
             server.log.notice(&format!("Connection with replica {} lost.", replica.name()));
         }
         self.judge_replicas(server);
+    }
+
+    /// The stream is of no use to a replica without the copy that it stands behind.
+    fn give_main_channel_up(&self, channel: &Replica) {
+        if channel.phase() == Phase::CopySent {
+            return;
+        }
+        let main = channel.facts.main_channel.and_then(|main| self.primary.of_client(main));
+        if let Some(main) = main.filter(|main| main.phase() == Phase::BulkAndStream) {
+            main.client.killed.store(true, Relaxed);
+            self.feeders.look();
+        }
+    }
+
+    /// A connection that is for a copy only has it: so the replica has it whose main channel is another.
+    pub fn copy_is_sent(&self, server: &Server, channel: &Replica) {
+        if let Some(main) = channel.facts.main_channel.and_then(|main| self.primary.of_client(main)) {
+            self.put_online(server, &main);
+        }
+    }
+
+    /// A replica with two channels has its copy.
+    pub fn put_online(&self, server: &Server, main: &Replica) {
+        if main.phase() == Phase::BulkAndStream {
+            main.set_phase(Phase::Online);
+            server.log.notice(&format!("Synchronization with replica {} succeeded", main.name()));
+            self.judge_replicas(server);
+        }
     }
 
     /// Cuts all replicas off, so that they come back and hear of the new id.
@@ -395,7 +509,7 @@ impl State {
     }
 
     /// Asks all replicas how far they are, unless nothing is to move the offset now.
-    fn ask_replicas(&self, server: &Server) {
+    pub(super) fn ask_replicas(&self, server: &Server) {
         if !self.is_replica() && server.paused() == Pause::No {
             self.stream.ask();
             self.tell_feeders();
@@ -404,7 +518,8 @@ impl State {
 
     /// Whether all replicas have acknowledged up to here.
     pub fn all_have(&self, offset: u64) -> bool {
-        self.primary.replicas.read().iter().all(|it| !it.is_there() || it.acked() >= offset)
+        let has = |it: &Arc<Replica>| !it.is_there() || it.facts.rdb_only || it.acked() >= offset;
+        self.primary.replicas.read().iter().all(has)
     }
 
     /// Asks for acknowledgements one last time, and says which offset they have to reach.
@@ -419,11 +534,7 @@ impl State {
         let replicas = self.primary.replicas();
         let lagging: Vec<_> = replicas.iter().filter(|replica| replica.acked.load(Relaxed) < offset).collect();
         for replica in &lagging {
-            let (state, lag) = match replica.phase() {
-                Phase::WaitBgsave => ("wait_bgsave", 0),
-                Phase::SendBulk => ("send_bulk", 0),
-                Phase::Online | Phase::CopySent => ("online", replica.quiet_ms() / SECOND_MS),
-            };
+            let (state, lag) = replica.state_and_lag_s();
             let behind = offset - replica.acked.load(Relaxed);
             server.log.notice(&format!(
                 "Lagging replica {} reported offset {behind} behind master, lag={lag}, state={state}.",
@@ -527,5 +638,23 @@ impl State {
         if super::stream::take_news() {
             self.feeders.ring();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_acknowledged_never_goes_back() {
+        let replica = Replica::new(Arc::default(), ReplicaFacts::default(), false, 0);
+        let told = |replica: &Replica| (replica.acked(), replica.on_disk.load(Relaxed));
+        replica.acknowledge(10, None);
+        assert_eq!(told(&replica), (10, 0));
+        replica.acknowledge(20, Some(15));
+        assert_eq!(told(&replica), (20, 15));
+        replica.acknowledge(18, None);
+        replica.acknowledge(18, Some(12));
+        assert_eq!(told(&replica), (20, 15));
     }
 }

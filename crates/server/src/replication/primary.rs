@@ -146,21 +146,12 @@ impl Replica {
 
     /// The address that it announces, or that it comes from.
     pub fn ip(&self) -> &str {
-        if !self.facts.address.is_empty() {
-            return &self.facts.address;
-        }
-        let host = self.client.addr.rsplit_once(':').map_or(&*self.client.addr, |(host, _)| host);
-        host.trim_start_matches('[').trim_end_matches(']')
+        self.facts.ip(&self.client.addr)
     }
 
     /// What the log calls it.
     pub fn name(&self) -> String {
-        let (ip, port) = (self.ip(), self.facts.port);
-        match port {
-            0 => format!("{ip}:<unknown-replica-port>"),
-            _ if ip.contains(':') => format!("[{ip}]:{port}"),
-            _ => format!("{ip}:{port}"),
-        }
+        self.facts.name(&self.client.addr)
     }
 }
 

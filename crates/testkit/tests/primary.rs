@@ -406,3 +406,39 @@ fn the_end_waits_for_replicas() {
     assert!(primary.log().contains("1 of 1 replicas are in sync when shutting down."), "{}", primary.log());
     assert_eq!(text(&mut replica.connect().unwrap(), "GET a"), "3");
 }
+
+/// What comes and goes writes the list of replicas, which INFO reads.
+#[test]
+fn info_answers_while_replicas_come_and_go() {
+    const COMINGS: usize = 1_000;
+    let Some(subject) = subject() else { return };
+    let options = ["--save", "", "--io-threads", "2", "--min-replicas-to-write", "1", "--min-replicas-max-lag", "10"];
+    let primary = start(&subject, &options);
+    // The first makes the history that the others ask to go on with.
+    let first = start(&subject, &["--save", ""]);
+    follow(&first, primary.address());
+    until_up(&first);
+    let id = info(&mut primary.connect().unwrap())["master_replid"].clone();
+    let comings = AtomicBool::new(true);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let mut reader = primary.connect().unwrap();
+                while comings.load(SeqCst) {
+                    assert!(info(&mut reader).contains_key("slave0"));
+                }
+            });
+        }
+        let stop = Stop(&comings);
+        let come = |_| {
+            for _ in 0..COMINGS {
+                let mut replica = primary.connect().unwrap();
+                let answer = replica.call(&["PSYNC", &id, "1"]).unwrap();
+                assert!(matches!(&answer, Reply::Simple(text) if text.starts_with(b"CONTINUE")), "{answer:?}");
+            }
+        };
+        let others: Vec<_> = (0..2).map(|number| scope.spawn(move || come(number))).collect();
+        others.into_iter().for_each(|other| other.join().unwrap());
+        drop(stop);
+    });
+}

@@ -194,8 +194,7 @@ impl Primary {
         self.replicas.read().iter().filter(|it| it.is_there()).cloned().collect()
     }
 
-    /// How many connections of replicas there are, those included that are about to be closed. One with two channels counts
-    /// once.
+    /// How many connections of replicas there are, those included that are about to be closed.
     pub fn count(&self) -> usize {
         count(&self.replicas.read())
     }
@@ -235,7 +234,7 @@ impl Primary {
         let replicas = self.replicas();
         let mut lines = format!("connected_slaves:{}\r\n", count(&replicas));
         if server.config.get(keys::MIN_REPLICAS_TO_WRITE) > 0 && server.config.get(keys::MIN_REPLICAS_MAX_LAG) > 0 {
-            let _ = write!(lines, "min_slaves_good_slaves:{}\r\n", self.good(server));
+            let _ = write!(lines, "min_slaves_good_slaves:{}\r\n", good(&replicas, server));
         }
         let told = replicas.iter().filter(|it| it.phase() != Phase::CopySent && !is_beside(&replicas, it));
         for (index, replica) in told.enumerate() {
@@ -246,23 +245,20 @@ impl Primary {
         }
         out.push_str(&lines);
     }
-
-    /// Replicas that are online and were heard of lately enough.
-    fn good(&self, server: &Server) -> usize {
-        let lag_ms = server.config.get(keys::MIN_REPLICAS_MAX_LAG) as i64 * SECOND_MS;
-        let replicas = self.replicas.read();
-        replicas
-            .iter()
-            .filter(|it| {
-                it.is_there() && it.phase() == Phase::Online && it.quiet_ms() / SECOND_MS * SECOND_MS <= lag_ms
-            })
-            .count()
-    }
 }
 
-/// How many replicas there are among these, channels for copies beside another left out.
+/// How many they are. One with two channels counts once.
 fn count(replicas: &[Arc<Replica>]) -> usize {
     replicas.iter().filter(|replica| !is_beside(replicas, replica)).count()
+}
+
+/// How many are online and were heard of lately enough.
+fn good(replicas: &[Arc<Replica>], server: &Server) -> usize {
+    let lag_ms = server.config.get(keys::MIN_REPLICAS_MAX_LAG) as i64 * SECOND_MS;
+    let is_good = |it: &&Arc<Replica>| {
+        it.is_there() && it.phase() == Phase::Online && it.quiet_ms() / SECOND_MS * SECOND_MS <= lag_ms
+    };
+    replicas.iter().filter(is_good).count()
 }
 
 /// Whether a replica is but the second channel of another.
@@ -556,7 +552,7 @@ impl State {
     fn has_few(&self, server: &Server) -> bool {
         let wanted = server.config.get(keys::MIN_REPLICAS_TO_WRITE);
         let lag = server.config.get(keys::MIN_REPLICAS_MAX_LAG);
-        wanted > 0 && lag > 0 && !self.is_replica() && self.primary.good(server) < wanted
+        wanted > 0 && lag > 0 && !self.is_replica() && good(&self.primary.replicas.read(), server) < wanted
     }
 
     // --- every now and then

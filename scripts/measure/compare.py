@@ -103,7 +103,7 @@ def arguments():
     options = parser.parse_args()
     options.rounds = options.rounds or (1 if options.quick else 5)
     options.requests = QUICK_REQUESTS if options.quick else REQUESTS
-    options.half_load_seconds = 1 if options.quick else 10
+    options.half_load_seconds = 2 if options.quick else 10
     options.replicas = (0, 1, 4, 16) if options.quick else replication.REPLICAS
     options.fan_out_requests = replication.QUICK_REQUESTS if options.quick else replication.REQUESTS
     replication.choose_cores(options)

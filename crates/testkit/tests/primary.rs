@@ -345,6 +345,62 @@ fn a_replica_that_asks_for_anything_else_is_cut_off() {
     client.send(&["REPLCONF", "ACK", "0"]).unwrap();
     client.send(&["GET", "a"]).unwrap();
     until("it is cut off", || info(&mut primary.connect().unwrap())["connected_slaves"] == "0");
+    let logged = |text: &str| until(text, || primary.log().contains(text));
+    logged("Replica generated a reply to command 'get', disconnecting it: id=");
+    logged("'Replica can't interact with the keyspace' after processing the command 'get'");
+    // What it asks for is told by its full name.
+    client = primary.connect().unwrap();
+    client.send(&["SYNC"]).unwrap();
+    client.send(&["XINFO", "HELP"]).unwrap();
+    logged("Replica generated a reply to command 'xinfo|help', disconnecting it: id=");
+    client = primary.connect().unwrap();
+    assert_eq!(text(&mut client, "PSYNC ? x"), "-ERR value is not an integer or out of range");
+    logged("Replica 127.0.0.1:<unknown-replica-port> asks for synchronization but with a wrong offset");
+    assert_eq!(text(&mut client, "PING"), "PONG");
+}
+
+#[test]
+fn a_smaller_backlog_is_smaller_at_once() {
+    let Some(subject) = subject() else { return };
+    let primary = start(&subject, &["--repl-backlog-size", "1mb"]);
+    let replica = start(&subject, &[]);
+    follow(&replica, primary.address());
+    until_up(&replica);
+    let mut client = primary.connect().unwrap();
+    let value = "v".repeat(200_000);
+    assert_eq!(client.call(&["SET", "a", &value]).unwrap(), Reply::Simple(b"OK".to_vec()));
+    let asked = [vec!["CONFIG", "SET", "repl-backlog-size", "20000"], vec!["INFO", "replication"]];
+    let said = client.pipeline(&asked).unwrap();
+    let Reply::Bulk(lines) = &said[1] else { panic!("{said:?}") };
+    let lines = String::from_utf8_lossy(lines);
+    assert!(lines.contains("repl_backlog_histlen:20000\r\n"), "{lines}");
+}
+
+#[test]
+fn a_copy_that_none_waits_for_ends_unless_it_is_a_save_too() {
+    let Some(subject) = subject() else { return };
+    for save in ["", "3600 1000"] {
+        let arguments = ["--repl-diskless-sync", "no", "--save", save, "--rdb-key-save-delay", "20000"];
+        let primary = start(&subject, &arguments);
+        let mut client = primary.connect().unwrap();
+        assert_eq!(text(&mut client, "DEBUG POPULATE 2000"), "OK");
+        let is_saving = || section(&mut primary.connect().unwrap(), "persistence")["rdb_bgsave_in_progress"] == "1";
+        let mut replica = primary.connect().unwrap();
+        replica.send(&["SYNC"]).unwrap();
+        until("the copy has begun", is_saving);
+        drop(replica);
+        until("its replica is gone", || info(&mut client)["connected_slaves"] == "0");
+        if save.is_empty() {
+            until("it has ended", || !is_saving());
+            assert!(primary.log().contains("nobody waits for it any more"), "{}", primary.log());
+            continue;
+        }
+        thread::sleep(Duration::from_millis(300));
+        assert!(is_saving());
+        assert_eq!(text(&mut client, "CONFIG SET rdb-key-save-delay 0"), "OK");
+        until("it is complete", || !is_saving());
+        assert!(primary.log().contains("Background saving terminated with success"), "{}", primary.log());
+    }
 }
 
 #[test]
@@ -364,7 +420,13 @@ fn the_end_waits_for_replicas() {
     asking.send(&["SHUTDOWN"]).unwrap();
     until("it waits", || primary.log().contains("Waiting for replicas before shutting down."));
     assert_eq!(text(&mut client, "GET a"), "2");
+    let left_ms: u64 = section(&mut client, "server")["shutdown_in_milliseconds"].parse().unwrap();
+    assert!((1..=10_000).contains(&left_ms), "{left_ms}");
+    // A replica is no client of those that are counted.
+    let clients = section(&mut client, "clients");
+    assert_eq!((&*clients["connected_clients"], &*clients["blocked_clients"]), ("2", "1"));
     assert_eq!(text(&mut client, "SHUTDOWN ABORT"), "OK");
+    assert!(!section(&mut client, "server").contains_key("shutdown_in_milliseconds"));
     assert!(matches!(asking.receive().unwrap(), Reply::Error(_)));
     assert_eq!(text(&mut client, "SET a 3"), "OK");
     client.send(&["SHUTDOWN"]).unwrap();

@@ -30,6 +30,9 @@ use crate::persistence::snapshot::{self, Delay};
 use crate::persistence::{changes, is_volatile};
 use crate::server::Server;
 
+/// Keys between two looks whether anybody still waits for a copy.
+const KEYS_UNASKED: u64 = 256;
+
 /// See the file's head.
 #[derive(Default)]
 pub struct Copies {
@@ -204,7 +207,8 @@ impl Copies {
         let (number, changes) = (server.persistence.next_cut(), changes(server));
         let db = Some(ring.database()).filter(|db| *db != NO_DB).unwrap_or(0);
         drop(alone);
-        let data = Data { walk, number, changes, contents, facts: snapshot::facts(Some(cut.place(db))) };
+        let facts = snapshot::facts(Some(cut.place(db)));
+        let data = Data { walk, number, changes, contents, facts, is_file: !kind.direct };
         let mut queue = self.queue.lock();
         let running = queue.running.as_mut()?;
         if !kind.direct {
@@ -352,6 +356,8 @@ struct Data {
     walk: Option<Walk>,
     contents: Contents,
     facts: Vec<(&'static str, Vec<u8>)>,
+    /// It goes into the server's file.
+    is_file: bool,
 }
 
 impl Data {
@@ -364,15 +370,24 @@ impl Data {
             file.end();
             return out.write_all(&sink.0);
         };
+        // As in Redis, a file that takes the place of a save as well is completed, though nobody may wait for it any more.
+        let is_save_too = self.is_file && !server.config.get(keys::SAVE).is_empty();
+        let is_abandoned = || !is_save_too && server.replication.primary.copies.is_abandoned();
         let last_use = |_: &_| LastUse::Unknown;
         let preamble = Preamble { contents: self.contents, aux: &self.facts, compress, checksum, last_use: &last_use };
-        let mut delay = Delay::default();
-        let is_over = || server.ending.has_begun() || server.replication.primary.copies.is_abandoned();
+        let (mut delay, mut keys) = (Delay::default(), 0_u64);
         let key = || {
-            delay.pass(&server.live.rdb_key_save_delay, is_over);
+            delay.pass(&server.live.rdb_key_save_delay, || server.ending.has_begun() || is_abandoned());
+            keys += 1;
+            if keys.is_multiple_of(KEYS_UNASKED) && is_abandoned() {
+                return ControlFlow::Break(());
+            }
             ControlFlow::Continue(())
         };
-        save(walk, &preamble, out, key).map(drop)
+        save(walk, &preamble, out, key).map(drop).map_err(|error| match error.kind() {
+            io::ErrorKind::Interrupted => io::Error::other("nobody waits for it any more"),
+            _ => error,
+        })
     }
 }
 

@@ -1,19 +1,17 @@
 //! One key and its value in one allocation, behind one thin pointer.
 //!
 //! ```text
-//! kind and flags u8 | key length u8 | epoch u16 | access u24 and value length u8 | [lengths 2 * u32] | key | rest
-//!
-//! rest of a short string:        [expiry i64] | bytes
-//! rest of anything else:   padding | word | [expiry i64]
+//! tag u8 | key length u8 | epoch u16 | access u24 and value length u8 | [lengths 2 * u32] | [word] | key | [expiry i64] | [bytes]
 //! ```
+//!
+//! A short string has its bytes at the end; anything else has a word, which is an integer or the pointer to a value. The tag
+//! is the kind and some flags, which tell what there is of the parts in brackets.
 //!
 //! The head is one word, because allocators count in steps of 16 bytes: with one of 16 bytes an integer or the pointer to
 //! a value took 48 bytes under a key of 16, and takes 32 with this one. The lengths have a byte each, and a word of their own
-//! where one of the two is longer than a byte can tell. The key, which every look-up compares, stands where nothing but that
-//! word moves it.
-//!
-//! The word is an integer or the pointer to a value. Where it begins is a multiple of 8; an expiry may stand anywhere. An
-//! entry that gets or loses one moves; it does so inside its slot, which only an exclusive guard can reach.
+//! where one of the two is longer than a byte can tell. The parts that every command looks for come first, so that the tag
+//! alone says where they are. An expiry may stand at any address. An entry that gets or loses one moves; it does so inside
+//! its slot, which only an exclusive guard can reach.
 //!
 //! **Invariants.**
 //! 1. The allocation's size follows from the tag and the two lengths ([`Shape::size`]).
@@ -61,6 +59,8 @@ const HAS_EXPIRY: u8 = 1 << 4;
 const TIMED: u8 = 1 << 5;
 /// A string that APPEND or SETRANGE has made: `OBJECT ENCODING` calls it `raw` however short it is.
 const GROWN: u8 = 1 << 6;
+/// There is a word, since this is no inline string; sixteen times its size.
+const HAS_WORD: u8 = 1 << 7;
 /// The longest key, and the longest value, whose length the head tells.
 const SHORT_MAX: usize = u8::MAX as usize;
 /// The word of the access clock holds the value's length in its low bits.
@@ -192,7 +192,10 @@ struct Shape {
 const HEAD: usize = size_of::<Head>();
 const WORD: usize = 8;
 
-const _: () = assert!(HEAD == WORD && size_of::<Lengths>() == LONG as usize && 2 * WORD == HAS_EXPIRY as usize);
+const _: () = {
+    assert!(HEAD == WORD && size_of::<Lengths>() == LONG as usize);
+    assert!(2 * WORD == HAS_EXPIRY as usize && 16 * WORD == HAS_WORD as usize);
+};
 
 impl Kind {
     #[inline]
@@ -210,53 +213,33 @@ impl Kind {
     }
 }
 
+/// Where the word is.
+#[inline]
+const fn word_at(tag: u8) -> usize {
+    HEAD + (tag & LONG) as usize
+}
+
 impl Shape {
     #[inline]
-    fn is_inline(self) -> bool {
-        Kind::of(self.tag) == Kind::Inline
-    }
-
-    #[inline]
-    fn key_at(self) -> usize {
-        HEAD + (self.tag & LONG) as usize
-    }
-
-    /// What follows the key.
-    #[inline]
-    fn rest_at(self) -> usize {
-        self.key_at() + self.key_len
-    }
-
-    /// The word, if it is no inline value.
-    #[inline]
-    fn word_at(self) -> usize {
-        self.rest_at().next_multiple_of(WORD)
+    const fn key_at(self) -> usize {
+        word_at(self.tag) + ((self.tag & HAS_WORD) >> 4) as usize
     }
 
     /// The expiry, if there is one.
     #[inline]
-    fn expiry_at(self) -> usize {
-        if self.is_inline() { self.rest_at() } else { self.word_at() + WORD }
+    const fn expiry_at(self) -> usize {
+        self.key_at() + self.key_len
     }
 
     /// The inline value.
     #[inline]
-    fn value_at(self) -> usize {
-        self.rest_at() + self.expiry_len()
+    const fn value_at(self) -> usize {
+        self.expiry_at() + ((self.tag & HAS_EXPIRY) >> 1) as usize
     }
 
     #[inline]
-    fn expiry_len(self) -> usize {
-        (self.tag & HAS_EXPIRY) as usize / 2
-    }
-
-    #[inline]
-    fn size(self) -> usize {
-        if self.is_inline() {
-            (self.value_at() + self.value_len).next_multiple_of(WORD)
-        } else {
-            self.word_at() + WORD + self.expiry_len()
-        }
+    const fn size(self) -> usize {
+        (self.value_at() + self.value_len).next_multiple_of(WORD)
     }
 
     #[inline]
@@ -712,7 +695,8 @@ impl Entry {
     fn allocate(kind: Kind, flags: u8, key: &[u8], value_len: usize, expiry: Option<i64>) -> Self {
         let long = key.len() > SHORT_MAX || value_len > SHORT_MAX;
         let tag = kind as u8
-            | flags & !(KIND | LONG | HAS_EXPIRY)
+            | flags & !(KIND | LONG | HAS_EXPIRY | HAS_WORD)
+            | if kind == Kind::Inline { 0 } else { HAS_WORD }
             | if long { LONG } else { 0 }
             | if expiry.is_some() { HAS_EXPIRY } else { 0 };
         let shape = Shape { tag, key_len: key.len(), value_len };
@@ -807,7 +791,7 @@ impl Entry {
 
     #[inline]
     fn word(&self) -> *mut u8 {
-        self.at(self.shape().word_at())
+        self.at(word_at(self.head().tag))
     }
 
     #[inline]

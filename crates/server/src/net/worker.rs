@@ -73,9 +73,6 @@ pub struct Worker {
     core: Core,
     buffer: Vec<u8>,
     last_cron_ms: i64,
-    /// Commands that this worker had executed at its last round, and when it gave its free memory back.
-    executed: u64,
-    executed_at_purge: u64,
     running: bool,
 }
 
@@ -122,8 +119,6 @@ impl Worker {
             },
             buffer: vec![0; READ_BYTES],
             last_cron_ms: clock::now_ms(),
-            executed: 0,
-            executed_at_purge: 0,
             running: true,
         };
         listeners.into_iter().try_for_each(|listener| worker.listen(listener))?;

@@ -7,15 +7,12 @@ use std::time::Duration;
 use commands::stats::Stats;
 
 use super::Worker;
+use crate::clock;
 use crate::net::connection::Connection;
 use crate::server::Server;
-use crate::{alloc, clock};
 
 /// Connections that are looked after in one round at least; in a second all are.
 const TENDED_MIN: usize = 5;
-/// So many commands at least lie between two times that free memory is given back: a client that asks for something now and
-/// then does not make it go and come with each round.
-const COMMANDS_PER_PURGE: u64 = 1000;
 
 impl Worker {
     /// How long the poll may sleep: until the next round of [`Self::cron`], the end of a pause that is waited for, or of a
@@ -38,18 +35,6 @@ impl Worker {
         self.accepting.append(&mut self.stalled_listeners);
         if !self.server.settings.cron_is_paused.load(Relaxed) {
             self.tend(now_ms);
-        }
-        self.purge_when_quiet();
-    }
-
-    /// Gives free memory back when nothing has come for a round: the allocator keeps a page for each size of block that this
-    /// thread has used, which is up to two megabytes, and only the thread itself can let go of them.
-    fn purge_when_quiet(&mut self) {
-        let executed = self.core.env.stats.processed.get();
-        let quiet = std::mem::replace(&mut self.executed, executed) == executed;
-        if quiet && executed.abs_diff(self.executed_at_purge) >= COMMANDS_PER_PURGE {
-            self.executed_at_purge = executed;
-            alloc::purge();
         }
     }
 

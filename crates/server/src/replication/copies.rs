@@ -177,6 +177,10 @@ impl Copies {
             let made = self.make_file(server, &mut data);
             match &made {
                 Ok(()) => server.log.notice("Background saving terminated with success"),
+                // That says nothing about the disk.
+                Err(FileError { error, .. }) if error.kind() == io::ErrorKind::Interrupted => {
+                    server.log.notice(&format!("Background saving was ended before its time: {error}"));
+                }
                 Err(error) => snapshot::note_failure(server, error),
             }
             made.is_ok()
@@ -385,7 +389,7 @@ impl Data {
             ControlFlow::Continue(())
         };
         save(walk, &preamble, out, key).map(drop).map_err(|error| match error.kind() {
-            io::ErrorKind::Interrupted => io::Error::other("nobody waits for it any more"),
+            io::ErrorKind::Interrupted => io::Error::new(error.kind(), "nobody waits for it any more"),
             _ => error,
         })
     }

@@ -26,7 +26,7 @@ use store::stripe::Mode;
 pub use apply::{Unit, apply};
 pub use evict::{Room, make_room};
 pub use plan::keys_of;
-pub use prepare::{GROUP, Prepared, prefetch};
+pub use prepare::{Lookahead, Prepared};
 
 use crate::args::Args;
 use crate::blocking::Block;

@@ -157,6 +157,9 @@ impl Host for NoHost {
     fn may_sync(&self) -> Result<()> {
         Ok(())
     }
+    fn awaits_rdb_channel(&self, _: u64) -> bool {
+        false
+    }
     fn acknowledged(&self, _: u64) -> usize {
         0
     }

@@ -27,6 +27,7 @@ pub use apply::{Unit, apply};
 pub use evict::{Room, make_room};
 pub use plan::keys_of;
 pub use prepare::{Lookahead, Prepared};
+pub use waiters::serve_everywhere;
 
 use crate::args::Args;
 use crate::blocking::Block;
@@ -197,7 +198,7 @@ fn conclude(mut call: Call<'_>, section: &Section<'_>, command: Command, effect:
     let Call { keys, env, session, .. } = call;
     finish(env, section, keys, [Ran { db, args, done }], Source::Client(&session.client));
     if section.is_exclusive() {
-        waiters::serve_everywhere(env, section);
+        serve_everywhere(env, section);
     }
 }
 
@@ -372,11 +373,6 @@ fn settle(env: &mut Env, section: &Section<'_>, notes: Notes, mut record: Option
     for hidden in rest.hidden_fields {
         fields::reap(env, section, &hidden, record.as_deref_mut());
     }
-}
-
-/// Looks at all who wait for keys, since all data is another now. Called under the exclusive gate.
-pub fn data_replaced(env: &mut Env, section: &Section<'_>) {
-    waiters::serve_everywhere(env, section);
 }
 
 /// Removes a key that a read has found expired, if it still is.

@@ -4,6 +4,8 @@
 //! COMMAND DOCS and COMMAND GETKEYS answer comes from here, and so does what `admit` and the lock plan need; a command's
 //! name is compared nowhere else.
 
+pub(crate) mod common;
+
 use bitflags::bitflags;
 use store::guard::Plan;
 

@@ -111,6 +111,11 @@ impl Persistence {
     }
 }
 
+/// Whether nothing is ever written to disk here.
+pub fn is_volatile(server: &Server) -> bool {
+    server.config.get(keys::SAVE).is_empty() && !server.config.get(keys::APPENDONLY)
+}
+
 /// Changes since the last save.
 pub fn unsaved_changes(server: &Server) -> u64 {
     changes(server).saturating_sub(server.persistence.saved_changes.load(Relaxed))

@@ -16,10 +16,11 @@ use resp_parser::encode_request;
 use smallvec::SmallVec;
 use store::gate::Section;
 
-use super::link::{Ended, patience, system_text};
+use super::link::{Ended, patience};
 use super::replica::{Resume, Term};
 use super::wire::{Filled, Wire};
 use crate::clock;
+use crate::config::error::system_text;
 use crate::server::Server;
 use crate::workers;
 

@@ -23,19 +23,6 @@ fn depth<T>(short: T, full: T) -> T {
     if is_full() { full } else { short }
 }
 
-/// Ends the writers, also when the test fails.
-struct Stop<'a>(&'a AtomicBool);
-
-impl Drop for Stop<'_> {
-    fn drop(&mut self) {
-        self.0.store(false, SeqCst);
-    }
-}
-
-fn stat(server: &Server, name: &str) -> u64 {
-    section(&mut server.connect().unwrap(), "stats")[name].parse().unwrap()
-}
-
 /// A client that is as patient as the test.
 fn patient(address: SocketAddr) -> Client {
     let client = Client::connect(address).unwrap();
@@ -409,7 +396,7 @@ fn large_values_are_written_while_they_are_copied() {
     let goes_on = AtomicBool::new(true);
     let slowest = thread::scope(|scope| {
         let _stop = Stop(&goes_on);
-        let writers: Vec<_> = ["ZADD zset", "HSET hash", "RPUSH list", "SET other"]
+        let writers: Vec<_> = ["ZADD zset", "HSET hash", "LPUSH list", "SET other"]
             .map(|what| {
                 let (goes_on, address) = (&goes_on, primary.address());
                 scope.spawn(move || {

@@ -381,6 +381,25 @@ fn attempt(client: &mut Client, command: &Words) -> (Reply, String, String) {
     (reply, before, state(client))
 }
 
+/// One change of each kind: each must show, or the test below would miss what a refused command has left.
+const CHANGES: &str = "SET s other\nPERSIST n\nRPUSH l d\nSREM st a\nHSET h f2 v\nHPERSIST h FIELDS 1 f\nZINCRBY z 1 a\n\
+    XADD x 3-1 f v\nXDEL x 1-1\nXACK x g 1-1\nXGROUP CREATECONSUMER x g eve\nXGROUP SETID x g 2-1\nXSETID x 9-9\n\
+    XGROUP CREATE x g2 0\nSETBIT bits 9 1\nGEOADD geo 14 38 q\nPFADD hll c\nSET fresh v\nDEL s\nRENAME s t";
+
+#[test]
+fn every_change_shows_in_the_state() {
+    let Some((subject, reference)) = programs() else { return };
+    for program in [reference, subject] {
+        let server = start(&program);
+        let mut client = server.connect().expect("a connection");
+        for line in CHANGES.lines() {
+            let (reply, before, after) = attempt(&mut client, &words(line));
+            assert!(!is_error(&reply), "{line}: {}", show(&reply));
+            assert_ne!(before, after, "{line} does not show");
+        }
+    }
+}
+
 #[test]
 fn what_is_wrong_in_the_middle_changes_nothing() {
     let Some((subject, reference)) = programs() else { return };

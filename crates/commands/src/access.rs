@@ -76,15 +76,14 @@ impl Access {
         }
     }
 
-    /// The word of an entry that was used last so many seconds ago; nothing when the policy counts how often.
-    pub fn idle_for(&self, seconds: i64) -> Option<u32> {
-        // The truncation is a remainder modulo 2^32, of which the clock's modulus is a divisor.
-        self.lfu.is_none().then(|| self.seconds.wrapping_sub(seconds as u32) % CLOCK_MODULUS)
-    }
-
-    /// The word of an entry with this counter; nothing when the policy counts no uses.
-    pub fn as_often_as(&self, counter: u8) -> Option<u32> {
-        self.lfu.map(|lfu| lfu.word(counter))
+    /// The word of an entry that comes from elsewhere, where it was used last so many seconds ago, or has this counter.
+    /// What the policy does not keep is left out, and then the entry is a new one.
+    pub fn told(&self, idle_s: Option<u64>, counter: Option<u8>) -> u32 {
+        match self.lfu {
+            // The truncation is a remainder modulo 2^32, of which the clock's modulus is a divisor.
+            None => self.seconds.wrapping_sub(idle_s.unwrap_or(0) as u32) % CLOCK_MODULUS,
+            Some(lfu) => lfu.word(counter.unwrap_or(FREQUENCY_AT_FIRST)),
+        }
     }
 
     /// Seconds since the last use, if this is what the word tells.

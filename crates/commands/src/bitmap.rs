@@ -218,25 +218,14 @@ fn change<R>(keys: &mut Keys<'_>, key: &[u8], len: usize, change: impl FnOnce(&m
     Ok(change(bytes, before < len))
 }
 
+const UNIT: Arg = Arg::one_of("unit", &[Arg::word("byte", "BYTE"), Arg::word("bit", "BIT")]).optional().since("7.0.0");
+
 /// The family's rows.
 pub(crate) static COMMANDS: &[Spec] = &[
     Spec::new("bitcount", -2, READONLY, Group::Bitmap, bitcount)
         .docs("Counts the set bits of a string, or of a part of it.", "2.6.0", "O(N)")
         .keys(&[KeySpec::one(1, &["RO", "access"])])
-        .args(&[
-            Arg::key("key"),
-            Arg::block(
-                "range",
-                &[
-                    Arg::integer("start"),
-                    Arg::integer("end"),
-                    Arg::one_of("unit", &[Arg::word("byte", "BYTE"), Arg::word("bit", "BIT")])
-                        .optional()
-                        .since("7.0.0"),
-                ],
-            )
-            .optional(),
-        ]),
+        .args(&[Arg::key("key"), Arg::block("range", &[Arg::integer("start"), Arg::integer("end"), UNIT]).optional()]),
     Spec::new("bitfield", -2, WRITE | DENYOOM, Group::Bitmap, bitfield)
         .docs(
             "Reads and changes integers of any width at any bit of a string.",
@@ -321,19 +310,7 @@ pub(crate) static COMMANDS: &[Spec] = &[
             Arg::integer("bit"),
             Arg::block(
                 "range",
-                &[
-                    Arg::integer("start"),
-                    Arg::block(
-                        "end-unit-block",
-                        &[
-                            Arg::integer("end"),
-                            Arg::one_of("unit", &[Arg::word("byte", "BYTE"), Arg::word("bit", "BIT")])
-                                .optional()
-                                .since("7.0.0"),
-                        ],
-                    )
-                    .optional(),
-                ],
+                &[Arg::integer("start"), Arg::block("end-unit-block", &[Arg::integer("end"), UNIT]).optional()],
             )
             .optional(),
         ]),

@@ -41,13 +41,15 @@ bitflags! {
         const CLOSE_ASAP = 1 << 11;
         /// `r`: read-only mode of a cluster node.
         const READONLY = 1 << 12;
+        /// `C`: brings a replica its copy, while the stream goes over another connection.
+        const RDB_CHANNEL = 1 << 13;
     }
 }
 
 impl ClientFlags {
     /// The letters, `N` if there is none.
     pub fn letters(self) -> String {
-        const LETTERS: [(ClientFlags, char); 13] = [
+        const LETTERS: [(ClientFlags, char); 14] = [
             (ClientFlags::MONITOR, 'O'),
             (ClientFlags::REPLICA, 'S'),
             (ClientFlags::MASTER, 'M'),
@@ -61,6 +63,7 @@ impl ClientFlags {
             (ClientFlags::READONLY, 'r'),
             (ClientFlags::NO_EVICT, 'e'),
             (ClientFlags::NO_TOUCH, 'T'),
+            (ClientFlags::RDB_CHANNEL, 'C'),
         ];
         let letters: String =
             LETTERS.iter().filter(|(flag, _)| self.contains(*flag)).map(|(_, letter)| letter).collect();

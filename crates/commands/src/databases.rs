@@ -104,6 +104,10 @@ fn is_live(call: &mut Call<'_>, db: u32, key: &[u8]) -> bool {
     false
 }
 
+const FLUSH_TYPE: Arg =
+    Arg::one_of("flush-type", &[Arg::word("async", "ASYNC").since("4.0.0"), Arg::word("sync", "SYNC").since("6.2.0")])
+        .optional();
+
 /// The family's rows.
 pub(crate) static COMMANDS: &[Spec] = &[
     Spec::new("flushall", -1, WRITE | ALONE, Group::Server, flushall)
@@ -114,11 +118,7 @@ pub(crate) static COMMANDS: &[Spec] = &[
         )
         .categories(&["@keyspace", "@dangerous"])
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
-        .args(&[Arg::one_of(
-            "flush-type",
-            &[Arg::word("async", "ASYNC").since("4.0.0"), Arg::word("sync", "SYNC").since("6.2.0")],
-        )
-        .optional()]),
+        .args(&[FLUSH_TYPE]),
     Spec::new("flushdb", -1, WRITE | ALONE, Group::Server, flushdb)
         .docs(
             "Deletes the keys of the selected database.",
@@ -127,11 +127,7 @@ pub(crate) static COMMANDS: &[Spec] = &[
         )
         .categories(&["@keyspace", "@dangerous"])
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
-        .args(&[Arg::one_of(
-            "flush-type",
-            &[Arg::word("async", "ASYNC").since("4.0.0"), Arg::word("sync", "SYNC").since("6.2.0")],
-        )
-        .optional()]),
+        .args(&[FLUSH_TYPE]),
     Spec::new("swapdb", 3, WRITE | FAST | ALONE, Group::Server, swapdb)
         .docs(
             "Exchanges two databases.",

@@ -28,7 +28,7 @@ enum Use {
     /// It is used now.
     Now,
     /// So many seconds ago.
-    IdleSeconds(i64),
+    IdleSeconds(u64),
     /// So often, on the scale of OBJECT FREQ.
     Frequency(u8),
 }
@@ -72,9 +72,9 @@ impl RestoreOptions {
     }
 }
 
-fn idle_seconds(operand: &[u8]) -> Result<i64> {
+fn idle_seconds(operand: &[u8]) -> Result<u64> {
     let seconds = number::parse_i64(operand).ok_or(NOT_INTEGER)?;
-    if seconds < 0 { Err(Error::new("ERR Invalid IDLETIME value, must be >= 0")) } else { Ok(seconds) }
+    u64::try_from(seconds).map_err(|_| Error::new("ERR Invalid IDLETIME value, must be >= 0"))
 }
 
 fn frequency(operand: &[u8]) -> Result<u8> {
@@ -123,12 +123,11 @@ fn decode(call: &Call<'_>, deadline: Option<i64>) -> Result<Entry> {
 /// The access word of a value that was used last as `last_use` tells; what the policy does not keep is left out.
 fn access(call: &mut Call<'_>, last_use: Use) -> u32 {
     let clock = call.env.access();
-    let told = match last_use {
-        Use::Now => None,
-        Use::IdleSeconds(seconds) => clock.idle_for(seconds),
-        Use::Frequency(frequency) => clock.as_often_as(frequency),
-    };
-    told.unwrap_or_else(|| clock.fresh())
+    match last_use {
+        Use::Now => clock.fresh(),
+        Use::IdleSeconds(seconds) => clock.told(Some(seconds), None),
+        Use::Frequency(counter) => clock.told(None, Some(counter)),
+    }
 }
 
 /// The command with its time to live made absolute.

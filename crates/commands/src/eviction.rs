@@ -6,87 +6,17 @@
 //! between workers. And a candidate is judged once more when it is taken out: if it was used since it was drawn, it goes
 //! back to where it belongs now. So a candidate that has waited long in one of many pools is not lost to its past.
 
+pub(crate) mod policy;
+
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use store::entry::Entry;
 
 use crate::access::Access;
-
-/// `maxmemory-policy`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Policy {
-    /// Of the keys with an expiry, the one not used for the longest time.
-    VolatileLru,
-    /// Of the keys with an expiry, the one least often used.
-    VolatileLfu,
-    /// Of the keys with an expiry, any.
-    VolatileRandom,
-    /// The key that expires next.
-    VolatileTtl,
-    /// Of all keys, the one not used for the longest time.
-    AllkeysLru,
-    /// Of all keys, the one least often used.
-    AllkeysLfu,
-    /// Of all keys, any.
-    AllkeysRandom,
-    /// None: commands that need memory are refused.
-    #[default]
-    NoEviction,
-}
-
-/// What tells a good candidate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Order {
-    Idle,
-    Seldom,
-    Deadline,
-    None,
-}
+use policy::Order;
+pub use policy::Policy;
 
 impl Policy {
-    const ALL: [(&str, Self); 8] = [
-        ("volatile-lru", Self::VolatileLru),
-        ("volatile-lfu", Self::VolatileLfu),
-        ("volatile-random", Self::VolatileRandom),
-        ("volatile-ttl", Self::VolatileTtl),
-        ("allkeys-lru", Self::AllkeysLru),
-        ("allkeys-lfu", Self::AllkeysLfu),
-        ("allkeys-random", Self::AllkeysRandom),
-        ("noeviction", Self::NoEviction),
-    ];
-
-    /// The policy of a name.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(named, _)| *named == name).map(|(_, policy)| *policy)
-    }
-
-    /// The policy that `as u8` has made a number of.
-    pub(crate) fn from_u8(number: u8) -> Self {
-        Self::ALL.get(usize::from(number)).map_or(Self::NoEviction, |(_, policy)| *policy)
-    }
-
-    /// Whether it counts how often entries are used, rather than when.
-    #[inline]
-    pub fn is_lfu(self) -> bool {
-        matches!(self, Self::AllkeysLfu | Self::VolatileLfu)
-    }
-
-    /// Whether it looks at the access word: Redis shares no objects then, since a shared one has only one such word.
-    pub fn looks_at_use(self) -> bool {
-        matches!(self.order(), Order::Idle | Order::Seldom)
-    }
-
-    /// Whether only keys with an expiry go.
-    pub(crate) fn is_volatile(self) -> bool {
-        matches!(self, Self::VolatileLru | Self::VolatileLfu | Self::VolatileRandom | Self::VolatileTtl)
-    }
-
-    /// Whether any key is as good as any other.
-    pub(crate) fn is_random(self) -> bool {
-        self.order() == Order::None
-    }
-
     /// How good a candidate an entry is; more is better. Nothing for one that may not go.
     pub(crate) fn score(self, entry: &Entry, access: &Access) -> Option<u64> {
         let expiry = entry.expiry();
@@ -99,15 +29,6 @@ impl Policy {
             Order::Deadline => u64::MAX - expiry?.max(0) as u64,
             Order::None => 0,
         })
-    }
-
-    fn order(self) -> Order {
-        match self {
-            Self::VolatileLru | Self::AllkeysLru => Order::Idle,
-            Self::VolatileLfu | Self::AllkeysLfu => Order::Seldom,
-            Self::VolatileTtl => Order::Deadline,
-            Self::VolatileRandom | Self::AllkeysRandom | Self::NoEviction => Order::None,
-        }
     }
 }
 

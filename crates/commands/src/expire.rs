@@ -8,6 +8,7 @@ use crate::call::Call;
 use crate::effect::{Class, Effect};
 use crate::error::{Error, Result};
 use crate::expiry::{self, Unit};
+use crate::spec::common::CONDITION;
 use crate::spec::flag::*;
 use crate::spec::{Arg, ArgKind, Group, KeySpec, Spec};
 
@@ -136,29 +137,11 @@ pub(crate) static COMMANDS: &[Spec] = &[
     Spec::new("expire", -3, WRITE | FAST | WHOLE, Group::Generic, expire)
         .docs("Lets a key expire after some seconds.", "1.0.0", "O(1)")
         .keys(&[KeySpec::one(1, &["RW", "update"])])
-        .args(&[
-            Arg::key("key"),
-            Arg::integer("seconds"),
-            Arg::one_of(
-                "condition",
-                &[Arg::word("nx", "NX"), Arg::word("xx", "XX"), Arg::word("gt", "GT"), Arg::word("lt", "LT")],
-            )
-            .optional()
-            .since("7.0.0"),
-        ]),
+        .args(&[Arg::key("key"), Arg::integer("seconds"), CONDITION.since("7.0.0")]),
     Spec::new("expireat", -3, WRITE | FAST | WHOLE, Group::Generic, expireat)
         .docs("Lets a key expire at a Unix time in seconds.", "1.2.0", "O(1)")
         .keys(&[KeySpec::one(1, &["RW", "update"])])
-        .args(&[
-            Arg::key("key"),
-            Arg::new("unix-time-seconds", ArgKind::UnixTime),
-            Arg::one_of(
-                "condition",
-                &[Arg::word("nx", "NX"), Arg::word("xx", "XX"), Arg::word("gt", "GT"), Arg::word("lt", "LT")],
-            )
-            .optional()
-            .since("7.0.0"),
-        ]),
+        .args(&[Arg::key("key"), Arg::new("unix-time-seconds", ArgKind::UnixTime), CONDITION.since("7.0.0")]),
     Spec::new("expiretime", 2, READONLY | FAST, Group::Generic, expiretime)
         .docs("Returns the Unix time in seconds at which a key expires.", "7.0.0", "O(1)")
         .keys(&[KeySpec::one(1, &["RO", "access"])])
@@ -170,29 +153,11 @@ pub(crate) static COMMANDS: &[Spec] = &[
     Spec::new("pexpire", -3, WRITE | FAST | WHOLE, Group::Generic, pexpire)
         .docs("Lets a key expire after some milliseconds.", "2.6.0", "O(1)")
         .keys(&[KeySpec::one(1, &["RW", "update"])])
-        .args(&[
-            Arg::key("key"),
-            Arg::integer("milliseconds"),
-            Arg::one_of(
-                "condition",
-                &[Arg::word("nx", "NX"), Arg::word("xx", "XX"), Arg::word("gt", "GT"), Arg::word("lt", "LT")],
-            )
-            .optional()
-            .since("7.0.0"),
-        ]),
+        .args(&[Arg::key("key"), Arg::integer("milliseconds"), CONDITION.since("7.0.0")]),
     Spec::new("pexpireat", -3, WRITE | FAST | WHOLE, Group::Generic, pexpireat)
         .docs("Lets a key expire at a Unix time in milliseconds.", "2.6.0", "O(1)")
         .keys(&[KeySpec::one(1, &["RW", "update"])])
-        .args(&[
-            Arg::key("key"),
-            Arg::new("unix-time-milliseconds", ArgKind::UnixTime),
-            Arg::one_of(
-                "condition",
-                &[Arg::word("nx", "NX"), Arg::word("xx", "XX"), Arg::word("gt", "GT"), Arg::word("lt", "LT")],
-            )
-            .optional()
-            .since("7.0.0"),
-        ]),
+        .args(&[Arg::key("key"), Arg::new("unix-time-milliseconds", ArgKind::UnixTime), CONDITION.since("7.0.0")]),
     Spec::new("pexpiretime", 2, READONLY | FAST, Group::Generic, pexpiretime)
         .docs("Returns the Unix time in milliseconds at which a key expires.", "7.0.0", "O(1)")
         .keys(&[KeySpec::one(1, &["RO", "access"])])

@@ -12,6 +12,7 @@ use crate::effect::Effect;
 use crate::error::{Error, NOT_FLOAT, Result, SYNTAX};
 use crate::number;
 use crate::reply::Reply;
+use crate::spec::common::ORDER;
 use crate::spec::flag::*;
 use crate::spec::{Arg, Begin, Find, Group, KeySpec, Spec};
 use crate::zset::{self, Addition};
@@ -152,7 +153,6 @@ fn plan_target(args: Args<'_>, db: u32, plan: &mut Plan) {
 // What several rows have in common.
 const UNIT: Arg =
     Arg::one_of("unit", &[Arg::word("m", "M"), Arg::word("km", "KM"), Arg::word("ft", "FT"), Arg::word("mi", "MI")]);
-const ORDER: Arg = Arg::one_of("order", &[Arg::word("asc", "ASC"), Arg::word("desc", "DESC")]).optional();
 const COUNT: Arg = Arg::integer("count").token("COUNT");
 const ANY: Arg = Arg::word("any", "ANY").optional();
 const COUNT_ANY: Arg = Arg::block("count-block", &[COUNT, ANY]).optional();

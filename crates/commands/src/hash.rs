@@ -19,6 +19,7 @@ use crate::keys::Keys;
 use crate::longdouble::LongDouble;
 use crate::reply::Reply;
 use crate::scan_options::{self, ScanOptions, Walked};
+use crate::spec::common::{CONDITION, EXPIRATION, FIELD_VALUES};
 use crate::spec::flag::*;
 use crate::spec::{Arg, ArgKind, Group, KeySpec, Spec};
 
@@ -340,6 +341,9 @@ fn hscan(call: &mut Call<'_>) -> Result<Effect> {
     Ok(Effect::None)
 }
 
+/// The fields a command of the field expiry family is about.
+const FIELDS: Arg = Arg::block("fields", &[Arg::integer("numfields"), Arg::string("field").multiple()]).token("FIELDS");
+
 /// The family's rows.
 pub(crate) static COMMANDS: &[Spec] = &[
     Spec::new("hdel", -3, WRITE | FAST, Group::Hash, hdel)
@@ -362,16 +366,8 @@ pub(crate) static COMMANDS: &[Spec] = &[
         .args(&[
             Arg::key("key"),
             Arg::integer("seconds"),
-            Arg::one_of("condition", &[
-                Arg::word("nx", "NX"),
-                Arg::word("xx", "XX"),
-                Arg::word("gt", "GT"),
-                Arg::word("lt", "LT"),
-            ]).optional(),
-            Arg::block("fields", &[
-                Arg::integer("numfields"),
-                Arg::string("field").multiple(),
-            ]).token("FIELDS"),
+            CONDITION,
+            FIELDS,
         ]),
     Spec::new("hexpireat", -6, WRITE | FAST, Group::Hash, hexpireat)
         .docs("Lets fields of a hash expire at a Unix time in seconds.", "7.4.0", "O(N) where N is the number of specified fields")
@@ -379,26 +375,15 @@ pub(crate) static COMMANDS: &[Spec] = &[
         .args(&[
             Arg::key("key"),
             Arg::new("unix-time-seconds", ArgKind::UnixTime),
-            Arg::one_of("condition", &[
-                Arg::word("nx", "NX"),
-                Arg::word("xx", "XX"),
-                Arg::word("gt", "GT"),
-                Arg::word("lt", "LT"),
-            ]).optional(),
-            Arg::block("fields", &[
-                Arg::integer("numfields"),
-                Arg::string("field").multiple(),
-            ]).token("FIELDS"),
+            CONDITION,
+            FIELDS,
         ]),
     Spec::new("hexpiretime", -5, READONLY | FAST, Group::Hash, hexpiretime)
         .docs("Returns when fields of a hash expire, as Unix times in seconds.", "7.4.0", "O(N) where N is the number of specified fields")
         .keys(&[KeySpec::one(1, &["RO", "access"])])
         .args(&[
             Arg::key("key"),
-            Arg::block("fields", &[
-                Arg::integer("numfields"),
-                Arg::string("field").multiple(),
-            ]).token("FIELDS"),
+            FIELDS,
         ]),
     Spec::new("hget", 3, READONLY | FAST, Group::Hash, hget)
         .docs("Returns the value of a field.", "2.0.0", "O(1)")
@@ -419,27 +404,15 @@ pub(crate) static COMMANDS: &[Spec] = &[
         .keys(&[KeySpec::one(1, &["RW", "access", "delete"])])
         .args(&[
             Arg::key("key"),
-            Arg::block("fields", &[
-                Arg::integer("numfields"),
-                Arg::string("field").multiple(),
-            ]).token("FIELDS"),
+            FIELDS,
         ]),
     Spec::new("hgetex", -5, WRITE | FAST, Group::Hash, hgetex)
         .docs("Returns the values of fields and sets or removes when they expire.", "8.0.0", "O(N) where N is the number of specified fields")
         .keys(&[KeySpec::one(1, &["RW", "access", "update"]).notes("RW and UPDATE because it changes the TTL")])
         .args(&[
             Arg::key("key"),
-            Arg::one_of("expiration", &[
-                Arg::integer("seconds").token("EX"),
-                Arg::integer("milliseconds").token("PX"),
-                Arg::new("unix-time-seconds", ArgKind::UnixTime).token("EXAT"),
-                Arg::new("unix-time-milliseconds", ArgKind::UnixTime).token("PXAT"),
-                Arg::word("persist", "PERSIST"),
-            ]).optional(),
-            Arg::block("fields", &[
-                Arg::integer("numfields"),
-                Arg::string("field").multiple(),
-            ]).token("FIELDS"),
+            EXPIRATION,
+            FIELDS,
         ]),
     Spec::new("hincrby", 4, WRITE | DENYOOM | FAST, Group::Hash, hincrby)
         .docs("Adds a number to the integer in a field; a missing field counts as 0.", "2.0.0", "O(1)")
@@ -483,20 +456,14 @@ pub(crate) static COMMANDS: &[Spec] = &[
         .keys(&[KeySpec::one(1, &["RW", "update"])])
         .args(&[
             Arg::key("key"),
-            Arg::block("data", &[
-                Arg::string("field"),
-                Arg::string("value"),
-            ]).multiple(),
+            FIELD_VALUES,
         ]),
     Spec::new("hpersist", -5, WRITE | FAST, Group::Hash, hpersist)
         .docs("Takes away when fields of a hash expire.", "7.4.0", "O(N) where N is the number of specified fields")
         .keys(&[KeySpec::one(1, &["RW", "update"])])
         .args(&[
             Arg::key("key"),
-            Arg::block("fields", &[
-                Arg::integer("numfields"),
-                Arg::string("field").multiple(),
-            ]).token("FIELDS"),
+            FIELDS,
         ]),
     Spec::new("hpexpire", -6, WRITE | FAST, Group::Hash, hpexpire)
         .docs("Lets fields of a hash expire after some milliseconds.", "7.4.0", "O(N) where N is the number of specified fields")
@@ -504,16 +471,8 @@ pub(crate) static COMMANDS: &[Spec] = &[
         .args(&[
             Arg::key("key"),
             Arg::integer("milliseconds"),
-            Arg::one_of("condition", &[
-                Arg::word("nx", "NX"),
-                Arg::word("xx", "XX"),
-                Arg::word("gt", "GT"),
-                Arg::word("lt", "LT"),
-            ]).optional(),
-            Arg::block("fields", &[
-                Arg::integer("numfields"),
-                Arg::string("field").multiple(),
-            ]).token("FIELDS"),
+            CONDITION,
+            FIELDS,
         ]),
     Spec::new("hpexpireat", -6, WRITE | FAST, Group::Hash, hpexpireat)
         .docs("Lets fields of a hash expire at a Unix time in milliseconds.", "7.4.0", "O(N) where N is the number of specified fields")
@@ -521,26 +480,15 @@ pub(crate) static COMMANDS: &[Spec] = &[
         .args(&[
             Arg::key("key"),
             Arg::new("unix-time-milliseconds", ArgKind::UnixTime),
-            Arg::one_of("condition", &[
-                Arg::word("nx", "NX"),
-                Arg::word("xx", "XX"),
-                Arg::word("gt", "GT"),
-                Arg::word("lt", "LT"),
-            ]).optional(),
-            Arg::block("fields", &[
-                Arg::integer("numfields"),
-                Arg::string("field").multiple(),
-            ]).token("FIELDS"),
+            CONDITION,
+            FIELDS,
         ]),
     Spec::new("hpexpiretime", -5, READONLY | FAST, Group::Hash, hpexpiretime)
         .docs("Returns when fields of a hash expire, as Unix times in milliseconds.", "7.4.0", "O(N) where N is the number of specified fields")
         .keys(&[KeySpec::one(1, &["RO", "access"])])
         .args(&[
             Arg::key("key"),
-            Arg::block("fields", &[
-                Arg::integer("numfields"),
-                Arg::string("field").multiple(),
-            ]).token("FIELDS"),
+            FIELDS,
         ]),
     Spec::new("hpttl", -5, READONLY | FAST, Group::Hash, hpttl)
         .docs("Returns in how many milliseconds fields of a hash expire.", "7.4.0", "O(N) where N is the number of specified fields")
@@ -548,10 +496,7 @@ pub(crate) static COMMANDS: &[Spec] = &[
         .tips(&["nondeterministic_output"])
         .args(&[
             Arg::key("key"),
-            Arg::block("fields", &[
-                Arg::integer("numfields"),
-                Arg::string("field").multiple(),
-            ]).token("FIELDS"),
+            FIELDS,
         ]),
     Spec::new("hrandfield", -2, READONLY, Group::Hash, hrandfield)
         .docs("Returns fields chosen by chance.", "6.2.0", "O(N) where N is the number of fields returned")
@@ -580,10 +525,7 @@ pub(crate) static COMMANDS: &[Spec] = &[
         .keys(&[KeySpec::one(1, &["RW", "update"])])
         .args(&[
             Arg::key("key"),
-            Arg::block("data", &[
-                Arg::string("field"),
-                Arg::string("value"),
-            ]).multiple(),
+            FIELD_VALUES,
         ]),
     Spec::new("hsetex", -6, WRITE | DENYOOM | FAST, Group::Hash, hsetex)
         .docs("Sets fields of a hash and when they expire.", "8.0.0", "O(N) where N is the number of fields being set.")
@@ -603,10 +545,7 @@ pub(crate) static COMMANDS: &[Spec] = &[
             ]).optional(),
             Arg::block("fields", &[
                 Arg::integer("numfields"),
-                Arg::block("data", &[
-                    Arg::string("field"),
-                    Arg::string("value"),
-                ]).multiple(),
+                FIELD_VALUES,
             ]).token("FIELDS"),
         ]),
     Spec::new("hsetnx", 4, WRITE | DENYOOM | FAST, Group::Hash, hsetnx)
@@ -630,10 +569,7 @@ pub(crate) static COMMANDS: &[Spec] = &[
         .tips(&["nondeterministic_output"])
         .args(&[
             Arg::key("key"),
-            Arg::block("fields", &[
-                Arg::integer("numfields"),
-                Arg::string("field").multiple(),
-            ]).token("FIELDS"),
+            FIELDS,
         ]),
     Spec::new("hvals", 2, READONLY, Group::Hash, hvals)
         .docs("Returns the values of all fields of a hash.", "2.0.0", "O(N) where N is the size of the hash.")

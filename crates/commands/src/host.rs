@@ -223,6 +223,9 @@ pub trait Host: Send + Sync {
     /// Why not.
     fn may_sync(&self) -> Result<()>;
 
+    /// Whether this client is a replica's that waits for a connection of its own for its copy (`rdb-channel-repl`).
+    fn awaits_rdb_channel(&self, client: u64) -> bool;
+
     /// How many replicas have acknowledged the log up to here.
     fn acknowledged(&self, offset: u64) -> usize;
 

@@ -24,10 +24,37 @@ pub struct ReplicaFacts {
     pub eof: bool,
     /// It wants to be told the id with which it continues.
     pub psync2: bool,
+    /// It can take a full copy over a connection of its own, and the stream over this one meanwhile.
+    pub takes_channel: bool,
+    /// This is such a connection for the copy.
+    pub rdb_channel: bool,
+    /// The client of the connection that this one belongs to.
+    pub main_channel: Option<u64>,
     /// It wants the copy and nothing behind it.
     pub rdb_only: bool,
     /// It wants no keys in its copy.
     pub without_data: bool,
+}
+
+impl ReplicaFacts {
+    /// The address that it announces, or that it comes from.
+    pub fn ip<'a>(&'a self, from: &'a str) -> &'a str {
+        if !self.address.is_empty() {
+            return &self.address;
+        }
+        let host = from.rsplit_once(':').map_or(from, |(host, _)| host);
+        host.trim_start_matches('[').trim_end_matches(']')
+    }
+
+    /// What the log calls a replica that comes from an address.
+    pub fn name(&self, from: &str) -> String {
+        let (ip, port) = (self.ip(from), self.port);
+        match port {
+            0 => format!("{ip}:<unknown-replica-port>"),
+            _ if ip.contains(':') => format!("[{ip}]:{port}"),
+            _ => format!("{ip}:{port}"),
+        }
+    }
 }
 
 /// PSYNC or SYNC, once it is admitted; the connection then leaves its worker.
@@ -65,6 +92,7 @@ fn replconf(call: &mut Call<'_>) -> Result<Effect> {
             // Others are not understood here, and are left unanswered for that.
             facts.eof |= call.args.is(at + 1, "eof");
             facts.psync2 |= call.args.is(at + 1, "psync2");
+            facts.takes_channel |= call.args.is(at + 1, "rdb-channel-repl");
         } else if call.args.is(at, "rdb-only") {
             facts.rdb_only = flag(value)?;
         } else if call.args.is(at, "rdb-filter-only") {
@@ -76,8 +104,13 @@ fn replconf(call: &mut Call<'_>) -> Result<Effect> {
                 }
             }
         } else if call.args.is(at, "rdb-channel") {
-            // A channel of its own for the copy is not offered; who asks for it all the same gets the copy here.
-            flag(value)?;
+            facts.rdb_channel = flag(value)?;
+            call.session.client.set_flags(ClientFlags::RDB_CHANNEL, facts.rdb_channel);
+        } else if call.args.is(at, "main-ch-client-id") {
+            let id = number::parse_i64(value).ok_or(NOT_INTEGER)?;
+            let main = u64::try_from(id).ok().filter(|id| call.env.host.awaits_rdb_channel(*id));
+            let main = main.ok_or_else(|| Error::new(format!("ERR Unrecognized RDB client id: {id}")))?;
+            facts.main_channel = Some(main);
         } else {
             let option = String::from_utf8_lossy(call.arg(at));
             return Err(Error::new(format!("ERR Unrecognized REPLCONF option: {option}")));
@@ -100,7 +133,15 @@ fn psync(call: &mut Call<'_>) -> Result<Effect> {
     if call.args.len() > 3 && call.args.is(3, "failover") && !monitors {
         call.env.host.take_over(&call.session.client, call.arg(1))?;
     }
-    begin(call, |call| Ok(SyncRequest::Psync(call.arg(1).to_vec(), call.int(2)?)))
+    begin(call, |call| {
+        let offset = call.int(2).inspect_err(|_| {
+            let (client, facts) = (&call.session.client, call.session.replica.as_deref());
+            let name =
+                facts.map_or_else(|| ReplicaFacts::default().name(&client.addr), |facts| facts.name(&client.addr));
+            call.env.host.log_warning(&format!("Replica {name} asks for synchronization but with a wrong offset"));
+        })?;
+        Ok(SyncRequest::Psync(call.arg(1).to_vec(), offset))
+    })
 }
 
 fn sync(call: &mut Call<'_>) -> Result<Effect> {
@@ -187,6 +228,13 @@ mod tests {
         client.check("REPLCONF rdb-filter-only functions rdb-only 1", "+OK\r\n");
         client.check("REPLCONF rdb-filter-only data", "-ERR Unsupported rdb-filter-only option: data\r\n");
         client.check("REPLCONF other 1", "-ERR Unrecognized REPLCONF option: other\r\n");
+        client.check("REPLCONF capa rdb-channel-repl", "+OK\r\n");
+        client.check("REPLCONF rdb-channel 2", "-ERR value is out of range, value must between 0 and 1\r\n");
+        client.check("REPLCONF main-ch-client-id x", "-ERR value is not an integer or out of range\r\n");
+        client.check("REPLCONF main-ch-client-id 8", "-ERR Unrecognized RDB client id: 8\r\n");
+        client.check("REPLCONF main-ch-client-id -7", "-ERR Unrecognized RDB client id: -7\r\n");
+        client.check("REPLCONF rdb-channel 1 main-ch-client-id 7", "+OK\r\n");
+        assert!(client.session.client.flags().contains(ClientFlags::RDB_CHANNEL));
         client.check("REPLCONF ack 5", "");
         client.check("REPLCONF getack *", "");
         let long = format!("REPLCONF ip-address {}", "x".repeat(256));
@@ -196,6 +244,9 @@ mod tests {
             address: "host".into(),
             eof: true,
             psync2: true,
+            takes_channel: true,
+            rdb_channel: true,
+            main_channel: Some(7),
             rdb_only: true,
             without_data: true,
         };

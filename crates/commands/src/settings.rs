@@ -5,7 +5,7 @@ use std::sync::{Arc, RwLock};
 
 use store::value::Limits;
 
-use crate::eviction::Policy;
+use crate::eviction::policy::Policy;
 
 /// See the file's head. Each field is named after its directive.
 pub struct Settings {

@@ -35,6 +35,7 @@ use crate::call::Call;
 use crate::effect::{Class, Effect};
 use crate::error::{Error, NOT_INTEGER, Result, SYNTAX, WRONG_TYPE};
 use crate::number;
+use crate::spec::common::{LIMIT, ORDER};
 use crate::spec::flag::*;
 use crate::spec::{Arg, ArgKind, Begin, Find, Group, KeySpec, Spec};
 use order::{Order, Texts, Weights};
@@ -365,15 +366,9 @@ pub(crate) static COMMANDS: &[Spec] = &[
         .args(&[
             Arg::key("key"),
             Arg::new("by-pattern", ArgKind::Pattern).key_spec(1).token("BY").display("pattern").optional(),
-            Arg::block("limit", &[
-                Arg::integer("offset"),
-                Arg::integer("count"),
-            ]).token("LIMIT").optional(),
+            LIMIT,
             Arg::new("get-pattern", ArgKind::Pattern).key_spec(1).token("GET").display("pattern").multiple_token().optional(),
-            Arg::one_of("order", &[
-                Arg::word("asc", "ASC"),
-                Arg::word("desc", "DESC"),
-            ]).optional(),
+            ORDER,
             Arg::word("sorting", "ALPHA").optional(),
             Arg::key("destination").key_spec(2).token("STORE").optional(),
         ]),
@@ -386,15 +381,9 @@ pub(crate) static COMMANDS: &[Spec] = &[
         .args(&[
             Arg::key("key"),
             Arg::new("by-pattern", ArgKind::Pattern).key_spec(1).token("BY").display("pattern").optional(),
-            Arg::block("limit", &[
-                Arg::integer("offset"),
-                Arg::integer("count"),
-            ]).token("LIMIT").optional(),
+            LIMIT,
             Arg::new("get-pattern", ArgKind::Pattern).key_spec(1).token("GET").display("pattern").multiple_token().optional(),
-            Arg::one_of("order", &[
-                Arg::word("asc", "ASC"),
-                Arg::word("desc", "DESC"),
-            ]).optional(),
+            ORDER,
             Arg::word("sorting", "ALPHA").optional(),
         ]),
 ];

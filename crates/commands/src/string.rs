@@ -11,6 +11,7 @@ use crate::expiry::{self, Unit};
 use crate::keys::Keys;
 use crate::longdouble::LongDouble;
 use crate::number;
+use crate::spec::common::EXPIRATION;
 use crate::spec::flag::*;
 use crate::spec::{Arg, ArgKind, Group, KeySpec, Spec};
 
@@ -484,6 +485,8 @@ fn incrbyfloat(call: &mut Call<'_>) -> Result<Effect> {
     Ok(Effect::rewritten([b"SET", key, &text[..], b"KEEPTTL"]))
 }
 
+const KEY_VALUES: Arg = Arg::block("data", &[Arg::key("key"), Arg::string("value")]).multiple();
+
 /// The family's rows.
 pub(crate) static COMMANDS: &[Spec] = &[
     Spec::new("append", 3, WRITE | DENYOOM | FAST, Group::String, append)
@@ -523,13 +526,7 @@ pub(crate) static COMMANDS: &[Spec] = &[
         .keys(&[KeySpec::one(1, &["RW", "access", "update"]).notes("RW and UPDATE because it changes the TTL")])
         .args(&[
             Arg::key("key"),
-            Arg::one_of("expiration", &[
-                Arg::integer("seconds").token("EX"),
-                Arg::integer("milliseconds").token("PX"),
-                Arg::new("unix-time-seconds", ArgKind::UnixTime).token("EXAT"),
-                Arg::new("unix-time-milliseconds", ArgKind::UnixTime).token("PXAT"),
-                Arg::word("persist", "PERSIST"),
-            ]).optional(),
+            EXPIRATION,
         ]),
     Spec::new("getrange", 4, READONLY, Group::String, getrange)
         .docs("Returns a part of a string, by first and last byte.", "2.4.0", "O(N) where N is the length of the returned string. The complexity is ultimately determined by the returned length, but because creating a substring from an existing string is very cheap, it can be considered O(1) for small strings.")
@@ -590,19 +587,13 @@ pub(crate) static COMMANDS: &[Spec] = &[
         .keys(&[KeySpec::range(1, -1, 2, &["OW", "update"])])
         .tips(&["request_policy:multi_shard", "response_policy:all_succeeded"])
         .args(&[
-            Arg::block("data", &[
-                Arg::key("key"),
-                Arg::string("value"),
-            ]).multiple(),
+            KEY_VALUES,
         ]),
     Spec::new("msetnx", -3, WRITE | DENYOOM, Group::String, msetnx)
         .docs("Sets several strings at once, but only if none of the keys exists.", "1.0.1", "O(N) where N is the number of keys to set.")
         .keys(&[KeySpec::range(1, -1, 2, &["OW", "insert"])])
         .args(&[
-            Arg::block("data", &[
-                Arg::key("key"),
-                Arg::string("value"),
-            ]).multiple(),
+            KEY_VALUES,
         ]),
     Spec::new("psetex", 4, WRITE | DENYOOM, Group::String, psetex)
         .docs("Sets a string that expires after some milliseconds.", "2.6.0", "O(1)")

@@ -562,6 +562,10 @@ impl Host for FakeHost {
         Ok(())
     }
 
+    fn awaits_rdb_channel(&self, client: u64) -> bool {
+        client == 7
+    }
+
     fn acknowledged(&self, _: u64) -> usize {
         0
     }

@@ -14,6 +14,7 @@ use crate::error::{Error, NOT_FLOAT, Result, SYNTAX, WRONG_TYPE};
 use crate::keys::Keys;
 use crate::number;
 use crate::reply::Reply;
+use crate::spec::common::LIMIT;
 use crate::spec::flag::*;
 use crate::spec::{Arg, ArgKind, Group, KeySpec, Spec};
 
@@ -277,6 +278,13 @@ fn rank(call: &mut Call<'_>, reverse: bool) -> Result<Effect> {
     Ok(Effect::None)
 }
 
+const AGGREGATE: Arg =
+    Arg::one_of("aggregate", &[Arg::word("sum", "SUM"), Arg::word("min", "MIN"), Arg::word("max", "MAX")])
+        .token("AGGREGATE")
+        .optional();
+/// Which end ZMPOP and BZMPOP take from.
+pub(super) const WHERE: Arg = Arg::one_of("where", &[Arg::word("min", "MIN"), Arg::word("max", "MAX")]);
+
 /// The family's rows.
 pub(crate) static COMMANDS: &[Spec] = &[
     Spec::new("zadd", -4, WRITE | DENYOOM | FAST, Group::SortedSet, zadd)
@@ -344,11 +352,7 @@ pub(crate) static COMMANDS: &[Spec] = &[
             Arg::integer("numkeys"),
             Arg::key("key").multiple(),
             Arg::integer("weight").token("WEIGHTS").multiple().optional(),
-            Arg::one_of("aggregate", &[
-                Arg::word("sum", "SUM"),
-                Arg::word("min", "MIN"),
-                Arg::word("max", "MAX"),
-            ]).token("AGGREGATE").optional(),
+            AGGREGATE,
             Arg::word("withscores", "WITHSCORES").optional(),
         ]),
     Spec::new("zintercard", -3, READONLY | MOVABLEKEYS, Group::SortedSet, zintercard)
@@ -367,11 +371,7 @@ pub(crate) static COMMANDS: &[Spec] = &[
             Arg::integer("numkeys"),
             Arg::key("key").key_spec(1).multiple(),
             Arg::integer("weight").token("WEIGHTS").multiple().optional(),
-            Arg::one_of("aggregate", &[
-                Arg::word("sum", "SUM"),
-                Arg::word("min", "MIN"),
-                Arg::word("max", "MAX"),
-            ]).token("AGGREGATE").optional(),
+            AGGREGATE,
         ]),
     Spec::new("zlexcount", 4, READONLY | FAST, Group::SortedSet, zlexcount)
         .docs("Counts the members in a range of bytes.", "2.8.9", "O(log(N)) with N being the number of elements in the sorted set.")
@@ -387,10 +387,7 @@ pub(crate) static COMMANDS: &[Spec] = &[
         .args(&[
             Arg::integer("numkeys"),
             Arg::key("key").multiple(),
-            Arg::one_of("where", &[
-                Arg::word("min", "MIN"),
-                Arg::word("max", "MAX"),
-            ]),
+            WHERE,
             Arg::integer("count").token("COUNT").optional(),
         ]),
     Spec::new("zmscore", -3, READONLY | FAST, Group::SortedSet, zmscore)
@@ -451,10 +448,7 @@ pub(crate) static COMMANDS: &[Spec] = &[
             Arg::key("key"),
             Arg::string("min"),
             Arg::string("max"),
-            Arg::block("limit", &[
-                Arg::integer("offset"),
-                Arg::integer("count"),
-            ]).token("LIMIT").optional(),
+            LIMIT,
         ]),
     Spec::new("zrangebyscore", -4, READONLY, Group::SortedSet, zrangebyscore)
         .docs("Returns the members whose scores lie in a range.", "1.0.5", "O(log(N)+M) with N being the number of elements in the sorted set and M the number of elements being returned. If M is constant (e.g. always asking for the first 10 elements with LIMIT), you can consider it O(log(N)).")
@@ -465,10 +459,7 @@ pub(crate) static COMMANDS: &[Spec] = &[
             Arg::double("min"),
             Arg::double("max"),
             Arg::word("withscores", "WITHSCORES").optional().since("2.0.0"),
-            Arg::block("limit", &[
-                Arg::integer("offset"),
-                Arg::integer("count"),
-            ]).token("LIMIT").optional(),
+            LIMIT,
         ]),
     Spec::new("zrangestore", -5, WRITE | DENYOOM, Group::SortedSet, zrangestore)
         .docs("Stores the members in a range of another sorted set.", "6.2.0", "O(log(N)+M) with N being the number of elements in the sorted set and M the number of elements stored into the destination key.")
@@ -483,10 +474,7 @@ pub(crate) static COMMANDS: &[Spec] = &[
                 Arg::word("bylex", "BYLEX"),
             ]).optional(),
             Arg::word("rev", "REV").optional(),
-            Arg::block("limit", &[
-                Arg::integer("offset"),
-                Arg::integer("count"),
-            ]).token("LIMIT").optional(),
+            LIMIT,
         ]),
     Spec::new("zrank", -3, READONLY | FAST, Group::SortedSet, zrank)
         .docs("Returns a member's rank by ascending scores.", "2.0.0", "O(log(N))")
@@ -545,10 +533,7 @@ pub(crate) static COMMANDS: &[Spec] = &[
             Arg::key("key"),
             Arg::string("max"),
             Arg::string("min"),
-            Arg::block("limit", &[
-                Arg::integer("offset"),
-                Arg::integer("count"),
-            ]).token("LIMIT").optional(),
+            LIMIT,
         ]),
     Spec::new("zrevrangebyscore", -4, READONLY, Group::SortedSet, zrevrangebyscore)
         .docs("Returns the members whose scores lie in a range, the highest first.", "2.2.0", "O(log(N)+M) with N being the number of elements in the sorted set and M the number of elements being returned. If M is constant (e.g. always asking for the first 10 elements with LIMIT), you can consider it O(log(N)).")
@@ -559,10 +544,7 @@ pub(crate) static COMMANDS: &[Spec] = &[
             Arg::double("max"),
             Arg::double("min"),
             Arg::word("withscores", "WITHSCORES").optional(),
-            Arg::block("limit", &[
-                Arg::integer("offset"),
-                Arg::integer("count"),
-            ]).token("LIMIT").optional(),
+            LIMIT,
         ]),
     Spec::new("zrevrank", -3, READONLY | FAST, Group::SortedSet, zrevrank)
         .docs("Returns a member's rank by descending scores.", "2.0.0", "O(log(N))")
@@ -596,11 +578,7 @@ pub(crate) static COMMANDS: &[Spec] = &[
             Arg::integer("numkeys"),
             Arg::key("key").multiple(),
             Arg::integer("weight").token("WEIGHTS").multiple().optional(),
-            Arg::one_of("aggregate", &[
-                Arg::word("sum", "SUM"),
-                Arg::word("min", "MIN"),
-                Arg::word("max", "MAX"),
-            ]).token("AGGREGATE").optional(),
+            AGGREGATE,
             Arg::word("withscores", "WITHSCORES").optional(),
         ]),
     Spec::new("zunionstore", -4, WRITE | DENYOOM | MOVABLEKEYS, Group::SortedSet, zunionstore)
@@ -611,11 +589,7 @@ pub(crate) static COMMANDS: &[Spec] = &[
             Arg::integer("numkeys"),
             Arg::key("key").key_spec(1).multiple(),
             Arg::integer("weight").token("WEIGHTS").multiple().optional(),
-            Arg::one_of("aggregate", &[
-                Arg::word("sum", "SUM"),
-                Arg::word("min", "MIN"),
-                Arg::word("max", "MAX"),
-            ]).token("AGGREGATE").optional(),
+            AGGREGATE,
         ]),
 ];
 

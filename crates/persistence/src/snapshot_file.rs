@@ -59,13 +59,23 @@ pub fn write<R>(
 ) -> Result<R, FileError> {
     let file = OpenOptions::new().write(true).create(true).truncate(true).open(temporary);
     let file = file.map_err(failed(Step::Open, temporary))?;
+    fill(&file, temporary, incremental_sync, write).inspect_err(|_| discard(temporary))
+}
+
+/// Writes a file that is open, and has it on the disk when this returns. The path is only told in errors.
+///
+/// # Errors
+/// What there is of the file stays.
+pub fn fill<R>(
+    file: &File,
+    path: &Path,
+    incremental_sync: bool,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<R>,
+) -> Result<R, FileError> {
     let mut out = Portions { file, unsynced: 0, incremental_sync };
-    let written = write(&mut out).map_err(failed(Step::Write, temporary));
-    let written = written.and_then(|result| {
-        out.file.sync_all().map_err(failed(Step::Sync, temporary))?;
-        Ok(result)
-    });
-    written.inspect_err(|_| discard(temporary))
+    let result = write(&mut out).map_err(failed(Step::Write, path))?;
+    file.sync_all().map_err(failed(Step::Sync, path))?;
+    Ok(result)
 }
 
 /// Puts what [`write`] has written in the place of `path`, which is in the same directory.
@@ -89,13 +99,13 @@ fn failed(step: Step, path: &Path) -> impl FnOnce(io::Error) -> FileError {
     move |error| FileError { step, path, error }
 }
 
-struct Portions {
-    file: File,
+struct Portions<'a> {
+    file: &'a File,
     unsynced: u64,
     incremental_sync: bool,
 }
 
-impl Write for Portions {
+impl Write for Portions<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = self.file.write(bytes)?;
         self.unsynced += count as u64;

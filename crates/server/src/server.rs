@@ -390,7 +390,7 @@ impl Host for Server {
     }
 
     fn counted_memory(&self) -> u64 {
-        alloc::used_memory_about().saturating_sub(self.replication.stream.uncounted_bytes())
+        memory::counted(self)
     }
 
     fn purge_memory(&self) {
@@ -451,6 +451,10 @@ impl Host for Server {
 
     fn may_sync(&self) -> Result<()> {
         self.replication.may_sync()
+    }
+
+    fn awaits_rdb_channel(&self, client: u64) -> bool {
+        self.replication.primary.awaits_rdb_channel(client)
     }
 
     fn acknowledged(&self, offset: u64) -> usize {

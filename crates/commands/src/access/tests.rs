@@ -22,31 +22,31 @@ fn the_clock_goes_round() {
     let mut after = lru(((1 << 24) + 2) * 1000 + 999);
     assert_eq!((after.fresh(), after.used(77)), (2, 2));
     assert_eq!((after.idle_s(before), after.idle_s(2), after.idle_s(3)), (3, 0, (1 << 24) - 1));
-    assert_eq!(after.idle_for(3), Some(before));
-    assert_eq!((after.as_often_as(1), after.frequency(1)), (None, None));
+    assert_eq!(after.told(Some(3), Some(1)), before);
+    assert_eq!((after.told(None, Some(1)), after.frequency(1)), (2, None));
 }
 
 #[test]
 fn counters_decay_with_time_and_no_further_than_to_0() {
-    let word = lfu(0, 10, 1, 1).as_often_as(20).unwrap();
+    let word = lfu(0, 10, 1, 1).told(None, Some(20));
     let at = |minutes: i64, decay| lfu(minutes * MINUTE_MS, 10, decay, 1).frequency(word).unwrap();
     assert_eq!([0, 1, 19, 20, 21, 65_535].map(|minutes| at(minutes, 1)), [20, 19, 1, 0, 0, 0]);
     assert_eq!([0, 1, 6, 7, 20, 139, 140].map(|minutes| at(minutes, 7)), [20, 20, 20, 19, 18, 1, 0]);
     assert_eq!(at(1000, 0), 20, "0 is never");
     assert_eq!(at(65_536 + 3, 1), 17, "minutes go round after 45 days");
-    let late = lfu(65_530 * MINUTE_MS, 10, 1, 1).as_often_as(20).unwrap();
+    let late = lfu(65_530 * MINUTE_MS, 10, 1, 1).told(None, Some(20));
     assert_eq!(lfu(65_540 * MINUTE_MS, 10, 1, 1).frequency(late), Some(10), "across the end of the clock");
 }
 
 #[test]
 fn a_use_lets_the_counter_decay_and_then_counts() {
-    let word = lfu(0, 10, 1, 1).as_often_as(9).unwrap();
+    let word = lfu(0, 10, 1, 1).told(None, Some(9));
     let mut later = lfu(6 * MINUTE_MS, 10, 1, 1);
     let word = later.used(word);
     assert_eq!((word >> 8, word as u8), (6, 4), "9, 6 minutes later 3, and up to 5 every use counts");
     assert_eq!(later.frequency(word), Some(4));
     assert_eq!(later.fresh() as u8, FREQUENCY_AT_FIRST);
-    assert_eq!((later.idle_for(5), later.as_often_as(255)), (None, Some(6 << 8 | 255)));
+    assert_eq!((later.told(Some(5), None), later.told(Some(5), Some(255))), (later.fresh(), 6 << 8 | 255));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! sketches" (2017), algorithm 6 with the functions sigma and tau of its equations 13 and 18. It needs only how many
 //! registers have each value.
 
-use super::sketch::REGISTERS;
+use super::hash::REGISTERS;
 
 /// How many registers have each value.
 pub(super) type Histogram = [u32; VALUES];

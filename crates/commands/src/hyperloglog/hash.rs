@@ -3,7 +3,8 @@
 //! The hash is MurmurHash64A by Austin Appleby with Redis's seed: another one, and the sketches of the two servers could
 //! not be merged.
 
-use super::sketch::REGISTERS;
+/// Number of registers.
+pub(super) const REGISTERS: usize = 1 << 14;
 
 /// A register and a value for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -22,10 +22,7 @@
 use smallvec::SmallVec;
 
 use super::estimate::{Histogram, VALUES};
-use super::hash::Place;
-
-/// Number of registers.
-pub(super) const REGISTERS: usize = 1 << 14;
+use super::hash::{Place, REGISTERS};
 
 const MAGIC: &[u8; 4] = b"HYLL";
 const ENCODING_AT: usize = 4;

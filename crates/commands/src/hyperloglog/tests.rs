@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use fastrand::Rng;
 
 use super::estimate::{VALUES, cardinality};
-use super::hash::place;
+use super::hash::{REGISTERS, place};
 use super::sketch::{self, Encoding, Registers};
 use crate::testing::Server;
 
@@ -63,7 +63,7 @@ fn runs_are_joined_where_redis_joins_them() {
 fn the_largest_values_count_as_in_redis() {
     let check = |of: &dyn Fn(usize) -> u8, expected: u64| {
         let mut histogram = [0; VALUES];
-        (0..sketch::REGISTERS).for_each(|index| histogram[usize::from(of(index))] += 1);
+        (0..REGISTERS).for_each(|index| histogram[usize::from(of(index))] += 1);
         assert_eq!(cardinality(&histogram), expected);
     };
     check(&|index| if index < 10 { 51 } else { 1 }, 23_652);
@@ -88,7 +88,7 @@ fn runs_are_shown_as_redis_shows_them() {
 #[test]
 fn both_forms_hold_the_same_registers() {
     let mut rng = Rng::with_seed(7);
-    let (mut sparse, mut dense, mut model) = (sketch::empty(), sketch::empty(), vec![0; sketch::REGISTERS]);
+    let (mut sparse, mut dense, mut model) = (sketch::empty(), sketch::empty(), vec![0; REGISTERS]);
     sketch::make_dense(&mut dense).unwrap();
     for _ in 0..20_000 {
         let mut place = place(&rng.u64(..).to_le_bytes());

@@ -83,7 +83,7 @@ pub(super) fn serve_all<'n>(
 
 /// Serves everybody who waits for any key, when databases may have changed as a whole. The gate is held alone, and no
 /// guard.
-pub(super) fn serve_everywhere(env: &mut Env, section: &Section<'_>) {
+pub fn serve_everywhere(env: &mut Env, section: &Section<'_>) {
     debug_assert!(section.is_exclusive());
     if env.host.waiters().is_empty() {
         return;

@@ -10,6 +10,7 @@ use super::info::{xinfo, xinfo_consumers, xinfo_groups, xinfo_help, xinfo_stream
 use super::pending::xpending;
 use super::range::{xlen, xrange, xrevrange};
 use super::read::{WAIT, WAIT_IN_GROUP, plan_xreadgroup, xread, xreadgroup};
+use crate::spec::common::FIELD_VALUES;
 use crate::spec::flag::*;
 use crate::spec::{Arg, ArgKind, Begin, Find, Group, KeySpec, Spec};
 
@@ -21,6 +22,12 @@ const REFERENCES: Arg = Arg::one_of(
 .optional();
 /// The ids, with their number.
 const IDS: Arg = Arg::block("ids", &[Arg::integer("numids"), Arg::string("id").multiple()]).token("IDS");
+const STRATEGY: Arg =
+    Arg::one_of("strategy", &[Arg::word("maxlen", "MAXLEN"), Arg::word("minid", "MINID").since("6.2.0")]);
+const OPERATOR: Arg = Arg::one_of("operator", &[Arg::word("equal", "="), Arg::word("approximately", "~")]).optional();
+const STREAMS: Arg =
+    Arg::block("streams", &[Arg::key("key").multiple(), Arg::string("id").multiple()]).token("STREAMS");
+const ID_SELECTOR: Arg = Arg::one_of("id-selector", &[Arg::string("id"), Arg::word("new-id", "$")]);
 
 /// See the file's head.
 pub(crate) static COMMANDS: &[Spec] = &[
@@ -40,14 +47,8 @@ pub(crate) static COMMANDS: &[Spec] = &[
             Arg::key("key"),
             Arg::word("nomkstream", "NOMKSTREAM").optional().since("6.2.0"),
             Arg::block("trim", &[
-                Arg::one_of("strategy", &[
-                    Arg::word("maxlen", "MAXLEN"),
-                    Arg::word("minid", "MINID").since("6.2.0"),
-                ]),
-                Arg::one_of("operator", &[
-                    Arg::word("equal", "="),
-                    Arg::word("approximately", "~"),
-                ]).optional(),
+                STRATEGY,
+                OPERATOR,
                 Arg::string("threshold"),
                 Arg::integer("count").token("LIMIT").optional().since("6.2.0"),
             ]).optional(),
@@ -55,10 +56,7 @@ pub(crate) static COMMANDS: &[Spec] = &[
                 Arg::word("auto-id", "*"),
                 Arg::string("id"),
             ]),
-            Arg::block("data", &[
-                Arg::string("field"),
-                Arg::string("value"),
-            ]).multiple(),
+            FIELD_VALUES,
         ]),
     Spec::new("xautoclaim", -6, WRITE | FAST, Group::Stream, xautoclaim)
         .docs("Gives entries that have been pending for too long to another consumer, in the order of their ids.", "6.2.0", "O(1) if COUNT is small.")
@@ -116,10 +114,7 @@ pub(crate) static COMMANDS: &[Spec] = &[
                 .args(&[
                     Arg::key("key"),
                     Arg::string("group"),
-                    Arg::one_of("id-selector", &[
-                        Arg::string("id"),
-                        Arg::word("new-id", "$"),
-                    ]),
+                    ID_SELECTOR,
                     Arg::word("mkstream", "MKSTREAM").optional(),
                     Arg::integer("entriesread").token("ENTRIESREAD").display("entries-read").optional(),
                 ]),
@@ -130,10 +125,7 @@ pub(crate) static COMMANDS: &[Spec] = &[
                 .args(&[
                     Arg::key("key"),
                     Arg::string("group"),
-                    Arg::one_of("id-selector", &[
-                        Arg::string("id"),
-                        Arg::word("new-id", "$"),
-                    ]),
+                    ID_SELECTOR,
                     Arg::integer("entriesread").token("ENTRIESREAD").display("entries-read").optional(),
                 ]),
             Spec::new("delconsumer", 5, WRITE, Group::Stream, xgroup_delconsumer)
@@ -237,10 +229,7 @@ pub(crate) static COMMANDS: &[Spec] = &[
         .args(&[
             Arg::integer("count").token("COUNT").optional(),
             Arg::integer("milliseconds").token("BLOCK").optional(),
-            Arg::block("streams", &[
-                Arg::key("key").multiple(),
-                Arg::string("id").multiple(),
-            ]).token("STREAMS"),
+            STREAMS,
         ]),
     Spec::new("xreadgroup", -7, WRITE | BLOCKING | MOVABLEKEYS, Group::Stream, xreadgroup)
         .planner(plan_xreadgroup)
@@ -255,10 +244,7 @@ pub(crate) static COMMANDS: &[Spec] = &[
             Arg::integer("count").token("COUNT").optional(),
             Arg::integer("milliseconds").token("BLOCK").optional(),
             Arg::word("noack", "NOACK").optional(),
-            Arg::block("streams", &[
-                Arg::key("key").multiple(),
-                Arg::string("id").multiple(),
-            ]).token("STREAMS"),
+            STREAMS,
         ]),
     Spec::new("xsetid", -3, WRITE | DENYOOM | FAST, Group::Stream, xsetid)
         .docs("Sets the last id of a stream, and what it remembers of additions and deletions.", "5.0.0", "O(1)")
@@ -276,14 +262,8 @@ pub(crate) static COMMANDS: &[Spec] = &[
         .args(&[
             Arg::key("key"),
             Arg::block("trim", &[
-                Arg::one_of("strategy", &[
-                    Arg::word("maxlen", "MAXLEN"),
-                    Arg::word("minid", "MINID").since("6.2.0"),
-                ]),
-                Arg::one_of("operator", &[
-                    Arg::word("equal", "="),
-                    Arg::word("approximately", "~"),
-                ]).optional(),
+                STRATEGY,
+                OPERATOR,
                 Arg::string("threshold"),
                 Arg::integer("count").token("LIMIT").optional().since("6.2.0"),
             ]),

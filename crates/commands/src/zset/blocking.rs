@@ -5,6 +5,7 @@
 
 use store::value::zset::SortedSet;
 
+use super::WHERE;
 use super::take::{End, MultiPop, Pop};
 use crate::blocking::{Block, Blocking, Served, Serving, deadline};
 use crate::call::Call;
@@ -106,10 +107,7 @@ pub(crate) static COMMANDS: &[Spec] = &[
             Arg::double("timeout"),
             Arg::integer("numkeys"),
             Arg::key("key").multiple(),
-            Arg::one_of("where", &[
-                Arg::word("min", "MIN"),
-                Arg::word("max", "MAX"),
-            ]),
+            WHERE,
             Arg::integer("count").token("COUNT").optional(),
         ]),
 ];

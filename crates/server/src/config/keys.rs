@@ -134,7 +134,7 @@ keys! {
         RDB_DEL_SYNC_FILES = "rdb-del-sync-files", RDB_SAVE_INCREMENTAL_FSYNC = "rdb-save-incremental-fsync",
         REPLICA_ANNOUNCED = "replica-announced", REPLICA_IGNORE_MAXMEMORY = "replica-ignore-maxmemory", REPLICA_READ_ONLY = "replica-read-only",
         REPLICA_SERVE_STALE_DATA = "replica-serve-stale-data", REPL_DISABLE_TCP_NODELAY = "repl-disable-tcp-nodelay",
-        REPL_DISKLESS_SYNC = "repl-diskless-sync", STOP_WRITES_ON_BGSAVE_ERROR = "stop-writes-on-bgsave-error",
+        REPL_DISKLESS_SYNC = "repl-diskless-sync", REPL_RDB_CHANNEL = "repl-rdb-channel", STOP_WRITES_ON_BGSAVE_ERROR = "stop-writes-on-bgsave-error",
         SYSLOG_ENABLED = "syslog-enabled";
     u16: PORT = "port", REPLICA_ANNOUNCE_PORT = "replica-announce-port";
     u32: LFU_DECAY_TIME = "lfu-decay-time", LFU_LOG_FACTOR = "lfu-log-factor",

@@ -285,7 +285,7 @@ pub const ROWS: &[Row] = &[
     integer("key-load-delay", i32::MIN as i64, INT, 0).hidden(),
     integer("loading-process-events-interval-bytes", KIB, INT, 512 * KIB).hidden().no_effect(LOADS_ASIDE),
     yes_no("aof-disable-auto-gc", false).hidden().warned(APPEND_ONLY),
-    yes_no("repl-rdb-channel", true).hidden().warned(REPLICATION),
+    yes_no("repl-rdb-channel", true).hidden(),
     yes_no("use-exit-on-panic", false).hidden().no_effect("a broken invariant always ends the process"),
     integer("watchdog-period", 0, INT, 0).hidden().no_effect("no signal interrupts a command, so none is reported"),
     integer("cluster-ping-interval", 0, LONG, 0).hidden().warned(CLUSTER),

@@ -136,12 +136,6 @@ fn load_file(
     let limits = server.settings.limits();
     let now_ms = clock::now_ms();
     let clock = Access::at(now_ms, &server.settings, || 0);
-    // What the policy does not keep is left out.
-    let access = |idle_secs: Option<u64>, frequency: Option<u8>| {
-        let told = frequency.and_then(|frequency| clock.as_often_as(frequency));
-        let told = told.or_else(|| clock.idle_for(i64::try_from(idle_secs?).ok()?));
-        told.unwrap_or_else(|| clock.fresh())
-    };
     // Replicas may go on from this file, so they are told of each key that it had and we have not.
     let expired = |db: u32, key: &[u8]| {
         let mut record = Record::default();
@@ -156,7 +150,7 @@ fn load_file(
         expire_before: server.config.get(keys::REPLICAOF).is_none().then_some(now_ms),
         expired: &expired,
         duplicates,
-        access: &access,
+        access: &|idle_s, frequency| clock.told(idle_s, frequency),
         section,
     };
     // Who reloads knows where it is.
@@ -171,7 +165,8 @@ fn load_file(
     result
 }
 
-fn log_success(server: &Server, loaded: &Loaded) {
+/// Tells the log what a file or a copy has brought.
+pub fn log_success(server: &Server, loaded: &Loaded) {
     let log = &server.log;
     if loaded.unchecked {
         log.notice("RDB file was saved with checksum disabled: no check performed.");

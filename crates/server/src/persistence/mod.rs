@@ -111,13 +111,18 @@ impl Persistence {
     }
 }
 
+/// Whether nothing is ever written to disk here.
+pub fn is_volatile(server: &Server) -> bool {
+    server.config.get(keys::SAVE).is_empty() && !server.config.get(keys::APPENDONLY)
+}
+
 /// Changes since the last save.
 pub fn unsaved_changes(server: &Server) -> u64 {
     changes(server).saturating_sub(server.persistence.saved_changes.load(Relaxed))
 }
 
 /// Changes since the start. Under the exclusive gate this is exact.
-fn changes(server: &Server) -> u64 {
+pub fn changes(server: &Server) -> u64 {
     server.all_stats().map(|stats| stats.dirty.get()).sum()
 }
 

@@ -1,5 +1,6 @@
 //! Writing the file: the cut, the walk, and what comes of it.
 
+use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
@@ -22,6 +23,7 @@ use store::walk::Walk;
 
 use super::{Persistence, changes, stop_or_take_writes};
 use crate::config::keys;
+use crate::replication::replica::Resume;
 use crate::server::Server;
 use crate::{alloc, clock};
 
@@ -78,11 +80,7 @@ impl Progress {
 /// Cuts, under the exclusive gate.
 pub fn cut(server: &Server, section: &Section<'_>) -> Cut {
     let keyspace = server.keyspace;
-    let mut databases = (0..keyspace.database_count()).filter_map(|db| keyspace.database(section, db));
-    let contents = Contents {
-        field_expiries: databases.any(|database| database.timed_len() > 0),
-        consumer_times: stream::consumer_was_seen(),
-    };
+    let contents = contents(server, section, stream::consumer_was_seen());
     let path = path(server);
     let temporary = path.with_file_name(format!("temp-{}.rdb", std::process::id()));
     let number = server.persistence.next_cut();
@@ -90,17 +88,28 @@ pub fn cut(server: &Server, section: &Section<'_>) -> Cut {
         walk: keyspace.cut(section),
         number,
         contents,
-        facts: facts(server),
+        facts: facts(server.replication.place()),
         changes: changes(server),
         path,
         temporary,
     }
 }
 
+/// What the data of this instant asks of the format. Called under the exclusive gate.
+pub fn contents(server: &Server, section: &Section<'_>, consumer_times: bool) -> Contents {
+    let keyspace = server.keyspace;
+    let mut databases = (0..keyspace.database_count()).filter_map(|db| keyspace.database(section, db));
+    Contents { field_expiries: databases.any(|database| database.timed_len() > 0), consumer_times }
+}
+
 /// The file: `dbfilename` in `dir`.
 pub fn path(server: &Server) -> PathBuf {
-    let (dir, name) = (server.config.get(keys::DIR), server.config.get(keys::DBFILENAME));
-    Path::new(std::ffi::OsStr::from_bytes(&dir)).join(std::ffi::OsStr::from_bytes(&name))
+    folder(server).join(OsStr::from_bytes(&server.config.get(keys::DBFILENAME)))
+}
+
+/// `dir`.
+pub fn folder(server: &Server) -> PathBuf {
+    Path::new(OsStr::from_bytes(&server.config.get(keys::DIR))).to_owned()
 }
 
 /// Saves while the caller holds the gate. The log says what went wrong.
@@ -109,7 +118,7 @@ pub fn save_now(server: &Server, section: &Section<'_>) -> Result<(), ()> {
     let progress = Progress::of(&cut);
     let is_placed = write(server, &mut cut, &progress).map_err(|error| log_failure(server, &error))?;
     assert!(is_placed, "nobody has cut since, for the gate is held");
-    note_success(server, &cut);
+    note_success(server, cut.changes);
     Ok(())
 }
 
@@ -164,18 +173,13 @@ fn run(server: &Server, Job { mut cut, progress, saved_before }: Job) {
     persistence.last_took_s.store(took_ms.max(0) / 1000, Relaxed);
     match &outcome {
         Ok(true) => {
-            note_success(server, &cut);
+            note_success(server, cut.changes);
             server.log.notice("Background saving terminated with success");
         }
         Ok(false) => server.log.notice("Background saving came too late: a newer file is in place"),
         // One that was ended on purpose says nothing about the disk.
         Err(_) if progress.aborted.load(Relaxed) => server.log.notice("Background saving was ended before its time"),
-        Err(error) => {
-            log_failure(server, error);
-            server.log.warning("Background saving error");
-            persistence.has_failed.store(true, Relaxed);
-            stop_or_take_writes(server);
-        }
+        Err(error) => note_failure(server, error),
     }
     if outcome.is_err()
         && let Some(before) = saved_before
@@ -190,14 +194,23 @@ fn run(server: &Server, Job { mut cut, progress, saved_before }: Job) {
     }
 }
 
-/// Notes that the file is in its place. If the background could not write it before, it can now.
-fn note_success(server: &Server, cut: &Cut) {
+/// Notes that the background could not write the file.
+pub fn note_failure(server: &Server, error: &FileError) {
+    log_failure(server, error);
+    server.log.warning("Background saving error");
+    server.persistence.has_failed.store(true, Relaxed);
+    stop_or_take_writes(server);
+}
+
+/// Notes that the file is in its place, with so many [`changes`] in it. If the background could not write it before, it can
+/// now.
+pub fn note_success(server: &Server, changes_at_cut: u64) {
     server.log.notice("DB saved on disk");
     let persistence = &server.persistence;
     persistence.last_save_s.store(clock::now_ms() / 1000, Relaxed);
     persistence.saves.fetch_add(1, Relaxed);
     // Another save may have seen more, and ended before this one.
-    persistence.saved_changes.fetch_max(cut.changes, Relaxed);
+    persistence.saved_changes.fetch_max(changes_at_cut, Relaxed);
     persistence.has_failed.store(false, Relaxed);
     stop_or_take_writes(server);
 }
@@ -250,8 +263,9 @@ pub fn place(server: &Server, number: u64, temporary: &Path, path: &Path) -> Res
     Ok(true)
 }
 
-/// The facts about a file that Redis writes too, in its order.
-fn facts(server: &Server) -> Vec<(&'static str, Vec<u8>)> {
+/// The facts about a file that Redis writes too, in its order; `place` is where its data is in the history, if that is of use
+/// to anybody.
+pub fn facts(place: Option<Resume>) -> Vec<(&'static str, Vec<u8>)> {
     let number = |number: u64| number.to_string().into_bytes();
     let mut facts = vec![
         ("redis-ver", REDIS_VERSION.into()),
@@ -259,7 +273,7 @@ fn facts(server: &Server) -> Vec<(&'static str, Vec<u8>)> {
         ("ctime", number(clock::now_ms() as u64 / 1000)),
         ("used-mem", number(alloc::used_memory())),
     ];
-    facts.extend(server.replication.facts());
+    facts.extend(place.into_iter().flat_map(Resume::facts));
     facts.push(("aof-base", number(0)));
     facts
 }

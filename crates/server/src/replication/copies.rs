@@ -8,27 +8,30 @@
 use std::fs::File;
 use std::io;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use commands::REDIS_VERSION;
 use parking_lot::Mutex;
 use persistence::save::{Preamble, save};
-use persistence::snapshot_file;
+use persistence::snapshot_file::{self, FileError, Step};
 use rdb::file::{Contents, FileWriter, LastUse};
 use rdb::write::Sink;
-use replication::id::ReplicationId;
+use replication::id::{Position, ReplicationId};
 use replication::ring::{NO_DB, Reader};
 use store::walk::Walk;
 
 use super::outgoing::{Blocks, Outgoing};
 use super::primary::{Phase, Replica};
+use super::replica::Resume;
+use crate::clock;
 use crate::config::keys;
 use crate::net::feeder::Order;
 use crate::persistence::snapshot::{self, Delay};
+use crate::persistence::{changes, is_volatile};
 use crate::server::Server;
-use crate::{alloc, clock};
+
+/// Keys between two looks whether anybody still waits for a copy.
+const KEYS_UNASKED: u64 = 256;
 
 /// See the file's head.
 #[derive(Default)]
@@ -58,20 +61,31 @@ struct Cut {
     reader: Reader,
 }
 
+impl Cut {
+    /// Where a replica can go on that keeps the copy, after a restart.
+    fn place(&self, db: u32) -> Resume {
+        Resume { position: Position { id: self.id, offset: self.reader.position() }, db }
+    }
+}
+
 /// What kind of copy some replicas want.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Kind {
     /// Straight to their connections.
     direct: bool,
     without_data: bool,
+    /// Over connections of their own.
+    channel: bool,
 }
 
 impl Kind {
     fn of(server: &Server, replica: &Replica) -> Self {
         let without_data = replica.facts.without_data;
         Self {
-            direct: replica.facts.eof && (without_data || server.config.get(keys::REPL_DISKLESS_SYNC)),
+            direct: replica.facts.eof
+                && (without_data || replica.facts.rdb_channel || server.config.get(keys::REPL_DISKLESS_SYNC)),
             without_data,
+            channel: replica.facts.rdb_channel,
         }
     }
 }
@@ -86,6 +100,7 @@ impl Copies {
         {
             // Its file is still being written, and the stream is pinned at its cut.
             server.log.notice("Waiting for end of BGSAVE for SYNC");
+            begin_stream(server, replica, cut);
             server.replication.feeders.post(replica.feeder, Order::Greet(replica.client.id, greeting(replica, cut)));
             members.push(replica.clone());
             return;
@@ -148,17 +163,30 @@ impl Copies {
     /// Makes the copy that `running` is for.
     fn make(&self, server: &Arc<Server>, kind: Kind) {
         let target = if kind.direct { "replicas sockets" } else { "disk" };
-        server.log.notice(&format!("Starting BGSAVE for SYNC with target: {target}"));
+        let channel = if kind.channel { " (rdb-channel)" } else { "" };
+        server.log.notice(&format!("Starting BGSAVE for SYNC with target: {target}{channel}"));
         let Some((cut, mut data)) = self.cut(server, kind) else { return self.end(server, false) };
-        let made =
-            if kind.direct { self.make_direct(server, &cut, &mut data) } else { self.make_file(server, &mut data) };
-        match &made {
-            Ok(()) if kind.direct => server.log.notice("Background RDB transfer terminated with success"),
-            Ok(()) => server.log.notice("Background saving terminated with success"),
-            Err(error) => server.log.warning(&format!("SYNC failed. BGSAVE failed: {error}")),
+        let is_made = if kind.direct {
+            let made = self.make_direct(server, cut, &mut data);
+            match &made {
+                Ok(()) => server.log.notice("Background RDB transfer terminated with success"),
+                Err(error) => server.log.warning(&format!("Background transfer error: {error}")),
+            }
+            made.is_ok()
+        } else {
+            let made = self.make_file(server, &mut data);
+            match &made {
+                Ok(()) => server.log.notice("Background saving terminated with success"),
+                Err(error) => snapshot::note_failure(server, error),
+            }
+            made.is_ok()
+        };
+        if !is_made {
+            // There is no child, but these are the words that people look for.
+            server.log.warning("SYNC failed. BGSAVE child returned an error");
         }
         drop(data);
-        self.end(server, made.is_ok());
+        self.end(server, is_made);
     }
 
     /// The instant that the copy is of. Greets the replicas.
@@ -172,22 +200,20 @@ impl Copies {
             ring.forget_database();
         }
         let cut = Cut { id: state.history().id, reader: ring.reader(ring.tail())? };
-        let mut databases = (0..server.keyspace.database_count()).filter_map(|db| server.keyspace.database(&alone, db));
-        let contents = Contents {
-            field_expiries: databases.any(|database| database.timed_len() > 0),
-            // A replica does not say which versions it reads, and 7.0 is to read this too; so two times of a consumer that
-            // older files do not tell apart are told as one.
-            consumer_times: false,
-        };
+        // A replica does not say which versions it reads, and 7.0 is to read this too; so two times of a consumer that older
+        // files do not tell apart are told as one.
+        let contents = snapshot::contents(server, &alone, false);
         let walk = (!kind.without_data).then(|| server.keyspace.cut(&alone));
-        let number = server.persistence.next_cut();
+        let (number, changes) = (server.persistence.next_cut(), changes(server));
         let db = Some(ring.database()).filter(|db| *db != NO_DB).unwrap_or(0);
         drop(alone);
-        let data = Data { walk, number, contents, facts: facts(&cut, db) };
+        let facts = snapshot::facts(Some(cut.place(db)));
+        let data = Data { walk, number, changes, contents, facts, is_file: !kind.direct };
         let mut queue = self.queue.lock();
         let running = queue.running.as_mut()?;
         if !kind.direct {
             for replica in &running.members {
+                begin_stream(server, replica, &cut);
                 state.feeders.post(replica.feeder, Order::Greet(replica.client.id, greeting(replica, &cut)));
             }
             running.open = Some(cut.clone());
@@ -196,9 +222,9 @@ impl Copies {
     }
 
     /// Sends the copy while it is made.
-    fn make_direct(&self, server: &Server, cut: &Cut, data: &mut Data) -> io::Result<()> {
+    fn make_direct(&self, server: &Server, cut: Cut, data: &mut Data) -> io::Result<()> {
         let feeders = &server.replication.feeders;
-        let folder = folder(server);
+        let folder = snapshot::folder(server);
         let mark = ReplicationId::from_random(std::array::from_fn(|_| fastrand::u8(..)));
         let outgoing = {
             // Under the queue's lock, so that whoever leaves now leaves the copy as well.
@@ -206,19 +232,22 @@ impl Copies {
             let members = queue.running.as_ref().map_or(&[][..], |running| &running.members);
             let outgoing = Arc::new(Outgoing::new(members.iter().map(|replica| replica.client.id), &folder));
             for replica in members {
-                let mut hello = greeting(replica, cut);
+                begin_stream(server, replica, &cut);
+                let mut hello = greeting(replica, &cut);
                 hello.extend_from_slice(format!("$EOF:{mark}\r\n").as_bytes());
                 feeders.post(replica.feeder, Order::Greet(replica.client.id, hello));
                 let order = Order::Begin {
                     client: replica.client.id,
                     copy: outgoing.clone(),
-                    stream: cut.reader.clone(),
+                    stream: stream_behind(replica, &cut),
                     mark: Some(mark),
                 };
                 feeders.post(replica.feeder, order);
             }
             outgoing
         };
+        // From here on only those keep the stream who will need it.
+        drop(cut);
         let tell = || feeders.ring();
         let mut blocks = Blocks::new(&outgoing, &tell);
         let written = data.write(server, &mut blocks).and_then(|()| io::Write::flush(&mut blocks));
@@ -227,18 +256,18 @@ impl Copies {
         written
     }
 
-    /// Writes the copy into the server's file, and sends that.
-    fn make_file(&self, server: &Server, data: &mut Data) -> io::Result<()> {
-        let path = folder(server)
-            .join(std::ffi::OsStr::new(String::from_utf8_lossy(&server.config.get(keys::DBFILENAME)).as_ref()));
+    /// Writes the copy into the server's file, which counts as a save, and sends that.
+    fn make_file(&self, server: &Server, data: &mut Data) -> Result<(), FileError> {
+        let path = snapshot::path(server);
         let temporary = path.with_file_name(format!("temp-repl-{}.rdb", std::process::id()));
         let incremental = server.config.get(keys::RDB_SAVE_INCREMENTAL_FSYNC);
-        let number = data.number;
-        snapshot_file::write(&temporary, incremental, |out| data.write(server, out))
-            .map_err(|error| io::Error::other(error.to_string()))?;
+        let (number, changes) = (data.number, data.changes);
+        snapshot_file::write(&temporary, incremental, |out| data.write(server, out))?;
         // Opened before it gets its name: under that name there may be another save's file a moment later. It stays
         // readable whatever becomes of its name.
-        let file = File::open(&temporary)?;
+        let unreadable = |error| FileError { step: Step::Open, path: temporary.clone(), error };
+        let file = File::open(&temporary).map_err(unreadable)?;
+        let length = file.metadata().map_err(unreadable)?.len();
         if data.walk.is_none() {
             // A file without the data must not take the place of one with it.
             snapshot_file::discard(&temporary);
@@ -246,9 +275,11 @@ impl Copies {
             server.log.notice("Removing the RDB file used to feed replicas in a persistence-less instance");
             snapshot_file::discard(&temporary);
         } else {
-            snapshot::place(server, number, &temporary, &path).map_err(|error| io::Error::other(error.to_string()))?;
+            let is_newest = snapshot::place(server, number, &temporary, &path)?;
+            if is_newest {
+                snapshot::note_success(server, changes);
+            }
         }
-        let length = file.metadata()?.len();
         let mut queue = self.queue.lock();
         let Some(running) = &mut queue.running else { return Ok(()) };
         let Some(cut) = running.open.take() else { return Ok(()) };
@@ -257,8 +288,8 @@ impl Copies {
         for replica in &running.members {
             replica.set_phase(Phase::SendBulk);
             feeders.post(replica.feeder, Order::Greet(replica.client.id, format!("${length}\r\n").into_bytes()));
-            let order =
-                Order::Begin { client: replica.client.id, copy: copy.clone(), stream: cut.reader.clone(), mark: None };
+            let stream = stream_behind(replica, &cut);
+            let order = Order::Begin { client: replica.client.id, copy: copy.clone(), stream, mark: None };
             feeders.post(replica.feeder, order);
         }
         Ok(())
@@ -284,6 +315,29 @@ fn is_worth_it(server: &Server, queue: &Queue) -> bool {
     clock::now_ms() - queue.since_ms >= delay_ms || (enough > 0 && queue.waiting.len() >= enough)
 }
 
+/// A replica that has its copy over a connection of its own gets the stream over the other one from the cut on.
+fn begin_stream(server: &Server, channel: &Replica, cut: &Cut) {
+    if !channel.facts.rdb_channel {
+        return;
+    }
+    let main = channel.facts.main_channel.and_then(|main| server.replication.primary.of_client(main));
+    let Some(main) = main.filter(|main| main.phase() == Phase::WaitChannel) else {
+        server.log.warning(&format!(
+            "Starting to deliver RDB to replica {} but it has no associated main channel",
+            channel.name()
+        ));
+        return;
+    };
+    main.set_phase(Phase::BulkAndStream);
+    server.replication.feeders.post(main.feeder, Order::Stream(main.client.id, cut.reader.clone()));
+    server.log.notice(&format!("Starting to deliver RDB and replication stream to replica: {}", main.name()));
+}
+
+/// The stream that follows a copy on its connection, if any does.
+fn stream_behind(replica: &Replica, cut: &Cut) -> Option<Reader> {
+    (!replica.facts.rdb_only).then(|| cut.reader.clone())
+}
+
 /// What a replica is told before its copy.
 fn greeting(replica: &Replica, cut: &Cut) -> Vec<u8> {
     if replica.is_old {
@@ -292,39 +346,18 @@ fn greeting(replica: &Replica, cut: &Cut) -> Vec<u8> {
     format!("+FULLRESYNC {} {}\r\n", cut.id, cut.reader.position()).into_bytes()
 }
 
-/// Whether nothing is ever written to disk here.
-fn is_volatile(server: &Server) -> bool {
-    server.config.get(keys::SAVE).is_empty() && !server.config.get(keys::APPENDONLY)
-}
-
-fn folder(server: &Server) -> PathBuf {
-    Path::new(String::from_utf8_lossy(&server.config.get(keys::DIR)).as_ref()).to_owned()
-}
-
-/// What a copy tells about itself, in Redis's order: by the last three a replica that keeps the file can go on after a
-/// restart.
-fn facts(cut: &Cut, db: u32) -> Vec<(&'static str, Vec<u8>)> {
-    let number = |number: u64| number.to_string().into_bytes();
-    vec![
-        ("redis-ver", REDIS_VERSION.into()),
-        ("redis-bits", number(usize::BITS.into())),
-        ("ctime", number(clock::now_ms() as u64 / 1000)),
-        ("used-mem", number(alloc::used_memory())),
-        ("repl-stream-db", number(db.into())),
-        ("repl-id", cut.id.as_str().into()),
-        ("repl-offset", number(cut.reader.position())),
-        ("aof-base", number(0)),
-    ]
-}
-
 /// What goes into a copy.
 struct Data {
     /// See [`crate::persistence::Persistence::next_cut`].
     number: u64,
+    /// See [`changes`].
+    changes: u64,
     /// Nothing if no data is wanted.
     walk: Option<Walk>,
     contents: Contents,
     facts: Vec<(&'static str, Vec<u8>)>,
+    /// It goes into the server's file.
+    is_file: bool,
 }
 
 impl Data {
@@ -337,15 +370,24 @@ impl Data {
             file.end();
             return out.write_all(&sink.0);
         };
+        // As in Redis, a file that takes the place of a save as well is completed, though nobody may wait for it any more.
+        let is_save_too = self.is_file && !server.config.get(keys::SAVE).is_empty();
+        let is_abandoned = || !is_save_too && server.replication.primary.copies.is_abandoned();
         let last_use = |_: &_| LastUse::Unknown;
         let preamble = Preamble { contents: self.contents, aux: &self.facts, compress, checksum, last_use: &last_use };
-        let mut delay = Delay::default();
-        let is_over = || server.ending.has_begun() || server.replication.primary.copies.is_abandoned();
+        let (mut delay, mut keys) = (Delay::default(), 0_u64);
         let key = || {
-            delay.pass(&server.live.rdb_key_save_delay, is_over);
+            delay.pass(&server.live.rdb_key_save_delay, || server.ending.has_begun() || is_abandoned());
+            keys += 1;
+            if keys.is_multiple_of(KEYS_UNASKED) && is_abandoned() {
+                return ControlFlow::Break(());
+            }
             ControlFlow::Continue(())
         };
-        save(walk, &preamble, out, key).map(drop)
+        save(walk, &preamble, out, key).map(drop).map_err(|error| match error.kind() {
+            io::ErrorKind::Interrupted => io::Error::other("nobody waits for it any more"),
+            _ => error,
+        })
     }
 }
 

@@ -7,17 +7,17 @@
 
 mod source;
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Seek};
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 
 use commands::access::Access;
 use commands::host::Host;
 use commands::standing::Standing;
 use persistence::load::{self, Duplicates, Loaded, Observer, Rules};
+use persistence::snapshot_file::{self, FileError, Step};
 use replication::handshake::payload::Framing;
 use replication::id::Position;
 use store::database::Database;
@@ -27,18 +27,19 @@ use store::keyspace::Keyspace;
 use store::stripe::Mode;
 
 use super::apply::Applier;
-use super::link::{Ended, system_text};
+use super::link::Ended;
 use super::replica::Term;
 use super::wire::Wire;
 use crate::clock;
+use crate::config::error::system_text;
 use crate::config::keys;
+use crate::persistence::is_volatile;
+use crate::persistence::loading::log_success;
 use crate::persistence::snapshot::{self, Delay};
 use crate::server::Server;
 use crate::workers;
 use source::{Source, Vital};
 
-/// Bytes of the file that may wait in the kernel before they are made to reach the disk, so that the last sync is short.
-const UNSYNCED_BYTES_MAX: u64 = 8 << 20;
 /// Names that are tried for the file.
 const NAMES_MAX: u32 = 5;
 /// The fact in a copy that names the database which is selected where the stream goes on.
@@ -49,7 +50,7 @@ const STREAM_DB: &str = "repl-stream-db";
 pub(super) fn take_over<'t>(term: &'t Term, wire: &mut Wire, position: Option<Position>) -> Result<Applier<'t>, Ended> {
     let server = &term.server;
     let how = How::of(server);
-    let file = match how {
+    let mut file = match how {
         How::File => Some(TemporaryFile::create(server).map_err(|error| {
             format!("Opening the temp file needed for MASTER <-> REPLICA synchronization: {}", system_text(&error))
         })?),
@@ -58,21 +59,21 @@ pub(super) fn take_over<'t>(term: &'t Term, wire: &mut Wire, position: Option<Po
     term.begin_transfer();
     let mut source = Source::new(term, wire);
     let framing = source.begin(if file.is_some() { "to disk" } else { "to parser" })?;
-    let mut path = None;
-    if let Some(file) = file {
-        path = Some(receive(&mut source, file)?);
+    if let Some(file) = &mut file {
+        receive(&mut source, file)?;
     }
     let is_same_history = position.is_some_and(|position| position.id == server.replication.history().id);
-    let total_bytes = match (&path, framing) {
-        (Some(path), _) => path.metadata().map_or(0, |facts| facts.len()),
+    let total_bytes = match (&file, framing) {
+        // It is only shown.
+        (Some(to), _) => to.file.metadata().map_or(0, |facts| facts.len()),
         (None, Framing::Length(bytes)) => bytes,
         (None, Framing::Mark(_)) => 0,
     };
     let loading = Loading::begin(term, how, is_same_history, total_bytes)?;
     server.log.notice("MASTER <-> REPLICA sync: Loading DB in memory");
     let fresh = server.keyspace.sibling();
-    let loaded = match &path {
-        Some(path) => load_file(&mut source, path, &fresh),
+    let loaded = match &mut file {
+        Some(file) => load_file(&mut source, file, &fresh),
         None => load_stream(&mut source, framing, &fresh),
     }?;
     drop(source);
@@ -115,7 +116,7 @@ impl How {
 struct TemporaryFile {
     path: PathBuf,
     file: File,
-    named: bool,
+    is_placed: bool,
 }
 
 impl TemporaryFile {
@@ -124,91 +125,87 @@ impl TemporaryFile {
         for attempt in 0..NAMES_MAX {
             let name = format!("temp-{}.{}.rdb", clock::now_ms() / 1000 + i64::from(attempt), std::process::id());
             let path = snapshot::path(server).with_file_name(name);
-            match OpenOptions::new().write(true).create_new(true).open(&path) {
-                Ok(file) => return Ok(Self { path, file, named: false }),
+            match OpenOptions::new().read(true).write(true).create_new(true).open(&path) {
+                Ok(file) => return Ok(Self { path, file, is_placed: false }),
                 Err(error) => failed = error,
             }
         }
         Err(failed)
     }
 
-    fn rename(mut self, to: &Path) -> io::Result<()> {
-        fs::rename(&self.path, to)?;
-        self.named = true;
+    /// Gives it the name of the server's own file, unless that belongs to newer data already.
+    fn place(&mut self, server: &Server) -> Result<(), FileError> {
+        // What is being saved is about to go, and must not take this file's place.
+        server.persistence.abort();
+        let number = server.persistence.next_cut();
+        self.is_placed = snapshot::place(server, number, &self.path, &snapshot::path(server))?;
         Ok(())
     }
 }
 
 impl Drop for TemporaryFile {
     fn drop(&mut self) {
-        if !self.named {
-            // What cannot be removed is in nobody's way.
-            let _ = fs::remove_file(&self.path);
+        if !self.is_placed {
+            snapshot_file::discard(&self.path);
         }
     }
 }
 
 /// Receives the copy into the file, makes it last, and gives it the name of the server's own file.
-fn receive(source: &mut Source<'_, '_>, mut to: TemporaryFile) -> Result<PathBuf, Ended> {
+fn receive(source: &mut Source<'_, '_>, to: &mut TemporaryFile) -> Result<(), Ended> {
     let server = source.server();
-    let mut unsynced = 0;
-    while let Some(bytes) = source.next()? {
-        to.file.write_all(bytes).map_err(|error| {
-            format!(
-                "Write error or short write writing to the DB dump file needed for MASTER <-> REPLICA synchronization: {}",
-                system_text(&error)
-            )
-        })?;
-        unsynced += bytes.len() as u64;
-        if unsynced >= UNSYNCED_BYTES_MAX {
-            unsynced = 0;
-            // The sync at the end tells of what does not reach the disk.
-            let _ = to.file.sync_data();
+    let mut broken = None;
+    let received = snapshot_file::fill(&to.file, &to.path, true, |out| {
+        loop {
+            match source.next() {
+                Ok(Some(bytes)) => out.write_all(bytes)?,
+                Ok(None) => return Ok(()),
+                Err(ended) => {
+                    broken = Some(ended);
+                    return Err(io::ErrorKind::ConnectionAborted.into());
+                }
+            }
         }
+    });
+    if let Some(ended) = broken {
+        return Err(ended);
     }
-    to.file.sync_all().map_err(|error| {
-        format!(
-            "Failed trying to sync the temp DB to disk in MASTER <-> REPLICA synchronization: {}",
-            system_text(&error)
-        )
-    })?;
-    let name = String::from_utf8_lossy(&server.config.get(keys::DBFILENAME)).into_owned();
-    let path = snapshot::path(&server);
-    to.rename(&path).map_err(|error| {
-        format!(
-            "Failed trying to rename the temp DB into {name} in MASTER <-> REPLICA synchronization: {}",
-            system_text(&error)
-        )
-    })?;
-    File::open(path.parent().unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all()).map_err(|error| {
-        format!(
-            "Failed trying to sync DB directory {name} in MASTER <-> REPLICA synchronization: {}",
-            system_text(&error)
-        )
-    })?;
-    Ok(path)
+    received.and_then(|()| to.place(&server)).map_err(|FileError { step, error, .. }| {
+        let name = String::from_utf8_lossy(&server.config.get(keys::DBFILENAME)).into_owned();
+        let what = match step {
+            Step::Open | Step::Write => {
+                "Write error or short write writing to the DB dump file needed for MASTER <-> REPLICA synchronization"
+                    .into()
+            }
+            Step::Sync => "Failed trying to sync the temp DB to disk in MASTER <-> REPLICA synchronization".into(),
+            Step::Rename => {
+                format!("Failed trying to rename the temp DB into {name} in MASTER <-> REPLICA synchronization")
+            }
+            Step::SyncDirectory => {
+                format!("Failed trying to sync DB directory {name} in MASTER <-> REPLICA synchronization")
+            }
+        };
+        Ended::Failed(format!("{what}: {}", system_text(&error)))
+    })
 }
 
-fn load_file(source: &mut Source<'_, '_>, path: &Path, fresh: &Keyspace) -> Result<Loaded, Ended> {
+fn load_file(source: &mut Source<'_, '_>, from: &mut TemporaryFile, fresh: &Keyspace) -> Result<Loaded, Ended> {
     let server = source.server();
     let mut vital = source.vital();
-    let loaded = File::open(path)
-        .map_err(|error| format!("opening the file failed: {}", system_text(&error)))
-        .and_then(|mut file| load_from(&server, &mut file, fresh, &mut vital).map_err(|error| error.to_string()));
-    if server.config.get(keys::RDB_DEL_SYNC_FILES) && is_volatile(&server) {
+    let loaded = from
+        .file
+        .rewind()
+        .map_err(|error| format!("reading the file failed: {}", system_text(&error)))
+        .and_then(|()| load_from(&server, &mut from.file, fresh, &mut vital).map_err(|error| error.to_string()));
+    if from.is_placed && server.config.get(keys::RDB_DEL_SYNC_FILES) && is_volatile(&server) {
         server.log.notice("Removing the RDB file obtained from the master. This replica has persistence disabled");
         // It was only a way to get here.
-        let _ = fs::remove_file(path);
+        snapshot_file::discard(&snapshot::path(&server));
     }
     loaded.map_err(|reason| {
         server.log.warning(&format!("The RDB file received from the master is no good: {reason}"));
         source.ended("Failed trying to load the MASTER synchronization DB from disk, check server logs.")
     })
-}
-
-/// Whether nothing is ever written to disk here.
-fn is_volatile(server: &Server) -> bool {
-    server.config.get(keys::SAVE).is_empty() && !server.config.get(keys::APPENDONLY)
 }
 
 // --- straight from the socket
@@ -246,22 +243,12 @@ fn load_from(
         expire_before: None,
         expired: &|_, _| {},
         duplicates: Duplicates::Refuse,
-        access: &|idle_secs, frequency| access(clock, idle_secs, frequency),
+        access: &|idle_s, frequency| clock.told(idle_s, frequency),
         section: None,
     };
-    let loaded = load::load(from, fresh, &rules, &mut Watching { server, vital, delay: Delay::default() });
-    if let Ok(Loaded { keys, empty, .. }) = &loaded {
-        server
-            .log
-            .notice(&format!("Done loading RDB, keys loaded: {keys}, keys expired: 0, empty keys skipped: {empty}."));
-    }
-    loaded
-}
-
-/// The access word of an entry that was last used so long ago, or so often; what the policy does not keep is left out.
-fn access(clock: Access, idle_secs: Option<u64>, frequency: Option<u8>) -> u32 {
-    let idle = idle_secs.and_then(|seconds| clock.idle_for(seconds as i64));
-    idle.or_else(|| frequency.and_then(|counter| clock.as_often_as(counter))).unwrap_or_else(|| clock.fresh())
+    let loaded = load::load(from, fresh, &rules, &mut Watching { server, vital, delay: Delay::default() })?;
+    log_success(server, &loaded);
+    Ok(loaded)
 }
 
 /// Notes how far the load is, slows it down if a test wishes so, and keeps the primary patient.
@@ -307,10 +294,6 @@ impl<'t> Loading<'t> {
         server.persistence.abort();
         server.persistence.loading.begin(total_bytes);
         server.stand(if serves { Standing::ASYNC_LOADING } else { Standing::LOADING }, true);
-        server
-            .persistence
-            .loading
-            .begin(server.replication.following.transfer.total_bytes.load(Ordering::Relaxed).max(0) as u64);
         let mut old = Vec::new();
         if how != How::Beside {
             server.log.notice("MASTER <-> REPLICA sync: Flushing old data");
@@ -357,7 +340,7 @@ impl<'t> Loading<'t> {
             server.stand(Standing::LOADING | Standing::ASYNC_LOADING, false);
             server.persistence.loading.end(None);
             env.begin_section(clock::now_ms());
-            commands::pipeline::data_replaced(&mut env, alone);
+            commands::pipeline::serve_everywhere(&mut env, alone);
             self.done = true;
         });
         old.into_iter().for_each(|database| server.lazy_free.database(database));
@@ -393,6 +376,5 @@ impl Drop for Loading<'_> {
         let _alone = server.keyspace.gate().enter_alone();
         server.persistence.loading.end(None);
         server.stand(Standing::LOADING | Standing::ASYNC_LOADING, false);
-        server.persistence.loading.end(None);
     }
 }

@@ -14,7 +14,6 @@ use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use commands::client::Client;
 use commands::error::{Error, Result};
 use commands::failover::Failover as Wanted;
-use commands::host::Pause;
 use parking_lot::Mutex;
 
 use super::State;
@@ -124,10 +123,7 @@ impl State {
             }
         };
         // Nothing moves the offset from here on, so this is the moment to hurry the replicas' acknowledgements.
-        if server.paused() == Pause::No {
-            self.stream.ask();
-            self.tell_feeders();
-        }
+        self.ask_replicas(server);
         let until_ms = timeout_ms.map(|timeout_ms| clock::now_ms().saturating_add(timeout_ms));
         *self.failover.plan.lock() = Plan { target, until_ms, force };
         self.failover.set(Stage::Waiting);

@@ -13,6 +13,7 @@ use super::own_keys::OwnKeys;
 use super::replica::{LinkState, Resume, Term};
 use super::wire::{Filled, Wire};
 use crate::clock;
+use crate::config::error::system_text;
 use crate::config::keys;
 
 /// The least time from one attempt to the next,
@@ -215,9 +216,4 @@ pub(super) fn await_bytes(term: &Term, wire: &mut Wire, timeout: &str) -> Result
             Err(error) => return Ok(Err(system_text(&error))),
         }
     }
-}
-
-/// An error of the system in its own words.
-pub(super) fn system_text(error: &io::Error) -> String {
-    crate::config::error::system_text(error)
 }

@@ -14,19 +14,21 @@ const STREAM_DB: &str = "repl-stream-db";
 const ID: &str = "repl-id";
 const OFFSET: &str = "repl-offset";
 
-impl State {
-    /// What a file says of where its data is in the history, if anybody could continue from there. Called under the
-    /// exclusive gate.
-    pub fn facts(&self) -> Vec<(&'static str, Vec<u8>)> {
-        let Some(Resume { position, db }) = self.place() else { return Vec::new() };
-        vec![
+impl Resume {
+    /// What a file says of it.
+    pub fn facts(self) -> [(&'static str, Vec<u8>); 3] {
+        let Self { position, db } = self;
+        [
             (STREAM_DB, db.to_string().into_bytes()),
             (ID, position.id.as_str().into()),
             (OFFSET, position.offset.to_string().into_bytes()),
         ]
     }
+}
 
-    fn place(&self) -> Option<Resume> {
+impl State {
+    /// Where the data is in the history, if anybody could continue from there. Called under the exclusive gate.
+    pub fn place(&self) -> Option<Resume> {
         if self.is_replica() {
             return self.following.place(self.position());
         }

@@ -2,6 +2,11 @@
 //!
 //! A replica's connection belongs to a feeder thread ([`crate::net::feeder`]) from its PSYNC on. What others may know of it
 //! stands in a [`Replica`], in atomics. Those who need a full copy queue up in [`super::copies`].
+//!
+//! **Two channels.** A replica that can (`rdb-channel-repl`, as Redis 8) gets its copy over a second connection, the RDB
+//! channel, and over the first one, the main channel, the stream from the cut on at the same time. So nothing has to be
+//! kept for it here while the copy lasts: it keeps what it cannot apply yet by itself. Each channel is a [`Replica`]; only
+//! the main one counts as such, and is online when the copy is sent, or when it acknowledges anything.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering::Relaxed};
@@ -31,8 +36,12 @@ const SECOND_MS: i64 = 1000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Phase {
+    /// Its main channel is there, and the one for its copy is not, or has not got anything yet.
+    WaitChannel,
     /// Its copy has not begun, or is being made; or, straight from the keyspace, being sent.
     WaitBgsave,
+    /// This is its main channel, and has the stream, while the copy is sent over the other.
+    BulkAndStream,
     /// Its copy is sent from a file.
     SendBulk,
     /// It has the stream, or is about to.
@@ -56,6 +65,8 @@ pub struct Replica {
     phase: AtomicU8,
     /// Up to where it has acknowledged.
     acked: AtomicU64,
+    /// Up to where it has the stream on its disk, if it tells (`FACK`). Redis shows it nowhere; WAITAOF will ask for it.
+    on_disk: AtomicU64,
     /// When it was last heard of, in milliseconds since 1970.
     heard_ms: AtomicI64,
 }
@@ -64,12 +75,29 @@ impl Replica {
     fn new(client: Arc<Client>, facts: ReplicaFacts, is_old: bool, feeder: usize) -> Self {
         let heard_ms = AtomicI64::new(clock::now_ms());
         let phase = AtomicU8::new(Phase::WaitBgsave as u8);
-        Self { client, facts, is_old, feeder, phase, lag: Lag::default(), acked: AtomicU64::new(0), heard_ms }
+        Self {
+            client,
+            facts,
+            is_old,
+            feeder,
+            phase,
+            lag: Lag::default(),
+            acked: AtomicU64::new(0),
+            on_disk: AtomicU64::new(0),
+            heard_ms,
+        }
     }
 
     /// How far it is.
     pub fn phase(&self) -> Phase {
-        const PHASES: [Phase; 4] = [Phase::WaitBgsave, Phase::SendBulk, Phase::Online, Phase::CopySent];
+        const PHASES: [Phase; 6] = [
+            Phase::WaitChannel,
+            Phase::WaitBgsave,
+            Phase::BulkAndStream,
+            Phase::SendBulk,
+            Phase::Online,
+            Phase::CopySent,
+        ];
         PHASES[usize::from(self.phase.load(Relaxed))]
     }
 
@@ -79,9 +107,14 @@ impl Replica {
         self.heard_ms.store(clock::now_ms(), Relaxed);
     }
 
-    /// It has acknowledged.
-    pub fn acknowledge(&self, offset: u64) {
-        self.acked.fetch_max(offset, Relaxed);
+    /// It has acknowledged: so much is applied, and so much on its disk, if it tells.
+    pub fn acknowledge(&self, applied: u64, on_disk: Option<u64>) {
+        self.acked.fetch_max(applied, Relaxed);
+        self.on_disk.fetch_max(on_disk.unwrap_or(0), Relaxed);
+    }
+
+    /// It has said anything at all; while it loads, an empty line a second.
+    pub fn heard(&self) {
         self.heard_ms.store(clock::now_ms(), Relaxed);
     }
 
@@ -95,23 +128,30 @@ impl Replica {
         (clock::now_ms() - self.heard_ms.load(Relaxed)).max(0)
     }
 
+    /// Whether it is one still: from the moment that its connection is told to close, nobody counts on it any more, though
+    /// its feeder comes to close it only a little later.
+    fn is_there(&self) -> bool {
+        !self.client.killed.load(Relaxed)
+    }
+
+    /// How far it is, in the words of INFO, and for how many seconds nothing was heard of it.
+    fn state_and_lag_s(&self) -> (&'static str, i64) {
+        match self.phase() {
+            Phase::WaitChannel | Phase::WaitBgsave => ("wait_bgsave", 0),
+            Phase::BulkAndStream => ("send_bulk_and_stream", 0),
+            Phase::SendBulk => ("send_bulk", 0),
+            Phase::Online | Phase::CopySent => ("online", self.quiet_ms() / SECOND_MS),
+        }
+    }
+
     /// The address that it announces, or that it comes from.
     pub fn ip(&self) -> &str {
-        if !self.facts.address.is_empty() {
-            return &self.facts.address;
-        }
-        let host = self.client.addr.rsplit_once(':').map_or(&*self.client.addr, |(host, _)| host);
-        host.trim_start_matches('[').trim_end_matches(']')
+        self.facts.ip(&self.client.addr)
     }
 
     /// What the log calls it.
     pub fn name(&self) -> String {
-        let (ip, port) = (self.ip(), self.facts.port);
-        match port {
-            0 => format!("{ip}:<unknown-replica-port>"),
-            _ if ip.contains(':') => format!("[{ip}]:{port}"),
-            _ => format!("{ip}:{port}"),
-        }
+        self.facts.name(&self.client.addr)
     }
 }
 
@@ -121,6 +161,8 @@ pub enum Start {
     Stream(Vec<u8>, Reader),
     /// With a copy, once it is made.
     Copy,
+    /// With these bytes, and then with the stream, once the copy is made that goes over another connection.
+    Channel(Vec<u8>),
 }
 
 /// See the file's head.
@@ -149,17 +191,27 @@ pub struct Primary {
 impl Primary {
     /// All replicas, in the order they came.
     pub fn replicas(&self) -> Vec<Arc<Replica>> {
-        self.replicas.read().clone()
+        self.replicas.read().iter().filter(|it| it.is_there()).cloned().collect()
     }
 
-    /// How many replicas there are.
+    /// How many connections of replicas there are, those included that are about to be closed.
     pub fn count(&self) -> usize {
-        self.replicas.read().len()
+        count(&self.replicas.read())
+    }
+
+    /// Whether this client is the main channel of a replica that still needs one for its copy.
+    pub fn awaits_rdb_channel(&self, client: u64) -> bool {
+        self.of_client(client).is_some_and(|replica| replica.phase() == Phase::WaitChannel)
+    }
+
+    /// The replica of a client.
+    pub(super) fn of_client(&self, client: u64) -> Option<Arc<Replica>> {
+        self.replicas.read().iter().find(|replica| replica.client.id == client).cloned()
     }
 
     /// Those that ROLE tells of.
     pub fn online(&self) -> Vec<ReplicaInfo> {
-        let replicas = self.replicas.read();
+        let replicas = self.replicas();
         let online = replicas.iter().filter(|replica| replica.phase() == Phase::Online);
         online
             .map(|replica| ReplicaInfo {
@@ -172,41 +224,52 @@ impl Primary {
 
     /// How many replicas have acknowledged the log up to here.
     pub fn acknowledged(&self, offset: u64) -> usize {
-        let has = |replica: &&Arc<Replica>| replica.phase() == Phase::Online && replica.acked.load(Relaxed) >= offset;
+        let has = |it: &&Arc<Replica>| it.is_there() && it.phase() == Phase::Online && it.acked() >= offset;
         self.replicas.read().iter().filter(has).count()
     }
 
     /// Appends the lines of INFO from `connected_slaves` on.
     pub fn info(&self, server: &Server, out: &mut String) {
         use std::fmt::Write;
-        let replicas = self.replicas.read();
-        let mut lines = format!("connected_slaves:{}\r\n", replicas.len());
+        let replicas = self.replicas();
+        let mut lines = format!("connected_slaves:{}\r\n", count(&replicas));
         if server.config.get(keys::MIN_REPLICAS_TO_WRITE) > 0 && server.config.get(keys::MIN_REPLICAS_MAX_LAG) > 0 {
-            let _ = write!(lines, "min_slaves_good_slaves:{}\r\n", self.good(server));
+            let _ = write!(lines, "min_slaves_good_slaves:{}\r\n", good(&replicas, server));
         }
-        let told = replicas.iter().filter(|replica| replica.phase() != Phase::CopySent);
+        let told = replicas.iter().filter(|it| it.phase() != Phase::CopySent && !is_beside(&replicas, it));
         for (index, replica) in told.enumerate() {
-            let (state, lag) = match replica.phase() {
-                Phase::WaitBgsave => ("wait_bgsave", 0),
-                Phase::SendBulk => ("send_bulk", 0),
-                Phase::Online | Phase::CopySent => ("online", replica.quiet_ms() / SECOND_MS),
-            };
+            let (state, lag) = replica.state_and_lag_s();
             let (ip, port, offset) = (replica.ip(), replica.facts.port, replica.acked.load(Relaxed));
             // Writing to a string cannot fail.
             let _ = write!(lines, "slave{index}:ip={ip},port={port},state={state},offset={offset},lag={lag}\r\n");
         }
         out.push_str(&lines);
     }
+}
 
-    /// Replicas that are online and were heard of lately enough.
-    fn good(&self, server: &Server) -> usize {
-        let lag_ms = server.config.get(keys::MIN_REPLICAS_MAX_LAG) as i64 * SECOND_MS;
-        let replicas = self.replicas.read();
-        replicas
-            .iter()
-            .filter(|it| it.phase() == Phase::Online && it.quiet_ms() / SECOND_MS * SECOND_MS <= lag_ms)
-            .count()
-    }
+/// How many they are. One with two channels counts once.
+fn count(replicas: &[Arc<Replica>]) -> usize {
+    replicas.iter().filter(|replica| !is_beside(replicas, replica)).count()
+}
+
+/// How many are online and were heard of lately enough.
+fn good(replicas: &[Arc<Replica>], server: &Server) -> usize {
+    let lag_ms = server.config.get(keys::MIN_REPLICAS_MAX_LAG) as i64 * SECOND_MS;
+    let is_good = |it: &&Arc<Replica>| {
+        it.is_there() && it.phase() == Phase::Online && it.quiet_ms() / SECOND_MS * SECOND_MS <= lag_ms
+    };
+    replicas.iter().filter(is_good).count()
+}
+
+/// Whether a replica is but the second channel of another.
+fn is_beside(replicas: &[Arc<Replica>], replica: &Replica) -> bool {
+    let main = replica.facts.main_channel;
+    main.is_some_and(|main| replicas.iter().any(|other| other.client.id == main))
+}
+
+/// Whether full copies go over a connection of their own, to those who can take them so.
+fn offers_channel(server: &Server) -> bool {
+    server.config.get(keys::REPL_RDB_CHANNEL) && server.config.get(keys::REPL_DISKLESS_SYNC)
 }
 
 impl State {
@@ -246,6 +309,18 @@ impl State {
             return (replica, Start::Stream(greeting, reader));
         }
         drop(section);
+        if *request != SyncRequest::Sync && replica.facts.takes_channel && offers_channel(server) {
+            replica.set_phase(Phase::WaitChannel);
+            self.primary.replicas.write().push(replica.clone());
+            self.switch_on(server);
+            server.log.notice(&format!(
+                "Replica {} is capable of rdb channel synchronization, and partial sync isn't possible. Full sync will \
+                 continue with dedicated rdb channel.",
+                replica.name()
+            ));
+            let greeting = format!("+RDBCHANNELSYNC {}\r\n", client.id);
+            return (replica, Start::Channel(greeting.into_bytes()));
+        }
         self.primary.sync_full.fetch_add(1, Relaxed);
         self.primary.replicas.write().push(replica.clone());
         self.switch_on(server);
@@ -295,7 +370,10 @@ impl State {
         let history = self.history();
         let (name, offset) = (replica.name(), request.offset);
         server.log.notice(&match reason {
-            Reason::Asked => format!("Full resync requested by replica {name}"),
+            Reason::Asked => {
+                let channel = if replica.facts.rdb_channel { " (rdb-channel)" } else { "" };
+                format!("Full resync requested by replica {name}{channel}")
+            }
             Reason::OtherHistory => format!(
                 "Partial resynchronization not accepted: Replication ID mismatch (Replica asked for '{}', my replication \
                  IDs are '{}' and '{}')",
@@ -341,10 +419,41 @@ impl State {
         self.primary.replicas.write().retain(|other| !Arc::ptr_eq(other, replica));
         self.primary.copies.leave(replica);
         self.primary.alone_since_ms.store(clock::now_ms(), Relaxed);
-        if !replica.facts.rdb_only {
+        if replica.facts.rdb_channel {
+            server.log.notice(&format!("Connection with replica (rdbchannel) {} lost.", replica.name()));
+            self.give_main_channel_up(replica);
+        } else if !replica.facts.rdb_only {
             server.log.notice(&format!("Connection with replica {} lost.", replica.name()));
         }
         self.judge_replicas(server);
+    }
+
+    /// The stream is of no use to a replica without the copy that it stands behind.
+    fn give_main_channel_up(&self, channel: &Replica) {
+        if channel.phase() == Phase::CopySent {
+            return;
+        }
+        let main = channel.facts.main_channel.and_then(|main| self.primary.of_client(main));
+        if let Some(main) = main.filter(|main| main.phase() == Phase::BulkAndStream) {
+            main.client.killed.store(true, Relaxed);
+            self.feeders.look();
+        }
+    }
+
+    /// A connection that is for a copy only has it: so the replica has it whose main channel is another.
+    pub fn copy_is_sent(&self, server: &Server, channel: &Replica) {
+        if let Some(main) = channel.facts.main_channel.and_then(|main| self.primary.of_client(main)) {
+            self.put_online(server, &main);
+        }
+    }
+
+    /// A replica with two channels has its copy.
+    pub fn put_online(&self, server: &Server, main: &Replica) {
+        if main.phase() == Phase::BulkAndStream {
+            main.set_phase(Phase::Online);
+            server.log.notice(&format!("Synchronization with replica {} succeeded", main.name()));
+            self.judge_replicas(server);
+        }
     }
 
     /// Cuts all replicas off, so that they come back and hear of the new id.
@@ -387,7 +496,7 @@ impl State {
     }
 
     /// Asks all replicas how far they are, unless nothing is to move the offset now.
-    fn ask_replicas(&self, server: &Server) {
+    pub(super) fn ask_replicas(&self, server: &Server) {
         if !self.is_replica() && server.paused() == Pause::No {
             self.stream.ask();
             self.tell_feeders();
@@ -396,7 +505,8 @@ impl State {
 
     /// Whether all replicas have acknowledged up to here.
     pub fn all_have(&self, offset: u64) -> bool {
-        self.primary.replicas.read().iter().all(|replica| replica.acked.load(Relaxed) >= offset)
+        let has = |it: &Arc<Replica>| !it.is_there() || it.facts.rdb_only || it.acked() >= offset;
+        self.primary.replicas.read().iter().all(has)
     }
 
     /// Asks for acknowledgements one last time, and says which offset they have to reach.
@@ -411,11 +521,7 @@ impl State {
         let replicas = self.primary.replicas();
         let lagging: Vec<_> = replicas.iter().filter(|replica| replica.acked.load(Relaxed) < offset).collect();
         for replica in &lagging {
-            let (state, lag) = match replica.phase() {
-                Phase::WaitBgsave => ("wait_bgsave", 0),
-                Phase::SendBulk => ("send_bulk", 0),
-                Phase::Online | Phase::CopySent => ("online", replica.quiet_ms() / SECOND_MS),
-            };
+            let (state, lag) = replica.state_and_lag_s();
             let behind = offset - replica.acked.load(Relaxed);
             server.log.notice(&format!(
                 "Lagging replica {} reported offset {behind} behind master, lag={lag}, state={state}.",
@@ -446,7 +552,7 @@ impl State {
     fn has_few(&self, server: &Server) -> bool {
         let wanted = server.config.get(keys::MIN_REPLICAS_TO_WRITE);
         let lag = server.config.get(keys::MIN_REPLICAS_MAX_LAG);
-        wanted > 0 && lag > 0 && !self.is_replica() && self.primary.good(server) < wanted
+        wanted > 0 && lag > 0 && !self.is_replica() && good(&self.primary.replicas.read(), server) < wanted
     }
 
     // --- every now and then
@@ -460,11 +566,7 @@ impl State {
             return;
         }
         self.primary.last_second_ms.store(now_ms, Relaxed);
-        if let Some(ring) = self.stream.ring() {
-            ring.set_keep(server.config.get(keys::REPL_BACKLOG_SIZE));
-            ring.trim();
-        }
-        self.stream.weigh(server.config.get(keys::REPL_BACKLOG_SIZE));
+        self.stream.trim(server.config.get(keys::REPL_BACKLOG_SIZE));
         self.ping_if_due(server, now_ms);
         self.switch_off_if_due(server, now_ms);
         self.judge_replicas(server);
@@ -523,5 +625,23 @@ impl State {
         if super::stream::take_news() {
             self.feeders.ring();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_acknowledged_never_goes_back() {
+        let replica = Replica::new(Arc::default(), ReplicaFacts::default(), false, 0);
+        let told = |replica: &Replica| (replica.acked(), replica.on_disk.load(Relaxed));
+        replica.acknowledge(10, None);
+        assert_eq!(told(&replica), (10, 0));
+        replica.acknowledge(20, Some(15));
+        assert_eq!(told(&replica), (20, 15));
+        replica.acknowledge(18, None);
+        replica.acknowledge(18, Some(12));
+        assert_eq!(told(&replica), (20, 15));
     }
 }

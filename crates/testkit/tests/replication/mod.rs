@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -57,6 +58,20 @@ pub fn info(client: &mut Client) -> HashMap<String, String> {
 pub fn section(client: &mut Client, section: &str) -> HashMap<String, String> {
     let lines = text(client, &format!("INFO {section}"));
     lines.lines().filter_map(|line| line.split_once(':')).map(|(a, b)| (a.to_owned(), b.to_owned())).collect()
+}
+
+/// A number of `INFO stats`.
+pub fn stat(server: &Server, name: &str) -> u64 {
+    section(&mut server.connect().unwrap(), "stats")[name].parse().unwrap()
+}
+
+/// Ends the writers that look at it, also when the test fails.
+pub struct Stop<'a>(pub &'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, SeqCst);
+    }
 }
 
 #[track_caller]

@@ -1,0 +1,207 @@
+//! Full copies over a channel of their own (`repl-rdb-channel`), as Redis 8 has them: the copy comes over a second
+//! connection, and the stream over the first at the same time.
+
+mod replication;
+
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::thread;
+use std::time::Duration;
+
+use replication::*;
+use testkit::{Client, Program, Proxy, Server};
+
+/// Those who can take a copy so.
+fn capable() -> Vec<Program> {
+    let stock = testkit::found(Program::reference("redis-8.0.2"), "redis-8.0.2");
+    stock.into_iter().collect()
+}
+
+/// A primary with data of every type, which takes some seconds to be copied.
+fn slow_primary(program: &Program, more: &[&str]) -> Server {
+    let primary = start(program, &[&["--repl-rdb-channel", "yes"], more].concat());
+    fill(&primary);
+    let mut client = primary.connect().unwrap();
+    call(&mut client, "DEBUG POPULATE 3000 filler 100");
+    call(&mut client, "CONFIG SET rdb-key-save-delay 500");
+    primary
+}
+
+fn at_full_speed(primary: &Server) {
+    call(&mut primary.connect().unwrap(), "CONFIG SET rdb-key-save-delay 0");
+}
+
+/// Ids of the clients with these flags.
+fn clients(server: &Server, flags: &str) -> Vec<String> {
+    let list = text(&mut server.connect().unwrap(), "CLIENT LIST");
+    let (flags, id) =
+        (format!(" flags={flags} "), |line: &str| line.split(' ').next().unwrap()["id=".len()..].to_owned());
+    list.lines().filter(|line| line.contains(&flags)).map(id).collect()
+}
+
+fn kill(server: &Server, id: &str) {
+    assert_eq!(text(&mut server.connect().unwrap(), &format!("CLIENT KILL ID {id}")), "1");
+}
+
+/// What the primary says of its only replica.
+fn state(primary: &Server) -> String {
+    let info = info(&mut primary.connect().unwrap());
+    let line = info.get("slave0").cloned().unwrap_or_default();
+    line.split(',').find_map(|part| part.strip_prefix("state=")).unwrap_or_default().to_owned()
+}
+
+/// Has writers write while something happens.
+fn under_writers<R>(primary: &Server, act: impl FnOnce() -> R) -> R {
+    let goes_on = AtomicBool::new(true);
+    thread::scope(|scope| {
+        let _stop = Stop(&goes_on);
+        for seed in [3, 5] {
+            let (address, goes_on) = (primary.address(), &goes_on);
+            scope.spawn(move || write(address, seed, || goes_on.load(SeqCst)));
+        }
+        act()
+    })
+}
+
+#[test]
+fn the_copy_comes_over_a_channel_of_its_own_and_the_stream_beside_it() {
+    let Some(subject) = subject() else { return };
+    for program in capable() {
+        let primary = slow_primary(&subject, &["--repl-backlog-size", "16kb"]);
+        let proxy = Proxy::start(primary.address()).unwrap();
+        let replica = start(&program, &["--repl-rdb-channel", "yes"]);
+        under_writers(&primary, || {
+            follow(&replica, proxy.address());
+            until("both channels are there", || state(&primary) == "send_bulk_and_stream");
+            let mut client = primary.connect().unwrap();
+            assert_eq!(info(&mut client)["connected_slaves"], "1");
+            assert_eq!((clients(&primary, "S").len(), clients(&primary, "SC").len()), (1, 1));
+            assert!(text(&mut client, "ROLE").contains("[]"), "it is not online yet");
+            // More than the primary keeps: all of it is with the replica already, so none is kept for it here.
+            let value = "v".repeat(50_000);
+            for at in 0..100 {
+                call(&mut client, &format!("SET large:{at} {value}"));
+            }
+            until("the stream is sent", || {
+                let kept: u64 = section(&mut client, "memory")["mem_total_replication_buffers"].parse().unwrap();
+                kept < 4 << 20
+            });
+            assert_eq!(state(&primary), "send_bulk_and_stream", "the copy was over before anything was seen");
+            at_full_speed(&primary);
+            until_up(&replica);
+        });
+        assert_same(&primary, &replica);
+        until("it is online", || state(&primary) == "online");
+        until("one connection is left", || (clients(&primary, "S").len(), clients(&primary, "SC").len()) == (1, 0));
+        let log = primary.log();
+        assert!(log.contains("is capable of rdb channel synchronization"), "{log}");
+        assert!(log.contains("Starting BGSAVE for SYNC with target: replicas sockets (rdb-channel)"), "{log}");
+        assert_eq!(stat(&primary, "sync_full"), 1, "{log}");
+        // After that, nothing is special about it.
+        let continued = stat(&primary, "sync_partial_ok");
+        proxy.cut();
+        call(&mut primary.connect().unwrap(), "SET after 1");
+        until("it comes back", || stat(&primary, "sync_partial_ok") > continued);
+        until_up(&replica);
+        assert_same(&primary, &replica);
+        assert_eq!(stat(&primary, "sync_full"), 1, "{}", primary.log());
+    }
+}
+
+#[test]
+fn whichever_connection_breaks_the_replica_gets_there() {
+    let Some(subject) = subject() else { return };
+    for program in capable() {
+        for broken in ["S", "SC", "both"] {
+            let primary = slow_primary(&subject, &[]);
+            let proxy = Proxy::start(primary.address()).unwrap();
+            let replica = start(&program, &["--repl-rdb-channel", "yes", "--repl-timeout", "10"]);
+            under_writers(&primary, || {
+                follow(&replica, proxy.address());
+                until("both channels are there", || state(&primary) == "send_bulk_and_stream");
+                let (main, made) = (clients(&primary, "S")[0].clone(), proxy.made());
+                match broken {
+                    "both" => proxy.cut(),
+                    flags => kill(&primary, &clients(&primary, flags)[0]),
+                }
+                until("the first attempt is over", || !clients(&primary, "S").contains(&main));
+                until("there is another", || proxy.made() > made);
+                at_full_speed(&primary);
+                until_up(&replica);
+            });
+            assert_same(&primary, &replica);
+            until("it is online", || state(&primary) == "online");
+            until("nothing is left over", || clients(&primary, "SC").is_empty());
+        }
+    }
+}
+
+#[test]
+fn where_either_side_does_not_want_a_channel_there_is_none() {
+    let Some(subject) = subject() else { return };
+    let reference = |name| testkit::found(Program::reference(name), name);
+    let cases: [(&[&str], Option<Program>, &[&str]); 4] = [
+        (&["--repl-rdb-channel", "no"], reference("redis-8.0.2"), &["--repl-rdb-channel", "yes"]),
+        (&["--repl-diskless-sync", "no"], reference("redis-8.0.2"), &["--repl-rdb-channel", "yes"]),
+        (&[], reference("redis-8.0.2"), &["--repl-rdb-channel", "no"]),
+        (&[], reference("redis-7.0.15"), &[]),
+    ];
+    for (ours, program, theirs) in cases {
+        let Some(program) = program else { continue };
+        let primary = start(&subject, ours);
+        fill(&primary);
+        let replica = start(&program, theirs);
+        follow(&replica, primary.address());
+        until_up(&replica);
+        assert_same(&primary, &replica);
+        let log = primary.log();
+        assert!(!log.contains("rdb-channel") && !log.contains("rdb channel"), "{ours:?} {theirs:?}: {log}");
+        assert_eq!(stat(&primary, "sync_full"), 1);
+    }
+}
+
+#[test]
+fn the_two_connections_speak_as_those_of_redis() {
+    let Some(subject) = subject() else { return };
+    let stock = capable().into_iter().find(|program| program.name != subject.name);
+    for program in [subject].into_iter().chain(stock) {
+        let primary = slow_primary(&program, &[]);
+        let raw = |client: &mut Client| {
+            String::from_utf8_lossy(&client.read_raw(Duration::from_millis(1500)).unwrap_or_default()).into_owned()
+        };
+        let mut main = primary.connect().unwrap();
+        assert_eq!(text(&mut main, "REPLCONF capa eof capa psync2 capa rdb-channel-repl"), "OK");
+        main.send(&["PSYNC", "?", "-1"]).unwrap();
+        let answer = raw(&mut main);
+        let id = answer.strip_prefix("+RDBCHANNELSYNC ").and_then(|id| id.strip_suffix("\r\n"));
+        let id = id.unwrap_or_else(|| panic!("{}: {answer:?}", program.name)).to_owned();
+        assert_eq!(clients(&primary, "S"), std::slice::from_ref(&id));
+        assert_eq!(state(&primary), "wait_bgsave");
+        assert_eq!(raw(&mut main), "", "what comes next is the stream, so no newline may stand before it");
+        let mut channel = primary.connect().unwrap();
+        let unknown = "-ERR Unrecognized RDB client id: 999999";
+        assert_eq!(text(&mut channel, "REPLCONF main-ch-client-id 999999"), unknown);
+        let introduction = format!("REPLCONF capa eof rdb-only 1 rdb-channel 1 main-ch-client-id {id}");
+        assert_eq!(text(&mut channel, &introduction), "OK");
+        channel.send(&["PSYNC", "?", "-1"]).unwrap();
+        until("the copy begins", || state(&primary) == "send_bulk_and_stream");
+        // It is taken, and nobody else can have it.
+        let late = text(&mut primary.connect().unwrap(), &format!("REPLCONF main-ch-client-id {id}"));
+        assert_eq!(late, format!("-ERR Unrecognized RDB client id: {id}"));
+        call(&mut primary.connect().unwrap(), "SET while 1");
+        let stream = "*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n*3\r\n$3\r\nSET\r\n$5\r\nwhile\r\n$1\r\n1\r\n";
+        assert_eq!(raw(&mut main), stream);
+        assert_eq!(state(&primary), "send_bulk_and_stream");
+        at_full_speed(&primary);
+        let mut copy = String::new();
+        until("the copy is there", || {
+            copy += &raw(&mut channel);
+            let mark = copy.split("$EOF:").nth(1).and_then(|rest| rest.get(..40));
+            mark.is_some_and(|mark| copy.ends_with(mark))
+        });
+        assert!(copy.starts_with("+FULLRESYNC "), "{}", &copy[..60]);
+        assert!(!copy.contains("while"), "the copy holds what came behind its cut");
+        drop(channel);
+        main.send(&["REPLCONF", "ACK", "0"]).unwrap();
+        until("it is online", || state(&primary) == "online");
+    }
+}

@@ -26,6 +26,8 @@ pub struct Memory {
     pub log: u64,
     /// How much of that is kept for readers only, and so does not count against `maxmemory`.
     pub log_beyond_backlog: u64,
+    /// The stream that a replica keeps while it loads a full copy.
+    pub full_sync_buffer: u64,
     /// Number of clients.
     pub client_count: u64,
     /// Values that wait to be freed in the background.

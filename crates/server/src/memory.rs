@@ -25,6 +25,7 @@ pub fn memory(server: &Server) -> Memory {
         clients: clients.iter().filter(|client| !is_replica(client)).map(|client| of_client(client) as u64).sum(),
         log: server.replication.stream.memory_bytes(),
         log_beyond_backlog: server.replication.stream.uncounted_bytes(),
+        full_sync_buffer: server.replication.following.kept.size(),
         client_count: clients.len() as u64,
         lazyfree_pending: server.lazy_free.pending(),
         lazyfreed: server.lazy_free.freed(),

@@ -2,7 +2,8 @@
 //!
 //! - [`State`]: the ids and the offset, which name what this process has;
 //! - [`replica`]: whom it follows, and what becomes of that; [`link`] is the thread that talks to the primary, [`copy`]
-//!   takes the first copy over, [`apply`] applies the stream behind it;
+//!   takes the first copy over, [`apply`] applies the stream behind it; where the copy has a [`channel`] of its own, the
+//!   stream is kept [`beside`] it meanwhile;
 //! - [`primary`]: who follows it; [`copies`] and [`outgoing`] are the full copies that they are sent, and the feeders
 //!   (`net::feeder`) the threads that send; [`pacing`] slows writers down while a replica lags;
 //! - [`failover`]: how the role of the primary goes over to a replica;
@@ -13,6 +14,8 @@
 //! under the guards of what was changed.
 
 mod apply;
+pub mod beside;
+mod channel;
 pub mod copies;
 mod copy;
 pub mod failover;

@@ -11,6 +11,7 @@ use commands::host::{Host, Pause};
 use commands::pipeline::{self, GateHold};
 use commands::reply::Reply;
 use commands::session::Session;
+use commands::settings::Stop;
 use commands::spec::Flags;
 use commands::table;
 use replication::id::{Position, ReplicationId};
@@ -22,6 +23,7 @@ use store::gate::Section;
 use super::beside::Beside;
 use super::link::{Ended, patience};
 use super::replica::{Resume, Term};
+use super::stop_if_asked;
 use super::wire::{Filled, Wire};
 use crate::clock;
 use crate::config::error::system_text;
@@ -120,6 +122,7 @@ impl<'t> Applier<'t> {
         self.acknowledge(wire)?;
         while let Some(block) = beside.take() {
             self.units.push(&block);
+            stop_if_asked(&self.term.server, Stop::OnStreaming);
             self.apply_all(wire).inspect_err(|_| {
                 self.log().warning("Master client was freed while streaming accumulated replication data to db.");
             })?;

@@ -94,10 +94,12 @@ impl<'t> Beside<'t> {
             self.broken.store(true, Relaxed);
             if self.term.is_current() {
                 server.log.warning(&format!("Main channel error while reading from master: {reason}"));
-                server.log.notice(match server.persistence.loading.is_on() {
-                    true => "Aborting rdb channel sync while loading the RDB.",
-                    false => "Aborting rdb channel sync",
-                });
+                if server.persistence.loading.is_on() {
+                    server.log.notice("Aborting rdb channel sync while loading the RDB.");
+                    server.log.notice("After loading RDB, replica will try psync with master.");
+                } else {
+                    server.log.notice("Aborting rdb channel sync");
+                }
             }
             if let Some(channel) = channel {
                 // It may be closed already.

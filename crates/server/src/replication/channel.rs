@@ -3,6 +3,7 @@
 
 use std::thread;
 
+use commands::settings::Stop;
 use replication::handshake::{Event, Handshake};
 use replication::id::Position;
 
@@ -10,12 +11,13 @@ use super::beside::Beside;
 use super::copy;
 use super::link::{self, Ended};
 use super::replica::Term;
+use super::stop_if_asked;
 use super::wire::Wire;
 
 /// Ends the thread that reads the stream, however the copy ends.
-struct Stop<'a>(&'a Beside<'a>);
+struct Ends<'a>(&'a Beside<'a>);
 
-impl Drop for Stop<'_> {
+impl Drop for Ends<'_> {
     fn drop(&mut self) {
         self.0.stop();
     }
@@ -39,7 +41,7 @@ pub(super) fn run(term: &Term, mut main: Wire, client: u64) -> Result<(), Ended>
     let taken = thread::scope(|scope| {
         let (beside, main) = (&beside, &mut main);
         scope.spawn(move || beside.read(main, Some(&channel)));
-        let _stop = Stop(beside);
+        let _ends = Ends(beside);
         copy::take_over(term, &mut wire, Some(position), copy::Main { names, vital })
     });
     wire.close();
@@ -55,6 +57,9 @@ fn shake_hands(term: &Term, wire: &mut Wire, client: u64) -> Result<Position, En
         let event = handshake.next(&mut bytes).map_err(|failure| failure.to_string())?;
         let rest = bytes.len();
         wire.keep(rest);
+        if let Some(Event::Asked(_)) = event {
+            stop_if_asked(&term.server, Stop::BeforeRdbChannel);
+        }
         let output = handshake.output();
         if !output.is_empty() {
             let lost = |error| format!("Error sending command to master in rdb channel handshake: {error}");

@@ -186,7 +186,8 @@ prepare_java() {
     remember java "$programs/java"
 }
 
-run_java() { java -Xshare:auto -XX:TieredStopAtLevel=1 -jar "$work/java/clients.jar" "$@"; }
+# It starts a primary and replicas of its own beside the one server.
+run_java() { java -Xshare:auto -XX:TieredStopAtLevel=1 -jar "$work/java/clients.jar" "$@" "$server"; }
 
 # is_unchanged NAME PATH: whether what was made from these sources is there already.
 is_unchanged() { [[ -f $work/$1.made && $(<"$work/$1.made") == "$(digest "$2")" ]]; }

@@ -23,7 +23,8 @@
 # A run fails (exit 1) when a test fails, a unit or one of its blocks ends early,
 # fewer tests pass than the list says, a line of the list skips nothing, our
 # server panics, or, with --check-skipped, a skipped test passes, unless its line says
-# that it proves nothing when it does.
+# that it proves nothing when it does, or all passes though a block or a command is left
+# in that the list leaves out.
 #
 # BRINDLE_SERVER names the binary; default: target/release/brindle-server, which
 # is built if it is missing. Needs tclsh. The suite comes from the source package
@@ -36,9 +37,9 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 list_file=$repo_root/crates/testkit/upstream/units.txt
 known_needs='replication persistence scripting acl tracking latency monitor slowlog cluster fork types blocking pubsub client-eviction'
 
-# A unit that goes on for longer than this is ended, however busy it looks. The
-# longest of them takes Redis itself about two minutes.
-unit_seconds_max=900
+# A unit that goes on for longer than this is ended, however busy it looks. The longest of
+# them, integration/replication-psync, takes ten minutes where nothing else runs.
+unit_seconds_max=2400
 
 # How long the server may take until it answers, before any unit runs.
 probe_seconds_max=20
@@ -94,7 +95,13 @@ main() {
         print_list
         return
     fi
-    [[ ${#units[@]} -gt 0 ]] || units=("${listed_units[@]}")
+    if [[ ${#units[@]} -eq 0 ]]; then
+        local unit
+        for unit in "${listed_units[@]}"; do
+            # Where nothing is skipped there is nothing to find out.
+            [[ $mode == check-skipped && -z ${skips[$unit]} ]] || units+=("$unit")
+        done
+    fi
 
     need tclsh tcl
     need flock util-linux
@@ -135,18 +142,18 @@ read_list() {
 
 check_tag() {
     local number=$1 tag=$2 need
+    # Behind the cause may stand why a pass proves nothing.
+    [[ $tag != *'; proves nothing:'* || $tag == *'; proves nothing: '?* ]] ||
+        bad_line "$number" "why it proves nothing is missing: $tag"
     case $tag in
         'needs: '*)
             need=${tag#needs: }
-            # Behind the word may stand why a pass proves nothing.
-            [[ $need != *'; proves nothing:'* || $need == *'; proves nothing: '?* ]] ||
-                bad_line "$number" "why it proves nothing is missing: $tag"
             need=${need%%; proves nothing: *}
             [[ " $known_needs " == *" $need "* ]] || bad_line "$number" "nothing is called '$need'; known: $known_needs"
             ;;
         'differs: '*'???'*) bad_line "$number" "the reason is still to be written: $tag" ;;
         'differs: '?*) ;;
-        *) bad_line "$number" "a tag is 'needs: WORD', 'needs: WORD; proves nothing: WHY' or 'differs: REASON', not '$tag'" ;;
+        *) bad_line "$number" "a tag is 'needs: WORD' or 'differs: REASON', either with '; proves nothing: WHY', not '$tag'" ;;
     esac
 }
 
@@ -167,7 +174,7 @@ matching_skip() {
     while IFS= read -r line; do
         pattern=${line#* | }
         case $pattern in
-            '' | tag:*) ;;
+            '' | tag:* | command:*) ;;
             /*) if [[ $2 =~ ${pattern#/} ]]; then printf '%s\n' "$line" && return 0; fi ;;
             *) if [[ $2 == "$pattern" ]]; then printf '%s\n' "$line" && return 0; fi ;;
         esac
@@ -320,8 +327,8 @@ run_unit() {
     mkdir -p "$out"
     local arguments=()
     case $subject-$mode in
-        ours-judge | ours-update) skip_arguments "$unit" "$out/skipfile" ;;
-        *) arguments=() ;;
+        ours-judge | ours-update) skip_arguments "$unit" "$out" ;;
+        *) : >"$out/cuts" ;;
     esac
     run_suite "$copy" "$unit" "$logs/${unit//\//.}.log" "$out" "${arguments[@]}"
     : >"$out/problems"
@@ -334,21 +341,54 @@ run_unit() {
     print_unit "$unit" "$out" $((SECONDS - started))
 }
 
-# skip_arguments UNIT FILE [LEFT_OUT]: writes FILE and sets `arguments` so that the
-# suite leaves out what the list skips, all but the line LEFT_OUT.
+# skip_arguments UNIT OUT [LEFT_OUT]: writes OUT/skipfile and OUT/cuts and sets `arguments`
+# so that the suite leaves out what the list skips, all but the line LEFT_OUT.
 skip_arguments() {
-    local unit=$1 file=$2 left_out=${3:-} line pattern tags=''
-    : >"$file"
+    local unit=$1 out=$2 left_out=${3:-} line pattern tags=''
+    : >"$out/skipfile"
+    : >"$out/cuts"
     while IFS= read -r line; do
         [[ -n $line && $line != "$left_out" ]] || continue
         pattern=${line#* | }
         case $pattern in
             tag:*) tags+=" -${pattern#tag:}" ;;
-            *) printf '%s\n' "$pattern" >>"$file" ;;
+            command:*) printf '%s\n' "${pattern#command:}" >>"$out/cuts" ;;
+            *) printf '%s\n' "$pattern" >>"$out/skipfile" ;;
         esac
     done <<<"${skips[$unit]:-}"
-    arguments=(--skipfile "$file")
+    arguments=(--skipfile "$out/skipfile")
     [[ -z $tags ]] || arguments+=(--tags "${tags# }")
+}
+
+# cut_commands COPY UNIT CUTS: lays the unit's file out, with empty lines in the place of each
+# command that begins with a line of the file CUTS. A line that none begins with ends the run.
+cut_commands() {
+    local file=$1/tests/$2.tcl
+    cp "$source_tree/tests/$2.tcl" "$file"
+    tclsh /dev/stdin "$file" "$3" <<'END' || die "tests/$2.tcl has no such command"
+        lassign $argv unit cuts
+        proc lines {path} { set file [open $path]; set text [read $file]; close $file; split $text \n }
+        set lines [lines $unit]
+        foreach begin [lines $cuts] {
+            if {$begin eq ""} continue
+            set found 0
+            for {set at 0} {$at < [llength $lines]} {incr at} {
+                if {[string first $begin [string trimleft [lindex $lines $at]]] != 0} continue
+                set found 1
+                set command ""
+                while {$command eq "" || ![info complete $command]} {
+                    append command [lindex $lines $at] \n
+                    lset lines $at ""
+                    incr at
+                }
+                incr at -1
+            }
+            if {!$found} { puts stderr "no command begins with: $begin"; exit 1 }
+        }
+        set file [open $unit w]
+        puts -nonewline $file [join $lines \n]
+        close $file
+END
 }
 
 # run_suite COPY UNIT LOG OUT ARGUMENT...: one run of the suite, and its output
@@ -357,6 +397,7 @@ run_suite() {
     local copy=$1 unit=$2 log=$3 out=$4 status=0
     shift 4
     rm -rf "${copy:?}"/tests/tmp/*
+    cut_commands "$copy" "$unit" "$out/cuts"
     # `timeout` makes a process group, so whatever is left of it can be ended.
     (
         cd "$copy"
@@ -442,7 +483,7 @@ judge() {
             matching_skip "$unit" "$name" >>"$out/used" || true
         done < <(sort -u "$out/skipped")
         while IFS= read -r line; do
-            [[ -z $line || $line == *' | tag:'* ]] || grep -qxF -- "$line" "$out/used" ||
+            [[ -z $line || $line == *' | '@(tag|command):* ]] || grep -qxF -- "$line" "$out/used" ||
                 problem "$out" "this line skips nothing: $line"
         done <<<"${skips[$unit]:-}"
     fi
@@ -458,12 +499,18 @@ judge_skipped() {
     while IFS= read -r name; do
         matching_skip "$unit" "$name" || true
     done < <(sort -u "$out/passed" "$out/failed") >"$out/reached"
-    while [[ $again == yes ]] && IFS= read -r line; do
-        [[ -n $line && $line != *' | tag:'* ]] || continue
-        [[ $alone == yes ]] || ! grep -qxF -- "$line" "$out/reached" || continue
-        skip_arguments "$unit" "$out/skipfile" "$line"
-        run_suite "$copy" "$unit" "$logs/${unit//\//.}.alone.log" "$out" "${arguments[@]}"
-        report_passing "$unit" "$out"
+    while IFS= read -r line; do
+        [[ -n $line ]] || continue
+        if [[ $again == yes ]]; then
+            [[ $alone == yes ]] || ! grep -qxF -- "$line" "$out/reached" || continue
+            skip_arguments "$unit" "$out" "$line"
+            run_suite "$copy" "$unit" "$logs/${unit//\//.}.alone.log" "$out" "${arguments[@]}"
+            report_passing "$unit" "$out"
+        fi
+        # Blocks and commands have no verdict of their own: all is well with them, or not.
+        if [[ $line == *' | '@(tag|command):* && ! -s $out/trouble && ! -s $out/failed ]]; then
+            problem "$out" "all passes, but this is left out: $line"
+        fi
     done <<<"${skips[$unit]:-}"
     sort -u -o "$out/problems" "$out/problems"
     # That tests fail when they are skipped for it is as it should be.

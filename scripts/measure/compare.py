@@ -9,6 +9,7 @@ import argparse
 import collections
 import csv
 import os
+import random
 import re
 import signal
 import statistics
@@ -16,10 +17,10 @@ import subprocess
 import sys
 import time
 
+import replication
 from servers import Server, batched, encode, say, wanted_servers
+from workers import CLIENTS, KEYS, Worker, benchmark, pace, percentile, probe, rate_of
 
-KEYS = 1_000_000
-CLIENTS = 50
 VALUE = b"v" * 64
 PIPELINES = (1, 16, 128)
 
@@ -54,23 +55,20 @@ REQUESTS = {1: 100_000, 16: 800_000, 128: 1_500_000}
 QUICK_REQUESTS = {1: 30_000, 16: 200_000, 128: 400_000}
 
 TRACED_REQUESTS = 20_000
-REPLICAS = (0, 1, 2, 4, 8, 16)
-REPLICA_REQUESTS = 400_000
-LINK_SECONDS_MAX = 20
-RUN_SECONDS_MAX = 120
+HALF_LOAD_GROUPS = 5000
 
 Sample = collections.namedtuple(
     "Sample", "server workload pipeline round requests_per_second p50_ms p99_ms p999_ms cpu_us")
 Traced = collections.namedtuple("Traced", "server workload pipeline calls_per_request detail")
-Replicated = collections.namedtuple("Replicated", "server replicas requests_per_second cpu_us resident_bytes")
+HalfLoad = collections.namedtuple("HalfLoad", "server workload requests_per_second p50_ms p99_ms p999_ms")
 
 
 class Results:
     """What was measured so far."""
 
     def __init__(self):
-        self.versions, self.resident, self.samples, self.traced, self.replicated, self.notes = {}, {}, [], [], [], []
-        self.rounds_done = 0
+        self.versions, self.resident, self.samples, self.traced, self.notes = {}, {}, [], [], []
+        self.half_load, self.fan_out, self.rounds_done = [], [], 0
 
 
 def main():
@@ -105,9 +103,10 @@ def arguments():
     options = parser.parse_args()
     options.rounds = options.rounds or (1 if options.quick else 5)
     options.requests = QUICK_REQUESTS if options.quick else REQUESTS
-    options.replicas = tuple(n for n in REPLICAS if n <= 4) if options.quick else REPLICAS
-    cores = sorted(os.sched_getaffinity(0))
-    options.server_core, options.load_core = cores[0], cores[-1]
+    options.half_load_seconds = 2 if options.quick else 10
+    options.replicas = (0, 1, 4, 16) if options.quick else replication.REPLICAS
+    options.fan_out_requests = replication.QUICK_REQUESTS if options.quick else replication.REQUESTS
+    replication.choose_cores(options)
     options.servers_folder = os.path.join(options.out, "servers")
     options.workloads = [w for w in WORKLOADS if options.only.lower() in w[0].lower()]
     if not options.workloads:
@@ -126,11 +125,13 @@ def measure(commands, options, results):
             say(f"{name} {results.versions[name]}: port {servers[-1].port}, core {options.server_core}")
         measure_resident(servers, results)
         measure_rounds(servers, options, results)
+        measure_half_load(servers, options, results)
         measure_calls(servers, options, results)
     finally:
         for server in servers:
             server.stop()
-    measure_replicas(commands, options, results)
+    if not options.only:
+        replication.measure_fan_out(commands, options, results, rounds=1)
 
 
 # --- what is in the keyspace ----------------------------------------------------------------------------------------
@@ -190,21 +191,9 @@ def measure_rounds(servers, options, results):
                 fill(server)
 
 
-def benchmark(server, words, pipeline, count, options):
-    """The output of one run of redis-benchmark, and the processor time that the server took for it."""
-    command = ["taskset", "-c", str(options.load_core), options.benchmark, "-p", str(server.port), "-c", str(CLIENTS),
-               "-n", str(count), "-P", str(pipeline), "-r", str(KEYS), "--precision", "3", *words]
-    before = server.cpu_seconds()
-    done = subprocess.run(command, capture_output=True, text=True, timeout=RUN_SECONDS_MAX)
-    spent = server.cpu_seconds() - before
-    if done.returncode != 0 or "requests per second" not in done.stdout:
-        sys.exit(f"{' '.join(command)} failed: {done.stdout[-500:]}{done.stderr[-500:]}")
-    return done.stdout.replace("\r", "\n"), spent
-
-
 def run(server, name, words, pipeline, count, round_number, options):
     output, spent = benchmark(server, words, pipeline, count, options)
-    rate = float(re.search(r"throughput summary: ([\d.]+) requests", output).group(1))
+    rate = rate_of(output)
     shares = [(float(a), float(b)) for a, b in re.findall(r"^([\d.]+)% <= ([\d.]+) milliseconds", output, re.M)]
     # Two tables stand in the output; the first, by percentile, is the finer one.
     p50, p99, p999 = (next(ms for share, ms in shares if share >= wanted) for wanted in (50, 99, 99.9))
@@ -257,50 +246,29 @@ def trace(server, name, words, pipeline, options):
     return Traced(server.name, name, pipeline, sum(counts.values()) / TRACED_REQUESTS, detail)
 
 
-# --- replicas -------------------------------------------------------------------------------------------------------
+# --- at half load ---------------------------------------------------------------------------------------------------
 
 
-def measure_replicas(commands, options, results):
-    """SET at pipeline 16 on a primary with so many replicas of its own kind. They share the load's core."""
-    say("-- replicas")
-    words = next(w[1] for w in WORKLOADS if w[0] == "SET")
-    for name, command in commands.items():
-        replicas = []
-        with Server(name, command, options.servers_folder, options.server_core) as primary:
-            try:
-                for wanted in options.replicas:
-                    while len(replicas) < wanted:
-                        replica = add_replica(name, command, primary, len(replicas), options)
-                        if replica is None:
-                            results.notes.append(f"The cost of replicas is not measured for {name}: not available there.")
-                            say(f"   {name}: replication is not available")
-                            break
-                        replicas.append(replica)
-                    if len(replicas) < wanted:
-                        break
-                    output, spent = benchmark(primary, words, 16, REPLICA_REQUESTS, options)
-                    rate = float(re.search(r"throughput summary: ([\d.]+) requests", output).group(1))
-                    found = Replicated(name, wanted, rate, spent / REPLICA_REQUESTS * 1e6, primary.resident())
-                    results.replicated.append(found)
-                    say(f"   {name}, {wanted} replicas: {rate:,.0f}/s, {found.cpu_us:.2f} us of the primary's CPU")
-            finally:
-                for replica in replicas:
-                    replica.stop()
-
-
-def add_replica(name, command, primary, number, options):
-    """A replica whose link is up, or None where there is no such thing."""
-    folder = os.path.join(options.servers_folder, f"replica-{number}")
-    replica = Server(name, command, folder, options.load_core)
-    with replica.connect() as connection:
-        if connection.command("REPLICAOF", "127.0.0.1", primary.port) == b"+OK\r\n":
-            end = time.monotonic() + LINK_SECONDS_MAX
-            while time.monotonic() < end:
-                if b"master_link_status:up" in connection.command("INFO", "replication"):
-                    return replica
-                time.sleep(0.1)
-    replica.stop()
-    return None
+def measure_half_load(servers, options, results):
+    """Latency of single requests while the server does half of what it can at pipeline 16. At full load a request waits
+    for the others of its pipeline, so its latency says little about the server."""
+    say("-- latency at half load")
+    for name in [w[0] for w in options.workloads if w[0] in ("GET", "SET")]:
+        for server in servers:
+            rates = [s.requests_per_second for s in results.samples if s[:3] == (server.name, name, 16)]
+            if not rates:
+                continue
+            numbers = random.Random(1).choices(range(KEYS), k=16 * HALF_LOAD_GROUPS)
+            encoded = [encode(name, b"key:%012d" % number, *([VALUE] if name == "SET" else [])) for number in numbers]
+            groups = [(16, batch) for batch in batched(encoded, 16)]
+            load = Worker(options.load_core, pace, server.port, statistics.median(rates) / 2, groups)
+            load.until_ready()
+            probing = Worker(options.load_core, probe, server.port, encoded[:1000], 0.001)
+            time.sleep(options.half_load_seconds)
+            times, reached = probing.result(), load.result()
+            found = HalfLoad(server.name, name, reached, *(percentile(times, share) * 1e3 for share in (0.5, 0.99, 0.999)))
+            results.half_load.append(found)
+            say(f"   {name}, {server.name}: {reached:,.0f}/s, p50 {found.p50_ms:.3f} ms, p99 {found.p99_ms:.3f} ms")
 
 
 # --- the report -----------------------------------------------------------------------------------------------------
@@ -310,7 +278,8 @@ def report(results, options):
     os.makedirs(options.out, exist_ok=True)
     write_csv(options.out, "rounds.csv", Sample._fields, results.samples)
     write_csv(options.out, "calls.csv", Traced._fields, results.traced)
-    write_csv(options.out, "replicas.csv", Replicated._fields, results.replicated)
+    write_csv(options.out, "half_load.csv", HalfLoad._fields, results.half_load)
+    write_csv(options.out, "replicas.csv", replication.FanOut._fields, results.fan_out)
     summary = summarise(results)
     write_csv(options.out, "summary.csv", Sample._fields[:3] + Sample._fields[4:], summary)
     text = markdown(results, summary, options)
@@ -378,12 +347,13 @@ def markdown(results, summary, options):
         lines += ["", f"## Resident memory of {KEYS:,} keys, MiB above the empty server", "",
                   "| " + " | ".join(results.resident) + " |", "|---" * len(results.resident) + "|",
                   "| " + " | ".join(f"{value / (1 << 20):.1f}" for value in results.resident.values()) + " |"]
-    if results.replicated:
-        lines += ["", "## SET at pipeline 16 with replicas", "", "The replicas share the core of the load.", "",
-                  "| server | replicas | requests a second | primary's CPU a request, us | primary's resident MiB |",
-                  "|---|---|---|---|---|"]
-        lines += [f"| {r.server} | {r.replicas} | {r.requests_per_second:,.0f} | {r.cpu_us:.2f} | {r.resident_bytes / (1 << 20):.0f} |"
-                  for r in results.replicated]
+    if results.half_load:
+        lines += ["", "## Latency of single requests at half load, milliseconds", "",
+                  "While the server does half of what it could at pipeline 16, as far as the load reaches that.", "",
+                  "| | server | requests a second | p50 | p99 | p99.9 |", "|---|---|---|---|---|---|"]
+        lines += [f"| {h.workload} | {h.server} | {h.requests_per_second:,.0f} | {h.p50_ms:.3f} | {h.p99_ms:.3f} | {h.p999_ms:.3f} |"
+                  for h in results.half_load]
+    lines += replication.fan_out_table(results.fan_out)
     return "\n".join(lines) + "\n"
 
 

@@ -1,6 +1,7 @@
 """The plots of scripts/compare.sh: one file a figure, each readable by itself."""
 
 import os
+import statistics
 
 import matplotlib
 
@@ -37,9 +38,131 @@ def draw(results, summary, folder, suffix="svg"):
         save(latency(cells, servers, colours), "latency")
     if results.resident:
         save(memory(results.resident, colours), "memory")
-    if results.replicated:
-        save(replicas(results.replicated, colours), "replicas")
+    if results.half_load:
+        save(half_load(results.half_load, colours), "half_load")
+    if results.fan_out:
+        save(fan_out(results.fan_out, colours), "replicas")
     return made
+
+
+def draw_replication(results, folder, suffix="svg"):
+    """Draws what there are figures for; returns the files."""
+    servers = list(results.versions)
+    colours = {server: COLOURS[index % len(COLOURS)] for index, server in enumerate(servers)}
+    made = []
+
+    def save(figure, name):
+        path = os.path.join(folder, f"replication_{name}.{suffix}")
+        figure.savefig(path, bbox_inches="tight", dpi=110)
+        plt.close(figure)
+        made.append(path)
+
+    def of(rows, server, value, fold=statistics.median):
+        values = [value(row) for row in rows if row.server == server]
+        return fold(values) if values else None
+
+    if results.copies:
+        panels = [
+            ("MB a second (more is better)", lambda s: of(results.copies, s, lambda row: row.mb_per_second), "{:.0f}"),
+            ("slowest request, ms (less is better)", lambda s: of(results.copies, s, lambda row: row.slowest_ms, max), "{:.1f}"),
+        ]
+        if results.peaks:
+            panels.append(("peak memory over that before,\nevery key overwritten (less is better)",
+                           lambda s: of(results.peaks, s, lambda row: row.peak_bytes / row.before_bytes, max), "{:.2f}"))
+        save(columns(servers, colours, "Full copy to a replica, under writes", panels), "copy")
+    if results.fan_out:
+        save(fan_out(results.fan_out, colours), "fan_out")
+    if results.visible:
+        panels = []
+        for load in dict.fromkeys(row.load for row in results.visible):
+            rows = [row for row in results.visible if row.load == load]
+            panels.append((f"{'idle' if load == 'idle' else 'half load'}, p50, ms",
+                           lambda s, rows=rows: of(rows, s, lambda row: row.p50_ms), "{:.2f}"))
+            panels.append((f"{'idle' if load == 'idle' else 'half load'}, p99, ms",
+                           lambda s, rows=rows: of(rows, s, lambda row: row.p99_ms), "{:.2f}"))
+        save(columns(servers, colours, "From a write to its being visible on the replica (less is better)", panels), "visible")
+    if results.away:
+        panels = [("milliseconds (less is better)", lambda s: of(results.away, s, lambda row: row.seconds * 1e3), "{:.0f}")]
+        save(columns(servers, colours, "Catching up with what was missed", panels), "away")
+    return made
+
+
+def draw_stalls(found, aim_ms, folder, suffix="svg"):
+    """The slowest request of each phase; returns the files."""
+    if not found:
+        return []
+    servers = list(dict.fromkeys(row.server for row in found))
+    phases = list(dict.fromkeys(row.phase for row in found))
+    colours = {server: COLOURS[index % len(COLOURS)] for index, server in enumerate(servers)}
+    figure, axis = plt.subplots(figsize=(8, 0.3 * len(servers) * len(phases) + 1.5))
+    step = 0.8 / len(servers)
+    for row in found:
+        at = phases.index(row.phase) + (servers.index(row.server) - (len(servers) - 1) / 2) * step
+        axis.barh(at, row.slowest_own_ms, step * 0.92, color=colours[row.server])
+        axis.plot(row.slowest_ms, at, "|", color="black", markersize=9)
+        # Inside the bar, for the tick may stand right behind it.
+        axis.annotate(f"{row.slowest_own_ms:.1f}", (row.slowest_own_ms, at), xytext=(-3, 0), textcoords="offset points",
+                      ha="right", va="center", fontsize=7.5)
+    axis.axvline(aim_ms, color="black", linewidth=0.8, linestyle=":")
+    axis.set_xscale("log")
+    axis.set_xlim(left=0.1)
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.set_xlabel("milliseconds (less is better); bar: without the machine's own stalls, tick: with them, dots: the aim")
+    axis.set_yticks(range(len(phases)), phases)
+    axis.set_ylim(len(phases) - 0.5, -0.5)
+    axis.grid(axis="x", alpha=0.3)
+    axis.set_axisbelow(True)
+    axis.spines[["top", "right"]].set_visible(False)
+    legend(figure, servers, colours, "The slowest single request")
+    path = os.path.join(folder, f"stalls.{suffix}")
+    figure.savefig(path, bbox_inches="tight", dpi=110)
+    plt.close(figure)
+    return [path]
+
+
+def columns(servers, colours, title, panels):
+    """A panel a figure, in it a bar a server; each names its unit."""
+    figure, axes = plt.subplots(1, len(panels), figsize=(3.6 * len(panels), 0.42 * len(servers) + 1.3), squeeze=False)
+    for axis, (label, value, show) in zip(axes[0], panels):
+        found = [(row, server, value(server)) for row, server in enumerate(servers)]
+        found = [(row, server, length) for row, server, length in found if length is not None]
+        for row, server, length in found:
+            axis.barh(row, length, 0.7, color=colours[server])
+            axis.annotate(show.format(length), (length, row), xytext=(4, 0), textcoords="offset points", va="center",
+                          fontsize=8.5)
+        axis.set_yticks([])
+        axis.set_ylim(len(servers) - 0.5, -0.5)
+        axis.set_xlim(0, max((length for _, _, length in found), default=1) * 1.25 or 1)
+        axis.set_xlabel(label)
+        axis.grid(axis="x", alpha=0.3)
+        axis.set_axisbelow(True)
+        axis.spines[["top", "right"]].set_visible(False)
+    legend(figure, servers, colours, title)
+    return figure
+
+
+def half_load(found, colours):
+    """From p50 (dot) over p99 (tick) to p99.9 (end of the line), for each workload."""
+    workloads = list(dict.fromkeys(row.workload for row in found))
+    servers = list(dict.fromkeys(row.server for row in found))
+    figure, axis = plt.subplots(figsize=(7, 0.3 * len(servers) * len(workloads) + 1.3))
+    step = 0.8 / len(servers)
+    for row in found:
+        at = workloads.index(row.workload) + (servers.index(row.server) - (len(servers) - 1) / 2) * step
+        axis.plot([row.p50_ms, row.p999_ms], [at, at], color=colours[row.server], linewidth=1.5)
+        axis.plot(row.p50_ms, at, "o", color=colours[row.server], markersize=4)
+        axis.plot(row.p99_ms, at, "|", color=colours[row.server], markersize=8, markeredgewidth=2)
+        axis.plot(row.p999_ms, at, ">", color=colours[row.server], markersize=4)
+    axis.set_xlabel("milliseconds (less is better)")
+    axis.set_xscale("log")
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.set_yticks(range(len(workloads)), workloads)
+    axis.set_ylim(len(workloads) - 0.5, -0.5)
+    axis.grid(axis="x", alpha=0.3, which="both")
+    axis.set_axisbelow(True)
+    axis.spines[["top", "right"]].set_visible(False)
+    legend(figure, servers, colours, "Single requests at half load: p50 (dot), p99 (bar), p99.9 (arrow)")
+    return figure
 
 
 def bars(cells, servers, colours, title, unit, value, show):
@@ -122,15 +245,19 @@ def memory(resident, colours):
     return figure
 
 
-def replicas(replicated, colours):
+def fan_out(found, colours):
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.8))
-    servers = list(dict.fromkeys(found.server for found in replicated))
-    counts = sorted({found.replicas for found in replicated})
+    servers = list(dict.fromkeys(row.server for row in found))
+    counts = sorted({row.replicas for row in found})
     for axis, label, value in (
-            (axes[0], "primary's CPU, microseconds a request", lambda found: found.cpu_us),
-            (axes[1], "thousand requests a second", lambda found: found.requests_per_second / 1e3)):
+            (axes[0], "primary's CPU, microseconds a request\n(less is better)", lambda row: row.cpu_us),
+            (axes[1], "thousand requests a second\n(more is better)", lambda row: row.requests_per_second / 1e3)):
         for server in servers:
-            points = [(counts.index(found.replicas), value(found)) for found in replicated if found.server == server]
+            points = []
+            for at, count in enumerate(counts):
+                values = [value(row) for row in found if (row.server, row.replicas) == (server, count)]
+                if values:
+                    points.append((at, statistics.median(values)))
             axis.plot(*zip(*points), "o-", color=colours[server])
         axis.set_xticks(range(len(counts)), counts)
         axis.set_xlabel("replicas")

@@ -189,6 +189,10 @@ class Connection:
     def command(self, *words):
         """The raw reply of one command whose reply is a line or a bulk string."""
         self.socket.sendall(encode(*words))
+        return self.read_line_or_bulk()
+
+    def read_line_or_bulk(self):
+        """The raw reply to what was sent."""
         reply = self._read(b"")
         if reply[:1] in (b"$", b"=") and not reply.startswith(b"$-1"):
             head, _, body = reply.partition(b"\r\n")
@@ -198,6 +202,13 @@ class Connection:
         else:
             while not reply.endswith(b"\r\n"):
                 reply = self._read(reply)
+        return reply
+
+    def read_until(self, end):
+        """Raw replies up to one that ends so."""
+        reply = b""
+        while not reply.endswith(end):
+            reply = self._read(reply)
         return reply
 
     def batch(self, commands):

@@ -28,6 +28,8 @@ pub struct Memory {
     pub log_beyond_backlog: u64,
     /// The stream that a replica keeps while it loads a full copy.
     pub full_sync_buffer: u64,
+    /// The same while there are replicas to keep it for; without any it is the backlog's, until it is freed.
+    pub log_for_replicas: u64,
     /// Number of clients.
     pub client_count: u64,
     /// Values that wait to be freed in the background.
@@ -69,7 +71,12 @@ impl Overhead {
 
     /// Everything that is not data.
     pub(crate) fn total(&self) -> u64 {
-        self.memory.startup + self.memory.clients + self.tables_bytes()
+        self.memory.startup + self.memory.clients + self.memory.log + self.tables_bytes()
+    }
+
+    /// What the log takes for replicas that come back.
+    pub(crate) fn backlog(&self) -> u64 {
+        self.memory.log.saturating_sub(self.memory.log_for_replicas)
     }
 
     /// What is left for data.
@@ -129,9 +136,9 @@ fn stats(call: &mut Call<'_>) -> Result<Effect> {
         ("peak.allocated", memory.peak),
         ("total.allocated", memory.used),
         ("startup.allocated", memory.startup),
-        ("replication.backlog", 0),
+        ("replication.backlog", overhead.backlog()),
         ("replica.fullsync.buffer", 0),
-        ("clients.slaves", 0),
+        ("clients.slaves", memory.log_for_replicas),
         ("clients.normal", memory.clients),
         ("cluster.links", 0),
         ("aof.buffer", 0),

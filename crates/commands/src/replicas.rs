@@ -36,6 +36,27 @@ pub struct ReplicaFacts {
     pub without_data: bool,
 }
 
+impl ReplicaFacts {
+    /// The address that it announces, or that it comes from.
+    pub fn ip<'a>(&'a self, from: &'a str) -> &'a str {
+        if !self.address.is_empty() {
+            return &self.address;
+        }
+        let host = from.rsplit_once(':').map_or(from, |(host, _)| host);
+        host.trim_start_matches('[').trim_end_matches(']')
+    }
+
+    /// What the log calls a replica that comes from an address.
+    pub fn name(&self, from: &str) -> String {
+        let (ip, port) = (self.ip(from), self.port);
+        match port {
+            0 => format!("{ip}:<unknown-replica-port>"),
+            _ if ip.contains(':') => format!("[{ip}]:{port}"),
+            _ => format!("{ip}:{port}"),
+        }
+    }
+}
+
 /// PSYNC or SYNC, once it is admitted; the connection then leaves its worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SyncRequest {
@@ -112,7 +133,15 @@ fn psync(call: &mut Call<'_>) -> Result<Effect> {
     if call.args.len() > 3 && call.args.is(3, "failover") && !monitors {
         call.env.host.take_over(&call.session.client, call.arg(1))?;
     }
-    begin(call, |call| Ok(SyncRequest::Psync(call.arg(1).to_vec(), call.int(2)?)))
+    begin(call, |call| {
+        let offset = call.int(2).inspect_err(|_| {
+            let (client, facts) = (&call.session.client, call.session.replica.as_deref());
+            let name =
+                facts.map_or_else(|| ReplicaFacts::default().name(&client.addr), |facts| facts.name(&client.addr));
+            call.env.host.log_warning(&format!("Replica {name} asks for synchronization but with a wrong offset"));
+        })?;
+        Ok(SyncRequest::Psync(call.arg(1).to_vec(), offset))
+    })
 }
 
 fn sync(call: &mut Call<'_>) -> Result<Effect> {

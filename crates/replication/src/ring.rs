@@ -95,6 +95,9 @@ const DIRECTORY_SLOTS: usize = 1 << 18;
 /// The most bytes that are kept for replicas that come back, whatever is asked for: half of what the table can hold.
 pub const KEEP_MAX: u64 = (SEGMENT_BYTES * DIRECTORY_SLOTS / 2) as u64;
 
+/// How many bytes the segments of some rings take, for one load.
+pub type Footprint = Arc<AtomicU64>;
+
 /// See the file's head. It lasts for one generation of the stream: a full copy from a primary begins another.
 #[derive(Debug)]
 pub struct Ring {
@@ -120,17 +123,27 @@ pub struct Ring {
 impl Ring {
     /// An empty stream that begins at an offset and keeps at least `keep` bytes for those who come back.
     pub fn new(at: u64, keep: u64) -> Arc<Self> {
-        Self::with_layout(at, keep, SEGMENT_BYTES, DIRECTORY_SLOTS)
+        Self::counted(at, keep, Footprint::default())
+    }
+
+    /// The same; its segments are counted together with those of other rings.
+    pub fn counted(at: u64, keep: u64, footprint: Footprint) -> Arc<Self> {
+        Self::with_directory(at, keep, Directory::new(SEGMENT_BYTES, DIRECTORY_SLOTS, footprint))
     }
 
     /// With segments and a table of other sizes, both powers of two.
+    #[cfg(test)]
     pub(crate) fn with_layout(at: u64, keep: u64, segment_bytes: usize, slots: usize) -> Arc<Self> {
+        Self::with_directory(at, keep, Directory::new(segment_bytes, slots, Footprint::default()))
+    }
+
+    fn with_directory(at: u64, keep: u64, segments: Directory) -> Arc<Self> {
         Arc::new(Self {
             tail: CachePadded::new(AtomicU64::new(Tail::new(at, NO_DB).0)),
             base: AtomicU64::new(at),
             appending: Marks::new(),
             pins: Marks::new(),
-            segments: Directory::new(segment_bytes, slots),
+            segments,
             first: AtomicU64::new(at),
             freed: AtomicU64::new(at),
             trimming: AtomicBool::new(false),
@@ -190,8 +203,8 @@ impl Ring {
         tail.saturating_sub(self.pins.min())
     }
 
-    /// Bytes allocated for segments.
+    /// Bytes allocated for segments, those of the rings included that it is counted with.
     pub fn memory_bytes(&self) -> u64 {
-        self.segments.allocated_bytes()
+        self.segments.footprint()
     }
 }

@@ -76,6 +76,7 @@ static HOOKS: &[(&[usize], Hook)] = &[
     (rows![SLOWLOG_LOG_SLOWER_THAN], slowlog),
     (rows![SAVE, STOP_WRITES_ON_BGSAVE_ERROR], saving),
     (rows![RDB_KEY_SAVE_DELAY, KEY_LOAD_DELAY], delays),
+    (rows![REPL_BACKLOG_SIZE], backlog),
     (
         rows![
             REPLICA_IGNORE_MAXMEMORY,
@@ -233,6 +234,11 @@ fn maxmemory(server: &Server) -> Result<(), String> {
     Ok(())
 }
 
+fn backlog(server: &Server) -> Result<(), String> {
+    server.replication.stream.trim(server.config.get(keys::REPL_BACKLOG_SIZE));
+    Ok(())
+}
+
 fn standing(server: &Server) -> Result<(), String> {
     server.replication.refresh_standing(server);
     Ok(())
@@ -341,7 +347,6 @@ mod tests {
         REPLICA_PRIORITY,
         RDBCOMPRESSION,
         RDB_SAVE_INCREMENTAL_FSYNC,
-        REPL_BACKLOG_SIZE,
         REPL_BACKLOG_TTL,
         REPL_DISABLE_TCP_NODELAY,
         REPL_DISKLESS_SYNC,

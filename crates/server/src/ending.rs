@@ -90,6 +90,11 @@ impl Ending {
         self.holds_writes.load(SeqCst)
     }
 
+    /// How long the end will still wait for replicas, in milliseconds; nothing if it does not.
+    pub fn left_ms(&self) -> Option<i64> {
+        self.waiting.lock().as_ref().map(|waiting| waiting.until_ms - clock::now_ms())
+    }
+
     /// A client has asked for the end, and waits for it.
     pub fn await_end(&self, waiter: &Arc<Waiter>) {
         self.asking.lock().push(waiter.clone());

@@ -77,6 +77,9 @@ fn about(server: &Server, out: &mut String) {
         "config_file:{}", path(server.config.file().map(std::path::Path::to_path_buf));
         "io_threads_active:{}", u8::from(server.workers.len() > 1);
     );
+    if let Some(left_ms) = server.ending.left_ms() {
+        info_lines!(out; "shutdown_in_milliseconds:{left_ms}";);
+    }
     listeners(server, out);
 }
 
@@ -95,14 +98,14 @@ fn listeners(server: &Server, out: &mut String) {
 }
 
 fn clients(server: &Server, out: &mut String) {
-    let clients = server.registry.clients();
+    let clients = server.clients();
     let with = |flag| clients.iter().filter(|client| client.flags().contains(flag)).count();
     let largest = |of: fn(&Client) -> usize| clients.iter().map(|client| of(client)).max().unwrap_or(0);
     let watched_keys: usize =
         (0..server.keyspace.database_count()).map(|db| server.registry.watched_keys(db).len()).sum();
     info_lines!(out;
         "# Clients";
-        "connected_clients:{}", clients.len();
+        "connected_clients:{}", clients.len() - with(ClientFlags::REPLICA);
         "cluster_connections:0";
         "maxclients:{}", server.settings.maxclients.load(Relaxed);
         "client_recent_max_input_buffer:{}", largest(input_bytes);

@@ -15,6 +15,7 @@ pub fn memory(server: &Server) -> Memory {
     let clients = server.registry.clients();
     let of_client = |client: &Client| size_of::<Client>() + info::input_bytes(client) + info::output_bytes(client);
     let is_replica = |client: &Client| client.flags().contains(ClientFlags::REPLICA);
+    let stream = &server.replication.stream;
     Memory {
         used: alloc::used_memory(),
         peak: server.vitals.memory_peak(),
@@ -23,8 +24,9 @@ pub fn memory(server: &Server) -> Memory {
         system: *PAGE_BYTES * pages(SysconfVar::_PHYS_PAGES),
         // What waits for replicas lies in the log, once for all.
         clients: clients.iter().filter(|client| !is_replica(client)).map(|client| of_client(client) as u64).sum(),
-        log: server.replication.stream.memory_bytes(),
-        log_beyond_backlog: server.replication.stream.uncounted_bytes(),
+        log: stream.memory_bytes(),
+        log_beyond_backlog: stream.uncounted_bytes(),
+        log_for_replicas: if server.replication.primary.replicas().is_empty() { 0 } else { stream.uncounted_bytes() },
         full_sync_buffer: server.replication.following.kept.size(),
         client_count: clients.len() as u64,
         lazyfree_pending: server.lazy_free.pending(),
@@ -32,6 +34,16 @@ pub fn memory(server: &Server) -> Memory {
         policy: server.config.get(keys::MAXMEMORY_POLICY),
         allocator: alloc::name(),
     }
+}
+
+/// About how much is used that counts against `maxmemory`.
+pub fn counted(server: &Server) -> u64 {
+    let stream = &server.replication.stream;
+    // A segment is in the log's count from before its memory is until after. So with the larger of two looks, one on either
+    // side, none that comes or goes meanwhile is taken for data: that would be a mebibyte, and evict as much.
+    let before = stream.uncounted_bytes();
+    let used = alloc::used_memory_about();
+    used.saturating_sub(before.max(stream.uncounted_bytes()))
 }
 
 /// Resident bytes; 0 where the machine does not tell.

@@ -390,7 +390,7 @@ impl Host for Server {
     }
 
     fn counted_memory(&self) -> u64 {
-        alloc::used_memory_about().saturating_sub(self.replication.stream.uncounted_bytes())
+        memory::counted(self)
     }
 
     fn purge_memory(&self) {

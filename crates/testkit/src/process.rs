@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use tempfile::TempDir;
 
 use crate::client::Client;
@@ -54,6 +54,21 @@ impl Program {
         let program = if name.starts_with("valkey") { "valkey-server" } else { "redis-server" };
         let path = references_folder().join(name).join(program);
         path.is_file().then(|| Self { name: name.into(), path })
+    }
+}
+
+impl Program {
+    /// The same program, which takes a file that may not grow ([`Server::limit_files`]) for an error and not for its end.
+    /// What starts it lies in `folder`.
+    ///
+    /// # Errors
+    /// Those of writing a file.
+    pub fn ignoring_file_limits(&self, folder: &Path) -> io::Result<Self> {
+        let path = folder.join(&self.name);
+        let text = format!("#!/bin/sh\ntrap '' XFSZ\nexec '{}' \"$@\"\n", self.path.display());
+        std::fs::write(&path, text)?;
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+        Ok(Self { name: self.name.clone(), path })
     }
 }
 
@@ -110,22 +125,11 @@ impl Server {
     }
 
     fn start_once(program: &Program, arguments: &[&str]) -> io::Result<Self> {
-        let folder = tempfile::Builder::new().prefix("brindle-testkit-").tempdir()?;
-        let port = free_port()?;
-        let log = File::create(folder.path().join("server.log"))?;
-        let child = Command::new(&program.path)
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--dir"])
-            .arg(folder.path())
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()
-            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", program.path.display())))?;
-        let watcher = watcher(child.id(), folder.path())?;
-        let mut server = Self { child, watcher, port, folder, name: program.name.clone() };
-        server.wait_until_up()?;
-        Ok(server)
+        let (folder, port) = (folder()?, free_port()?);
+        let mut command = Command::new(&program.path);
+        command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--dir"]);
+        command.arg(folder.path()).args(arguments);
+        Self::run(program, command, folder, port)
     }
 
     /// Starts `program` with a configuration file alone, which must name this port. Its log goes to a folder of the handle's
@@ -134,10 +138,14 @@ impl Server {
     /// # Errors
     /// As [`Self::start`].
     pub fn start_from_file(program: &Program, file: &Path, port: u16) -> io::Result<Self> {
-        let folder = tempfile::Builder::new().prefix("brindle-testkit-").tempdir()?;
+        let mut command = Command::new(&program.path);
+        command.arg(file);
+        Self::run(program, command, folder()?, port)
+    }
+
+    fn run(program: &Program, mut command: Command, folder: TempDir, port: u16) -> io::Result<Self> {
         let log = File::create(folder.path().join("server.log"))?;
-        let child = Command::new(&program.path)
-            .arg(file)
+        let child = command
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -244,11 +252,26 @@ impl Server {
         self.child.wait()
     }
 
+    /// How long a file may become that it writes, in bytes; None lifts the limit. A write beyond fails with `EFBIG`, as one
+    /// to a full disk does with `ENOSPC`; but first there is a signal that ends the process, unless it was told at its start
+    /// to ignore that ([`Program::ignoring_file_limits`]).
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn limit_files(&self, bytes_max: Option<u64>) -> io::Result<()> {
+        let limit = Rlimit { current: bytes_max, maximum: None };
+        prlimit(self.known_pid(), Resource::Fsize, limit).map(drop).map_err(io::Error::from)
+    }
+
     fn signal(&self, signal: Signal) {
-        // The child is not reaped yet, so the pid cannot belong to another process.
-        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+        if let Some(pid) = self.known_pid() {
             let _ = kill_process(pid, signal);
         }
+    }
+
+    /// The child is not reaped yet, so the pid cannot belong to another process.
+    fn known_pid(&self) -> Option<Pid> {
+        i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
     }
 
     fn log_tail(&self) -> String {
@@ -268,6 +291,11 @@ impl Drop for Server {
         let _ = self.watcher.wait();
         let _ = self.stop();
     }
+}
+
+/// A temporary folder for a server.
+fn folder() -> io::Result<TempDir> {
+    tempfile::Builder::new().prefix("brindle-testkit-").tempdir()
 }
 
 /// Waits for the end of its standard input, which is ours to hold open, then ends the server and removes its folder.

@@ -55,19 +55,8 @@ fn state(primary: &Server) -> String {
     line.split(',').find_map(|part| part.strip_prefix("state=")).unwrap_or_default().to_owned()
 }
 
-fn stat(server: &Server, name: &str) -> u64 {
-    section(&mut server.connect().unwrap(), "stats")[name].parse().unwrap()
-}
-
 /// Has writers write while something happens.
 fn under_writers<R>(primary: &Server, act: impl FnOnce() -> R) -> R {
-    /// Ends the writers, also when the test fails.
-    struct Stop<'a>(&'a AtomicBool);
-    impl Drop for Stop<'_> {
-        fn drop(&mut self) {
-            self.0.store(false, SeqCst);
-        }
-    }
     let goes_on = AtomicBool::new(true);
     thread::scope(|scope| {
         let _stop = Stop(&goes_on);

@@ -13,25 +13,12 @@ use testkit::{Client, Program, Proxy, Server};
 
 const WRITERS: u64 = 4;
 
-/// Ends the writers, also when the test fails.
-struct Stop<'a>(&'a AtomicBool);
-
-impl Drop for Stop<'_> {
-    fn drop(&mut self) {
-        self.0.store(false, SeqCst);
-    }
-}
-
 fn state(server: &Server) -> String {
     info(&mut server.connect().unwrap())["master_failover_state"].clone()
 }
 
 fn role(server: &Server) -> String {
     info(&mut server.connect().unwrap())["role"].clone()
-}
-
-fn stat(server: &Server, name: &str) -> u64 {
-    section(&mut server.connect().unwrap(), "stats")[name].parse().unwrap()
 }
 
 fn until_online(primary: &Server, replicas: usize) {

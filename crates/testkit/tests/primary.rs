@@ -19,19 +19,6 @@ fn replicas_of(address: std::net::SocketAddr) -> Vec<Server> {
     servers
 }
 
-/// Ends the writers, also when the test fails.
-struct Stop<'a>(&'a AtomicBool);
-
-impl Drop for Stop<'_> {
-    fn drop(&mut self) {
-        self.0.store(false, SeqCst);
-    }
-}
-
-fn stat(server: &Server, name: &str) -> u64 {
-    section(&mut server.connect().unwrap(), "stats")[name].parse().unwrap()
-}
-
 #[test]
 fn a_first_copy_holds_every_type_however_it_goes() {
     let Some(subject) = subject() else { return };
@@ -244,7 +231,8 @@ fn a_slow_replica_of_a_shared_copy_holds_back_nobody() {
     // More than memory keeps for the slow one: what it has not taken goes by way of a file.
     assert_eq!(text(&mut client, "DEBUG POPULATE 20000 key 2000"), "OK");
     let slow_link = Proxy::start(primary.address()).unwrap();
-    slow_link.throttle(4 << 20);
+    // For much longer than the other takes on a busy machine.
+    slow_link.throttle(1 << 20);
     let (fast, slow) = (start(&subject, &[]), start(&subject, &[]));
     follow(&slow, slow_link.address());
     follow(&fast, primary.address());
@@ -304,6 +292,49 @@ fn tools_that_speak_as_replicas_are_served() {
 }
 
 #[test]
+fn redis_cli_follows_the_stream() {
+    let Some(subject) = subject() else { return };
+    let Some(reference) = testkit::found(Program::reference("redis-8.0.2"), "redis-8.0.2") else { return };
+    let cli = testkit::process::references_folder().join("redis-8.0.2/redis-cli");
+    for program in [reference, subject] {
+        let primary = start(&program, &[]);
+        fill(&primary);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("stream.csv");
+        let port = primary.address().port().to_string();
+        let mut tool = Command::new(&cli)
+            .args(["-p", &port, "--replica"])
+            .stdout(std::fs::File::create(&path).unwrap())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let printed = || std::fs::read_to_string(&path).unwrap_or_default();
+        let mut client = primary.connect().unwrap();
+        let mut written = 0;
+        // It prints what comes after its copy; each value once, in order, and random choices as they were made.
+        until("the stream comes", || {
+            written += 1;
+            call(&mut client, &format!("SET streamed {written}"));
+            printed().contains("\"SET\",\"streamed\",")
+        });
+        call(&mut client, "SADD pool only");
+        call(&mut client, "SPOP pool");
+        call(&mut client, "SET expires 1 EX 1000");
+        let ends = |text: &str| text.contains("\"SREM\",\"pool\",\"only\"") || text.contains("\"DEL\",\"pool\"");
+        until("what follows is printed", || ends(&printed()) && printed().contains("\"expires\",\"1\",\"PXAT\""));
+        let numbers = |text: &str| {
+            let values = text.lines().filter_map(|line| line.strip_prefix("\"SET\",\"streamed\",\""));
+            values.filter_map(|rest| rest.trim_end_matches('"').parse::<u64>().ok()).collect::<Vec<_>>()
+        };
+        let seen = numbers(&printed());
+        assert!(seen.windows(2).all(|pair| pair[1] == pair[0] + 1) && seen.last() == Some(&written), "{seen:?}");
+        tool.kill().unwrap();
+        tool.wait().unwrap();
+        until("it is gone", || info(&mut primary.connect().unwrap())["connected_slaves"] == "0");
+    }
+}
+
+#[test]
 fn a_replica_that_asks_for_anything_else_is_cut_off() {
     let Some(subject) = subject() else { return };
     let primary = start(&subject, &[]);
@@ -314,6 +345,64 @@ fn a_replica_that_asks_for_anything_else_is_cut_off() {
     client.send(&["REPLCONF", "ACK", "0"]).unwrap();
     client.send(&["GET", "a"]).unwrap();
     until("it is cut off", || info(&mut primary.connect().unwrap())["connected_slaves"] == "0");
+    let logged = |text: &str| until(text, || primary.log().contains(text));
+    logged("Replica generated a reply to command 'get', disconnecting it: id=");
+    logged("'Replica can't interact with the keyspace' after processing the command 'get'");
+    // What it asks for is told by its full name.
+    client = primary.connect().unwrap();
+    client.send(&["SYNC"]).unwrap();
+    client.send(&["XINFO", "HELP"]).unwrap();
+    logged("Replica generated a reply to command 'xinfo|help', disconnecting it: id=");
+    client = primary.connect().unwrap();
+    assert_eq!(text(&mut client, "PSYNC ? x"), "-ERR value is not an integer or out of range");
+    logged("Replica 127.0.0.1:<unknown-replica-port> asks for synchronization but with a wrong offset");
+    assert_eq!(text(&mut client, "PING"), "PONG");
+}
+
+#[test]
+fn a_smaller_backlog_is_smaller_at_once() {
+    let Some(subject) = subject() else { return };
+    let primary = start(&subject, &["--repl-backlog-size", "1mb"]);
+    let replica = start(&subject, &[]);
+    follow(&replica, primary.address());
+    until_up(&replica);
+    let mut client = primary.connect().unwrap();
+    let value = "v".repeat(200_000);
+    assert_eq!(client.call(&["SET", "a", &value]).unwrap(), Reply::Simple(b"OK".to_vec()));
+    // What a replica has not read yet is kept for it.
+    assert_eq!(text(&mut client, "WAIT 1 20000"), "1");
+    let asked = [vec!["CONFIG", "SET", "repl-backlog-size", "20000"], vec!["INFO", "replication"]];
+    let said = client.pipeline(&asked).unwrap();
+    let Reply::Bulk(lines) = &said[1] else { panic!("{said:?}") };
+    let lines = String::from_utf8_lossy(lines);
+    assert!(lines.contains("repl_backlog_histlen:20000\r\n"), "{lines}");
+}
+
+#[test]
+fn a_copy_that_none_waits_for_ends_unless_it_is_a_save_too() {
+    let Some(subject) = subject() else { return };
+    for save in ["", "3600 1000"] {
+        let arguments = ["--repl-diskless-sync", "no", "--save", save, "--rdb-key-save-delay", "20000"];
+        let primary = start(&subject, &arguments);
+        let mut client = primary.connect().unwrap();
+        assert_eq!(text(&mut client, "DEBUG POPULATE 2000"), "OK");
+        let is_saving = || section(&mut primary.connect().unwrap(), "persistence")["rdb_bgsave_in_progress"] == "1";
+        let mut replica = primary.connect().unwrap();
+        replica.send(&["SYNC"]).unwrap();
+        until("the copy has begun", is_saving);
+        drop(replica);
+        until("its replica is gone", || info(&mut client)["connected_slaves"] == "0");
+        if save.is_empty() {
+            until("it has ended", || !is_saving());
+            assert!(primary.log().contains("nobody waits for it any more"), "{}", primary.log());
+            continue;
+        }
+        thread::sleep(Duration::from_millis(300));
+        assert!(is_saving());
+        assert_eq!(text(&mut client, "CONFIG SET rdb-key-save-delay 0"), "OK");
+        until("it is complete", || !is_saving());
+        assert!(primary.log().contains("Background saving terminated with success"), "{}", primary.log());
+    }
 }
 
 #[test]
@@ -333,7 +422,13 @@ fn the_end_waits_for_replicas() {
     asking.send(&["SHUTDOWN"]).unwrap();
     until("it waits", || primary.log().contains("Waiting for replicas before shutting down."));
     assert_eq!(text(&mut client, "GET a"), "2");
+    let left_ms: u64 = section(&mut client, "server")["shutdown_in_milliseconds"].parse().unwrap();
+    assert!((1..=10_000).contains(&left_ms), "{left_ms}");
+    // A replica is no client of those that are counted.
+    let clients = section(&mut client, "clients");
+    assert_eq!((&*clients["connected_clients"], &*clients["blocked_clients"]), ("2", "1"));
     assert_eq!(text(&mut client, "SHUTDOWN ABORT"), "OK");
+    assert!(!section(&mut client, "server").contains_key("shutdown_in_milliseconds"));
     assert!(matches!(asking.receive().unwrap(), Reply::Error(_)));
     assert_eq!(text(&mut client, "SET a 3"), "OK");
     client.send(&["SHUTDOWN"]).unwrap();
@@ -343,4 +438,40 @@ fn the_end_waits_for_replicas() {
     until("it has ended", || primary.ended().unwrap().is_some());
     assert!(primary.log().contains("1 of 1 replicas are in sync when shutting down."), "{}", primary.log());
     assert_eq!(text(&mut replica.connect().unwrap(), "GET a"), "3");
+}
+
+/// What comes and goes writes the list of replicas, which INFO reads.
+#[test]
+fn info_answers_while_replicas_come_and_go() {
+    const COMINGS: usize = 1_000;
+    let Some(subject) = subject() else { return };
+    let options = ["--save", "", "--io-threads", "2", "--min-replicas-to-write", "1", "--min-replicas-max-lag", "10"];
+    let primary = start(&subject, &options);
+    // The first makes the history that the others ask to go on with.
+    let first = start(&subject, &["--save", ""]);
+    follow(&first, primary.address());
+    until_up(&first);
+    let id = info(&mut primary.connect().unwrap())["master_replid"].clone();
+    let comings = AtomicBool::new(true);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let mut reader = primary.connect().unwrap();
+                while comings.load(SeqCst) {
+                    assert!(info(&mut reader).contains_key("slave0"));
+                }
+            });
+        }
+        let stop = Stop(&comings);
+        let come = |_| {
+            for _ in 0..COMINGS {
+                let mut replica = primary.connect().unwrap();
+                let answer = replica.call(&["PSYNC", &id, "1"]).unwrap();
+                assert!(matches!(&answer, Reply::Simple(text) if text.starts_with(b"CONTINUE")), "{answer:?}");
+            }
+        };
+        let others: Vec<_> = (0..2).map(|number| scope.spawn(move || come(number))).collect();
+        others.into_iter().for_each(|other| other.join().unwrap());
+        drop(stop);
+    });
 }

@@ -248,38 +248,6 @@ fn a_replica_without_its_primary_serves_what_it_has_or_not_as_it_is_told() {
 }
 
 #[test]
-fn wrong_primaries_are_told_in_the_log_and_hang_nothing() {
-    let Some(subject) = subject() else { return };
-    let Some(reference) = references().pop() else { return };
-    let locked = start(&reference, &["--requirepass", "secret"]);
-    let replica = start(&subject, &["--masterauth", "wrong"]);
-    follow(&replica, locked.address());
-    until("the wrong password is in the log", || replica.log().contains("Unable to AUTH to MASTER: -WRONGPASS"));
-    assert!(!is_up(&replica));
-    let mut client = replica.connect().unwrap();
-    assert_eq!(text(&mut client, "CONFIG SET masterauth secret"), "OK");
-    until_up(&replica);
-    // A primary that speaks something else.
-    let web = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let address = web.local_addr().unwrap();
-    thread::spawn(move || {
-        for client in web.incoming() {
-            let _ = std::io::Write::write_all(&mut client.unwrap(), b"HTTP/1.1 400 Bad Request\r\n\r\n");
-        }
-    });
-    follow(&replica, address);
-    let line = "Error reply to PING from master: 'HTTP/1.1 400 Bad Request'";
-    until("nonsense is in the log", || replica.log().contains(line));
-    // Itself: it answers the PING of a replica, and then says that it has no link of its own.
-    follow(&replica, replica.address());
-    thread::sleep(Duration::from_millis(1500));
-    assert!(!is_up(&replica));
-    assert_eq!(text(&mut client, "REPLICAOF NO ONE"), "OK");
-    assert_eq!(info(&mut client)["role"], "master");
-    assert_eq!(text(&mut client, "SET a 1"), "OK");
-}
-
-#[test]
 fn a_copy_that_breaks_off_or_is_no_copy_leaves_nothing_behind() {
     let Some(subject) = subject() else { return };
     let Some(reference) = references().pop() else { return };
@@ -300,6 +268,8 @@ fn a_copy_that_breaks_off_or_is_no_copy_leaves_nothing_behind() {
         proxy.refuse(true);
         proxy.cut();
         until("it has ended", || info(&mut client)["master_sync_in_progress"] == "0");
+        // In Redis's words, by which its tools know a copy that came to an end too early.
+        assert_eq!(replica.log().contains("Internal error in RDB"), how == "swapdb", "{how}:\n{}", replica.log());
         // Neither way has touched the old data yet: the one has not loaded, the other loads beside it.
         assert_eq!(text(&mut client, "DBSIZE"), "1", "{how}:\n{}", replica.log());
         let left = std::fs::read_dir(replica.folder()).unwrap().flatten();
@@ -373,31 +343,6 @@ fn a_chain_of_stock_ours_and_stock_shares_one_history() {
 }
 
 #[test]
-fn a_replica_of_itself_or_in_a_circle_waits_and_hangs_nothing() {
-    let Some(subject) = subject() else { return };
-    let (one, two) = (start(&subject, &[]), start(&subject, &[]));
-    call(&mut one.connect().unwrap(), "SET a 1");
-    follow(&one, one.address());
-    let line = "Master is currently unable to PSYNC but should be in the future: -NOMASTERLINK Can't SYNC while not \
-                connected with my master";
-    until("it tells of itself", || one.log().contains(line));
-    // While it waits for itself, it is no primary for others.
-    follow(&two, one.address());
-    follow(&one, two.address());
-    until("each tells of the other", || two.log().contains(line));
-    for server in [&one, &two] {
-        let mut client = server.connect().unwrap();
-        assert_eq!(info(&mut client)["master_link_status"], "down");
-        assert_eq!(text(&mut client, "PING"), "PONG");
-    }
-    let mut client = one.connect().unwrap();
-    assert_eq!(text(&mut client, "REPLICAOF NO ONE"), "OK");
-    assert_eq!(text(&mut client, "SET b 2"), "OK");
-    until_up(&two);
-    assert_same(&one, &two);
-}
-
-#[test]
 fn a_replica_without_a_folder_for_the_copy_says_so_and_tries_again() {
     let Some(subject) = subject() else { return };
     let primary = start(&subject, &[]);
@@ -413,20 +358,6 @@ fn a_replica_without_a_folder_for_the_copy_says_so_and_tries_again() {
     call(&mut client, "CONFIG SET repl-diskless-load swapdb");
     until_up(&replica);
     assert_same(&primary, &replica);
-}
-
-#[test]
-fn a_replica_that_is_full_follows_its_primary_unless_told_otherwise() {
-    let Some(subject) = subject() else { return };
-    let primary = start(&subject, &[]);
-    let replica = start(&subject, &["--maxmemory", "1mb", "--maxmemory-policy", "allkeys-random"]);
-    follow(&replica, primary.address());
-    until_up(&replica);
-    fill(&primary);
-    assert_same(&primary, &replica);
-    let mut client = replica.connect().unwrap();
-    assert_eq!(text(&mut client, "CONFIG SET replica-ignore-maxmemory no"), "OK");
-    until("it evicts by itself", || section(&mut client, "stats")["evicted_keys"] != "0");
 }
 
 #[test]

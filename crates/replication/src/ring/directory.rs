@@ -9,7 +9,8 @@
 
 use std::ptr;
 
-use super::primitive::{AtomicPtr, AtomicU64, Ordering::*};
+use super::Footprint;
+use super::primitive::{AtomicPtr, Ordering::*};
 use super::segment::Segment;
 
 /// Segments kept for use again.
@@ -22,18 +23,19 @@ pub(super) struct Directory {
     shift: u32,
     slots: Box<[AtomicPtr<Segment>]>,
     spares: [AtomicPtr<Segment>; SPARES],
-    /// Segments that exist, spares included.
-    allocated: AtomicU64,
+    /// Bytes of the segments that exist, spares included, and of whatever else is counted there. A segment is in it from
+    /// before it is allocated until after it is freed, so it is never less than what the allocator has.
+    footprint: Footprint,
 }
 
 impl Directory {
-    pub(super) fn new(segment_bytes: usize, slots: usize) -> Self {
+    pub(super) fn new(segment_bytes: usize, slots: usize, footprint: Footprint) -> Self {
         assert!(segment_bytes.is_power_of_two() && slots.is_power_of_two());
         Self {
             shift: segment_bytes.trailing_zeros(),
             slots: nulls(slots),
             spares: std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
-            allocated: AtomicU64::new(0),
+            footprint,
         }
     }
 
@@ -47,8 +49,8 @@ impl Directory {
         number << self.shift
     }
 
-    pub(super) fn allocated_bytes(&self) -> u64 {
-        self.allocated.load(Relaxed) << self.shift
+    pub(super) fn footprint(&self) -> u64 {
+        self.footprint.load(Relaxed)
     }
 
     /// Puts bytes at an offset, over as many segments as they take.
@@ -139,7 +141,7 @@ impl Directory {
                 return unsafe { Box::from_raw(segment) };
             }
         }
-        self.allocated.fetch_add(1, Relaxed);
+        self.footprint.fetch_add(1 << self.shift, Relaxed);
         Segment::new(0, 1 << self.shift)
     }
 
@@ -150,9 +152,9 @@ impl Directory {
                 return;
             }
         }
-        self.allocated.fetch_sub(1, Relaxed);
         // SAFETY: it has just come from `Box::into_raw`, and no spare place took it.
         drop(unsafe { Box::from_raw(segment) });
+        self.footprint.fetch_sub(1 << self.shift, Relaxed);
     }
 }
 
@@ -164,6 +166,7 @@ impl Drop for Directory {
             if !segment.is_null() {
                 // SAFETY: it came from `Box::into_raw`; nobody else has the table any more.
                 drop(unsafe { Box::from_raw(segment) });
+                self.footprint.fetch_sub(1 << self.shift, Relaxed);
             }
         }
     }

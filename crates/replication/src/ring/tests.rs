@@ -7,7 +7,7 @@ use std::thread;
 
 use proptest::prelude::*;
 
-use super::{Appender, NO_DB, Reader, Ring};
+use super::{Appender, Footprint, NO_DB, Reader, Ring, SEGMENT_BYTES};
 
 /// All that a reader has before it.
 fn read_all(reader: &mut Reader) -> Vec<u8> {
@@ -97,6 +97,21 @@ fn what_is_not_there_is_not_read() {
         appender.append(NO_DB, NO_DB, &[&[b'x'; 7]]);
     }
     assert!(ring.memory_bytes() <= 64 + 2 * 16 + 4 * 16, "{}", ring.memory_bytes());
+}
+
+#[test]
+fn rings_are_counted_together_for_as_long_as_they_are_there() {
+    let footprint = Footprint::default();
+    let rings = [0, 1 << 40].map(|at| Ring::counted(at, 0, footprint.clone()));
+    for ring in &rings {
+        ring.appender().append(NO_DB, NO_DB, &[b"a"]);
+    }
+    assert_eq!([rings[0].memory_bytes(), footprint.load(Relaxed)], [2 * SEGMENT_BYTES as u64; 2]);
+    let [first, second] = rings;
+    drop(first);
+    assert_eq!(second.memory_bytes(), SEGMENT_BYTES as u64);
+    drop(second);
+    assert_eq!(footprint.load(Relaxed), 0);
 }
 
 #[test]

@@ -27,7 +27,6 @@ pub mod table;
 pub mod value;
 mod words;
 
-use std::collections::HashSet;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -155,30 +154,32 @@ impl Config {
     /// The first pair that cannot be set.
     pub fn set(&self, pairs: &[(&[u8], &[u8])], asker: Asker, apply: &mut Hook<'_>) -> Result<Vec<String>, SetError> {
         let _one_at_a_time = self.changing.lock();
-        let targets = self.admit(pairs, asker)?;
-        let old = self.values.read().clone();
-        let mut new = old.clone();
+        let mut changes: Vec<Change> = Vec::with_capacity(pairs.len());
         let mut warnings = Vec::new();
-        for (&(at, name), (_, text)) in targets.iter().zip(pairs) {
-            if let Err(reason) = self.set_one(at, text, &mut new, &mut warnings) {
-                self.go_back(&new, &old);
-                return Err(failed(name, reason));
+        for ((at, name), (_, text)) in self.admit(pairs, asker)?.into_iter().zip(pairs) {
+            // An alias beside its name is one change.
+            let seen = changes.iter().position(|change| change.at == at);
+            let before = seen.map_or_else(|| self.values.read()[at].clone(), |seen| changes[seen].new.clone());
+            match (self.read_one(at, text, &before, &mut warnings), seen) {
+                (Ok(new), Some(seen)) => changes[seen].new = new,
+                (Ok(new), None) => changes.push(Change { at, name, old: before, new }),
+                (Err(reason), _) => {
+                    self.go_back(&changes);
+                    return Err(failed(name, reason));
+                }
             }
         }
-        let mut changed: Vec<_> = targets.into_iter().filter(|&(at, _)| new[at] != old[at]).collect();
-        // An alias beside its name is one change.
-        let mut seen = HashSet::new();
-        changed.retain(|&(at, _)| seen.insert(at));
-        self.values.write().clone_from(&new);
-        for (tried, &(at, name)) in changed.iter().enumerate() {
-            if let Err(reason) = apply(&ROWS[at], &new[at]) {
-                self.values.write().clone_from(&old);
-                self.go_back(&new, &old);
-                for &(at, _) in &changed[..=tried] {
+        changes.retain(|change| change.new != change.old);
+        self.store(&changes, |change| &change.new);
+        for (tried, change) in changes.iter().enumerate() {
+            if let Err(reason) = apply(&ROWS[change.at], &change.new) {
+                self.store(&changes, |change| &change.old);
+                self.go_back(&changes);
+                for change in &changes[..=tried] {
                     // What was in effect a moment ago can be again; if not, the first reason is the one to tell.
-                    let _ = apply(&ROWS[at], &old[at]);
+                    let _ = apply(&ROWS[change.at], &change.old);
                 }
-                return Err(failed(name, reason));
+                return Err(failed(change.name, reason));
             }
         }
         Ok(warnings)
@@ -236,31 +237,46 @@ impl Config {
         Ok(targets)
     }
 
-    /// Reads `text` into row `at` of `values`.
-    fn set_one(&self, at: usize, text: &[u8], values: &mut [Value], warnings: &mut Vec<String>) -> Result<(), String> {
+    /// Reads `text` as the value of row `at`, which holds another until now.
+    fn read_one(&self, at: usize, text: &[u8], before: &Value, warnings: &mut Vec<String>) -> Result<Value, String> {
         let row = &ROWS[at];
-        let value = row.parse(&words_of(row, text), &values[at])?;
+        let value = row.parse(&words_of(row, text), before)?;
         let value = if matches!(row.kind, Kind::Dir) { load::enter(&*self.surroundings, &value)? } else { value };
         // To repeat what holds already is no new promise: what CONFIG GET gives can be set again.
-        if value != values[at] {
+        if value != *before {
             match load::unmet(row, &value) {
                 Some((missing, _, Answer::Refuse)) => return Err(load::refusal(row, missing)),
                 Some((missing, _, Answer::Warn)) => warnings.push(load::warning(row, missing)),
                 None => {}
             }
         }
-        values[at] = value;
-        Ok(())
+        Ok(value)
     }
 
-    /// Goes back to the directory of `old` if that of `new` is another one.
-    fn go_back(&self, new: &[Value], old: &[Value]) {
-        let at = keys::DIR.index();
-        if new[at] != old[at] {
-            // Nothing better is left to do if the old directory has vanished meanwhile.
-            let _ = load::enter(&*self.surroundings, &old[at]);
+    /// Puts one side of each change in place. The others stay as they are: REPLICAOF may have noted a primary meanwhile.
+    fn store(&self, changes: &[Change], side: impl Fn(&Change) -> &Value) {
+        let mut values = self.values.write();
+        for change in changes {
+            values[change.at].clone_from(side(change));
         }
     }
+
+    /// Goes back to the old directory if it is among what has changed.
+    fn go_back(&self, changes: &[Change]) {
+        if let Some(dir) = changes.iter().find(|change| change.at == keys::DIR.index() && change.new != change.old) {
+            // Nothing better is left to do if the old directory has vanished meanwhile.
+            let _ = load::enter(&*self.surroundings, &dir.old);
+        }
+    }
+}
+
+/// What a CONFIG SET does to one row.
+struct Change {
+    at: usize,
+    /// As it was asked for.
+    name: &'static str,
+    old: Value,
+    new: Value,
 }
 
 /// The words of a CONFIG SET value: parted by single spaces where the directive takes several.

@@ -122,7 +122,7 @@ pub fn unsaved_changes(server: &Server) -> u64 {
 }
 
 /// Changes since the start. Under the exclusive gate this is exact.
-fn changes(server: &Server) -> u64 {
+pub fn changes(server: &Server) -> u64 {
     server.all_stats().map(|stats| stats.dirty.get()).sum()
 }
 

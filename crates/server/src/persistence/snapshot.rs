@@ -118,7 +118,7 @@ pub fn save_now(server: &Server, section: &Section<'_>) -> Result<(), ()> {
     let progress = Progress::of(&cut);
     let is_placed = write(server, &mut cut, &progress).map_err(|error| log_failure(server, &error))?;
     assert!(is_placed, "nobody has cut since, for the gate is held");
-    note_success(server, &cut);
+    note_success(server, cut.changes);
     Ok(())
 }
 
@@ -173,18 +173,13 @@ fn run(server: &Server, Job { mut cut, progress, saved_before }: Job) {
     persistence.last_took_s.store(took_ms.max(0) / 1000, Relaxed);
     match &outcome {
         Ok(true) => {
-            note_success(server, &cut);
+            note_success(server, cut.changes);
             server.log.notice("Background saving terminated with success");
         }
         Ok(false) => server.log.notice("Background saving came too late: a newer file is in place"),
         // One that was ended on purpose says nothing about the disk.
         Err(_) if progress.aborted.load(Relaxed) => server.log.notice("Background saving was ended before its time"),
-        Err(error) => {
-            log_failure(server, error);
-            server.log.warning("Background saving error");
-            persistence.has_failed.store(true, Relaxed);
-            stop_or_take_writes(server);
-        }
+        Err(error) => note_failure(server, error),
     }
     if outcome.is_err()
         && let Some(before) = saved_before
@@ -199,14 +194,23 @@ fn run(server: &Server, Job { mut cut, progress, saved_before }: Job) {
     }
 }
 
-/// Notes that the file is in its place. If the background could not write it before, it can now.
-fn note_success(server: &Server, cut: &Cut) {
+/// Notes that the background could not write the file.
+pub fn note_failure(server: &Server, error: &FileError) {
+    log_failure(server, error);
+    server.log.warning("Background saving error");
+    server.persistence.has_failed.store(true, Relaxed);
+    stop_or_take_writes(server);
+}
+
+/// Notes that the file is in its place, with so many [`changes`] in it. If the background could not write it before, it can
+/// now.
+pub fn note_success(server: &Server, changes_at_cut: u64) {
     server.log.notice("DB saved on disk");
     let persistence = &server.persistence;
     persistence.last_save_s.store(clock::now_ms() / 1000, Relaxed);
     persistence.saves.fetch_add(1, Relaxed);
     // Another save may have seen more, and ended before this one.
-    persistence.saved_changes.fetch_max(cut.changes, Relaxed);
+    persistence.saved_changes.fetch_max(changes_at_cut, Relaxed);
     persistence.has_failed.store(false, Relaxed);
     stop_or_take_writes(server);
 }

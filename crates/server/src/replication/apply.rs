@@ -41,6 +41,9 @@ const HELD_BYTES_MAX: usize = 16 << 20;
 const HELD_LOOK: Duration = Duration::from_millis(10);
 /// Bytes of an error and of its command that the log repeats.
 const ECHO_BYTES_MAX: usize = 128;
+/// See [`is_inline`]; the words are Redis's.
+const INLINE: &str = "WARNING: Receiving inline protocol from master, master stream corruption? Closing the master connection \
+                      and discarding the cached master.";
 
 /// See the file's head.
 pub(super) struct Applier<'t> {
@@ -221,6 +224,10 @@ impl<'t> Applier<'t> {
             if session.client.killed.load(Relaxed) {
                 return Err(Ended::Quietly);
             }
+            if is_inline(&unit) {
+                term.give_up_resume();
+                return Err(Ended::Failed(INLINE.into()));
+            }
             let kind = kind(&unit);
             // Pauses begin outside of sections only, so this one settles it.
             gate.shared(|| env.begin_section(clock::now_ms()));
@@ -288,6 +295,13 @@ fn is_held_back(unit: &Unit<'_>, pause: Pause) -> bool {
     }
 }
 
+/// Whether this is a line of words, which no primary sends: an answer to something else, or the middle of a value. Newlines
+/// alone are no commands.
+fn is_inline(unit: &Unit<'_>) -> bool {
+    let first = unit.raw().iter().find(|byte| !matches!(byte, b'\r' | b'\n'));
+    unit.commands().len() > 0 && first != Some(&b'*')
+}
+
 fn kind(unit: &Unit<'_>) -> Kind {
     let mut commands = unit.commands();
     let Some(mut words) = commands.next().map(|command| command.words()) else { return Kind::Notice };
@@ -336,8 +350,14 @@ fn complain(env: &Env, commands: &[Args<'_>], out: &Reply) {
     out.slices(&mut slices, usize::MAX);
     let answer: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
     let start = if answer.first() == Some(&b'-') { 1 } else { memchr_error(&answer) };
-    let shown = |bytes: &[u8]| bytes[..bytes.len().min(ECHO_BYTES_MAX)].escape_ascii().to_string();
+    let shown = |bytes: &[u8]| {
+        // In one line, but with quotes as they are.
+        let shown = bytes[..bytes.len().min(ECHO_BYTES_MAX)].escape_ascii().to_string();
+        shown.replace("\\'", "'").replace("\\\"", "\"")
+    };
     let error = answer[start..].split(|&byte| byte == b'\r').next().map(shown).unwrap_or_default();
+    // As Redis writes it: a code of its own stands there with its minus, the general one not at all.
+    let error = error.strip_prefix("ERR ").map_or_else(|| format!("-{error}"), str::to_owned);
     let name = commands.first().map(|args| shown(args.get(0))).unwrap_or_default();
     env.host.log_warning(&format!(
         "== CRITICAL == This replica is sending an error to its master: '{error}' after processing the command '{name}'"

@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use commands::settings::Stop;
 use parking_lot::Mutex;
 use persistence::save::{Preamble, save};
-use persistence::snapshot_file;
+use persistence::snapshot_file::{self, FileError, Step};
 use rdb::file::{Contents, FileWriter, LastUse};
 use rdb::write::Sink;
 use replication::id::{Position, ReplicationId};
@@ -28,9 +28,12 @@ use super::stop_if_asked;
 use crate::clock;
 use crate::config::keys;
 use crate::net::feeder::Order;
-use crate::persistence::is_volatile;
 use crate::persistence::snapshot::{self, Delay};
+use crate::persistence::{changes, is_volatile};
 use crate::server::Server;
+
+/// Keys between two looks whether anybody still waits for a copy.
+const KEYS_UNASKED: u64 = 256;
 
 /// See the file's head.
 #[derive(Default)]
@@ -165,16 +168,31 @@ impl Copies {
         let channel = if kind.channel { " (rdb-channel)" } else { "" };
         server.log.notice(&format!("Starting BGSAVE for SYNC with target: {target}{channel}"));
         let Some((cut, mut data)) = self.cut(server, kind) else { return self.end(server, false) };
-        let made =
-            if kind.direct { self.make_direct(server, cut, &mut data) } else { self.make_file(server, &mut data) };
-        match &made {
-            Ok(()) if kind.direct => server.log.notice("Background RDB transfer terminated with success"),
-            Ok(()) => server.log.notice("Background saving terminated with success"),
-            Err(error) if kind.direct => server.log.warning(&format!("Background transfer error: {error}")),
-            Err(error) => server.log.warning(&format!("SYNC failed. BGSAVE failed: {error}")),
+        let is_made = if kind.direct {
+            let made = self.make_direct(server, cut, &mut data);
+            match &made {
+                Ok(()) => server.log.notice("Background RDB transfer terminated with success"),
+                Err(error) => server.log.warning(&format!("Background transfer error: {error}")),
+            }
+            made.is_ok()
+        } else {
+            let made = self.make_file(server, &mut data);
+            match &made {
+                Ok(()) => server.log.notice("Background saving terminated with success"),
+                // That says nothing about the disk.
+                Err(FileError { error, .. }) if error.kind() == io::ErrorKind::Interrupted => {
+                    server.log.notice(&format!("Background saving was ended before its time: {error}"));
+                }
+                Err(error) => snapshot::note_failure(server, error),
+            }
+            made.is_ok()
+        };
+        if !is_made {
+            // There is no child, but these are the words that people look for.
+            server.log.warning("SYNC failed. BGSAVE child returned an error");
         }
         drop(data);
-        self.end(server, made.is_ok());
+        self.end(server, is_made);
     }
 
     /// The instant that the copy is of. Greets the replicas.
@@ -192,10 +210,11 @@ impl Copies {
         // files do not tell apart are told as one.
         let contents = snapshot::contents(server, &alone, false);
         let walk = (!kind.without_data).then(|| server.keyspace.cut(&alone));
-        let number = server.persistence.next_cut();
+        let (number, changes) = (server.persistence.next_cut(), changes(server));
         let db = Some(ring.database()).filter(|db| *db != NO_DB).unwrap_or(0);
         drop(alone);
-        let data = Data { walk, number, contents, facts: snapshot::facts(Some(cut.place(db))) };
+        let facts = snapshot::facts(Some(cut.place(db)));
+        let data = Data { walk, number, changes, contents, facts, is_file: !kind.direct };
         let mut queue = self.queue.lock();
         let running = queue.running.as_mut()?;
         if !kind.direct {
@@ -244,17 +263,18 @@ impl Copies {
         written
     }
 
-    /// Writes the copy into the server's file, and sends that.
-    fn make_file(&self, server: &Server, data: &mut Data) -> io::Result<()> {
+    /// Writes the copy into the server's file, which counts as a save, and sends that.
+    fn make_file(&self, server: &Server, data: &mut Data) -> Result<(), FileError> {
         let path = snapshot::path(server);
         let temporary = path.with_file_name(format!("temp-repl-{}.rdb", std::process::id()));
         let incremental = server.config.get(keys::RDB_SAVE_INCREMENTAL_FSYNC);
-        let number = data.number;
-        snapshot_file::write(&temporary, incremental, |out| data.write(server, out))
-            .map_err(|error| io::Error::other(error.to_string()))?;
+        let (number, changes) = (data.number, data.changes);
+        snapshot_file::write(&temporary, incremental, |out| data.write(server, out))?;
         // Opened before it gets its name: under that name there may be another save's file a moment later. It stays
         // readable whatever becomes of its name.
-        let file = File::open(&temporary)?;
+        let unreadable = |error| FileError { step: Step::Open, path: temporary.clone(), error };
+        let file = File::open(&temporary).map_err(unreadable)?;
+        let length = file.metadata().map_err(unreadable)?.len();
         if data.walk.is_none() {
             // A file without the data must not take the place of one with it.
             snapshot_file::discard(&temporary);
@@ -262,9 +282,11 @@ impl Copies {
             server.log.notice("Removing the RDB file used to feed replicas in a persistence-less instance");
             snapshot_file::discard(&temporary);
         } else {
-            snapshot::place(server, number, &temporary, &path).map_err(|error| io::Error::other(error.to_string()))?;
+            let is_newest = snapshot::place(server, number, &temporary, &path)?;
+            if is_newest {
+                snapshot::note_success(server, changes);
+            }
         }
-        let length = file.metadata()?.len();
         let mut queue = self.queue.lock();
         let Some(running) = &mut queue.running else { return Ok(()) };
         let Some(cut) = running.open.take() else { return Ok(()) };
@@ -335,10 +357,14 @@ fn greeting(replica: &Replica, cut: &Cut) -> Vec<u8> {
 struct Data {
     /// See [`crate::persistence::Persistence::next_cut`].
     number: u64,
+    /// See [`changes`].
+    changes: u64,
     /// Nothing if no data is wanted.
     walk: Option<Walk>,
     contents: Contents,
     facts: Vec<(&'static str, Vec<u8>)>,
+    /// It goes into the server's file.
+    is_file: bool,
 }
 
 impl Data {
@@ -351,15 +377,24 @@ impl Data {
             file.end();
             return out.write_all(&sink.0);
         };
+        // As in Redis, a file that takes the place of a save as well is completed, though nobody may wait for it any more.
+        let is_save_too = self.is_file && !server.config.get(keys::SAVE).is_empty();
+        let is_abandoned = || !is_save_too && server.replication.primary.copies.is_abandoned();
         let last_use = |_: &_| LastUse::Unknown;
         let preamble = Preamble { contents: self.contents, aux: &self.facts, compress, checksum, last_use: &last_use };
-        let mut delay = Delay::default();
-        let is_over = || server.ending.has_begun() || server.replication.primary.copies.is_abandoned();
+        let (mut delay, mut keys) = (Delay::default(), 0_u64);
         let key = || {
-            delay.pass(&server.live.rdb_key_save_delay, is_over);
+            delay.pass(&server.live.rdb_key_save_delay, || server.ending.has_begun() || is_abandoned());
+            keys += 1;
+            if keys.is_multiple_of(KEYS_UNASKED) && is_abandoned() {
+                return ControlFlow::Break(());
+            }
             ControlFlow::Continue(())
         };
-        save(walk, &preamble, out, key).map(drop)
+        save(walk, &preamble, out, key).map(drop).map_err(|error| match error.kind() {
+            io::ErrorKind::Interrupted => io::Error::new(error.kind(), "nobody waits for it any more"),
+            _ => error,
+        })
     }
 }
 

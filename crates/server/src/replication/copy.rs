@@ -217,7 +217,7 @@ fn load_file(source: &mut Source<'_, '_>, from: &mut TemporaryFile, fresh: &Keys
         snapshot_file::discard(&snapshot::path(&server));
     }
     loaded.map_err(|reason| {
-        server.log.warning(&format!("The RDB file received from the master is no good: {reason}"));
+        server.log.warning(&format!("Internal error in RDB file received from the master: {reason}"));
         source.ended("Failed trying to load the MASTER synchronization DB from disk, check server logs.")
     })
 }
@@ -228,7 +228,7 @@ fn load_stream(source: &mut Source<'_, '_>, framing: Framing, fresh: &Keyspace) 
     let server = source.server();
     let mut vital = source.vital();
     let loaded = load_from(&server, source, fresh, &mut vital).map_err(|error| {
-        server.log.warning(&format!("The RDB stream received from the master is no good: {error}"));
+        server.log.warning(&format!("Internal error in RDB stream received from the master: {error}"));
         source.ended("Failed trying to load the MASTER synchronization DB from socket, check server logs.")
     })?;
     // Behind the end of the data there must be nothing but the end of the copy.

@@ -89,7 +89,6 @@ impl State {
             return;
         }
         inner.stepped_ms = now_ms;
-        self.stream.weigh(server.config.get(keys::REPL_BACKLOG_SIZE));
         let tail = self.offset();
         let written = tail.saturating_sub(std::mem::replace(&mut inner.tail, tail));
         // After a long sleep there was no step in which anything could have been written, nor is there one to pay back.

@@ -128,6 +128,12 @@ impl Replica {
         (clock::now_ms() - self.heard_ms.load(Relaxed)).max(0)
     }
 
+    /// Whether it is one still: from the moment that its connection is told to close, nobody counts on it any more, though
+    /// its feeder comes to close it only a little later.
+    fn is_there(&self) -> bool {
+        !self.client.killed.load(Relaxed)
+    }
+
     /// How far it is, in the words of INFO, and for how many seconds nothing was heard of it.
     fn state_and_lag_s(&self) -> (&'static str, i64) {
         match self.phase() {
@@ -140,21 +146,12 @@ impl Replica {
 
     /// The address that it announces, or that it comes from.
     pub fn ip(&self) -> &str {
-        if !self.facts.address.is_empty() {
-            return &self.facts.address;
-        }
-        let host = self.client.addr.rsplit_once(':').map_or(&*self.client.addr, |(host, _)| host);
-        host.trim_start_matches('[').trim_end_matches(']')
+        self.facts.ip(&self.client.addr)
     }
 
     /// What the log calls it.
     pub fn name(&self) -> String {
-        let (ip, port) = (self.ip(), self.facts.port);
-        match port {
-            0 => format!("{ip}:<unknown-replica-port>"),
-            _ if ip.contains(':') => format!("[{ip}]:{port}"),
-            _ => format!("{ip}:{port}"),
-        }
+        self.facts.name(&self.client.addr)
     }
 }
 
@@ -194,13 +191,12 @@ pub struct Primary {
 impl Primary {
     /// All replicas, in the order they came.
     pub fn replicas(&self) -> Vec<Arc<Replica>> {
-        self.replicas.read().clone()
+        self.replicas.read().iter().filter(|it| it.is_there()).cloned().collect()
     }
 
-    /// How many replicas there are. One with two channels counts once, and one that wanted a copy only until it has it.
+    /// How many connections of replicas there are, those included that are about to be closed.
     pub fn count(&self) -> usize {
-        let replicas = self.replicas.read();
-        replicas.iter().filter(|replica| counts(&replicas, replica)).count()
+        count(&self.replicas.read())
     }
 
     /// Whether this client is the main channel of a replica that still needs one for its copy.
@@ -215,7 +211,7 @@ impl Primary {
 
     /// Those that ROLE tells of.
     pub fn online(&self) -> Vec<ReplicaInfo> {
-        let replicas = self.replicas.read();
+        let replicas = self.replicas();
         let online = replicas.iter().filter(|replica| replica.phase() == Phase::Online);
         online
             .map(|replica| ReplicaInfo {
@@ -228,17 +224,17 @@ impl Primary {
 
     /// How many replicas have acknowledged the log up to here.
     pub fn acknowledged(&self, offset: u64) -> usize {
-        let has = |replica: &&Arc<Replica>| replica.phase() == Phase::Online && replica.acked.load(Relaxed) >= offset;
+        let has = |it: &&Arc<Replica>| it.is_there() && it.phase() == Phase::Online && it.acked() >= offset;
         self.replicas.read().iter().filter(has).count()
     }
 
     /// Appends the lines of INFO from `connected_slaves` on.
     pub fn info(&self, server: &Server, out: &mut String) {
         use std::fmt::Write;
-        let replicas = self.replicas.read();
-        let mut lines = format!("connected_slaves:{}\r\n", self.count());
+        let replicas = self.replicas();
+        let mut lines = format!("connected_slaves:{}\r\n", count(&replicas));
         if server.config.get(keys::MIN_REPLICAS_TO_WRITE) > 0 && server.config.get(keys::MIN_REPLICAS_MAX_LAG) > 0 {
-            let _ = write!(lines, "min_slaves_good_slaves:{}\r\n", self.good(server));
+            let _ = write!(lines, "min_slaves_good_slaves:{}\r\n", good(&replicas, server));
         }
         let told = replicas.iter().filter(|replica| counts(&replicas, replica));
         for (index, replica) in told.enumerate() {
@@ -249,16 +245,20 @@ impl Primary {
         }
         out.push_str(&lines);
     }
+}
 
-    /// Replicas that are online and were heard of lately enough.
-    fn good(&self, server: &Server) -> usize {
-        let lag_ms = server.config.get(keys::MIN_REPLICAS_MAX_LAG) as i64 * SECOND_MS;
-        let replicas = self.replicas.read();
-        replicas
-            .iter()
-            .filter(|it| it.phase() == Phase::Online && it.quiet_ms() / SECOND_MS * SECOND_MS <= lag_ms)
-            .count()
-    }
+/// How many they are. One with two channels counts once, and one that wanted a copy only until it has it.
+fn count(replicas: &[Arc<Replica>]) -> usize {
+    replicas.iter().filter(|replica| counts(replicas, replica)).count()
+}
+
+/// How many are online and were heard of lately enough.
+fn good(replicas: &[Arc<Replica>], server: &Server) -> usize {
+    let lag_ms = server.config.get(keys::MIN_REPLICAS_MAX_LAG) as i64 * SECOND_MS;
+    let is_good = |it: &&Arc<Replica>| {
+        it.is_there() && it.phase() == Phase::Online && it.quiet_ms() / SECOND_MS * SECOND_MS <= lag_ms
+    };
+    replicas.iter().filter(is_good).count()
 }
 
 /// Whether this is a replica by itself: not if it is but the second channel of another, or has the copy that it wanted.
@@ -506,7 +506,7 @@ impl State {
 
     /// Whether all replicas have acknowledged up to here.
     pub fn all_have(&self, offset: u64) -> bool {
-        let has = |replica: &Arc<Replica>| replica.facts.rdb_only || replica.acked.load(Relaxed) >= offset;
+        let has = |it: &Arc<Replica>| !it.is_there() || it.facts.rdb_only || it.acked() >= offset;
         self.primary.replicas.read().iter().all(has)
     }
 
@@ -553,7 +553,7 @@ impl State {
     fn has_few(&self, server: &Server) -> bool {
         let wanted = server.config.get(keys::MIN_REPLICAS_TO_WRITE);
         let lag = server.config.get(keys::MIN_REPLICAS_MAX_LAG);
-        wanted > 0 && lag > 0 && !self.is_replica() && self.primary.good(server) < wanted
+        wanted > 0 && lag > 0 && !self.is_replica() && good(&self.primary.replicas.read(), server) < wanted
     }
 
     // --- every now and then
@@ -567,11 +567,7 @@ impl State {
             return;
         }
         self.primary.last_second_ms.store(now_ms, Relaxed);
-        if let Some(ring) = self.stream.ring() {
-            ring.set_keep(server.config.get(keys::REPL_BACKLOG_SIZE));
-            ring.trim();
-        }
-        self.stream.weigh(server.config.get(keys::REPL_BACKLOG_SIZE));
+        self.stream.trim(server.config.get(keys::REPL_BACKLOG_SIZE));
         self.ping_if_due(server, now_ms);
         self.switch_off_if_due(server, now_ms);
         self.judge_replicas(server);

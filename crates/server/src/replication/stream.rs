@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use commands::record::Record;
 use parking_lot::RwLock;
-use replication::ring::{Appender, NO_DB, Ring};
+use replication::ring::{Appender, Footprint, NO_DB, Ring};
 
 /// Numbers generations, over all streams of a process (a test may have several).
 static GENERATIONS: AtomicU64 = AtomicU64::new(1);
@@ -39,8 +39,10 @@ pub struct Stream {
     asked_at: AtomicU64,
     /// Where the newest large record begins and ends. Two loads may see parts of two of them, which excuses too little.
     large: [AtomicU64; 2],
-    /// See [`Self::weigh`].
-    uncounted: AtomicU64,
+    /// What the log takes: this ring, and older ones that somebody still reads.
+    footprint: Footprint,
+    /// How much of it is kept for replicas that come back.
+    keep: AtomicU64,
 }
 
 impl Default for Stream {
@@ -52,7 +54,8 @@ impl Default for Stream {
             offset: AtomicU64::new(0),
             asked_at: AtomicU64::new(0),
             large: Default::default(),
-            uncounted: AtomicU64::new(0),
+            footprint: Footprint::default(),
+            keep: AtomicU64::new(0),
         }
     }
 }
@@ -86,7 +89,8 @@ impl Stream {
     /// the exclusive gate.
     pub fn begin(&self, offset: u64, keep: u64) {
         self.large.iter().for_each(|at| at.store(0, Relaxed));
-        *self.ring.write() = Some(Ring::new(offset, keep));
+        self.keep.store(keep, Relaxed);
+        *self.ring.write() = Some(Ring::counted(offset, keep, self.footprint.clone()));
         self.generation.store(GENERATIONS.fetch_add(1, Relaxed), Relaxed);
         self.on.store(true, Relaxed);
     }
@@ -137,20 +141,24 @@ impl Stream {
         }
     }
 
-    /// Notes how much memory the log takes beyond what `backlog` bytes would: it is kept for readers, and goes when they
-    /// have read it, so it does not count against `maxmemory`.
-    pub fn weigh(&self, backlog: u64) {
-        self.uncounted.store(self.memory_bytes().saturating_sub(backlog), Relaxed);
+    /// Sets how many bytes are kept for replicas that come back, and lets go of the rest.
+    pub fn trim(&self, keep: u64) {
+        self.keep.store(keep, Relaxed);
+        if let Some(ring) = self.ring() {
+            ring.set_keep(keep);
+            ring.trim();
+        }
     }
 
-    /// What [`Self::weigh`] has noted.
+    /// How much memory the log takes beyond its backlog: it is kept for readers, and goes when they have read it, so it does
+    /// not count against `maxmemory`.
     pub fn uncounted_bytes(&self) -> u64 {
-        self.uncounted.load(Relaxed)
+        self.memory_bytes().saturating_sub(self.keep.load(Relaxed))
     }
 
     /// Bytes that the log takes.
     pub fn memory_bytes(&self) -> u64 {
-        self.ring.read().as_ref().map_or(0, |ring| ring.memory_bytes())
+        self.footprint.load(Relaxed)
     }
 
     /// Asks all replicas how far they are, unless nothing was appended since they were asked last.

@@ -72,6 +72,17 @@ fn a_failing_hook_brings_the_old_values_back() {
 }
 
 #[test]
+fn what_was_noted_meanwhile_outlives_a_failed_change() {
+    let config = config(&[]);
+    let outcome = config.set(&paired(&["hz", "20"]), Asker::default(), &mut |_, _| {
+        config.note_replica_of(Some((b"somewhere", 7000)));
+        Err("No.".into())
+    });
+    assert!(outcome.is_err());
+    assert_eq!([value(&config, "hz"), value(&config, "replicaof")], ["10", "somewhere 7000"]);
+}
+
+#[test]
 fn hooks_hear_only_of_changes() {
     let config = config(&[]);
     let mut heard = Vec::new();

@@ -8,6 +8,8 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use commands::args::Args;
 use commands::number;
+use commands::spec::Flags;
+use commands::table;
 use resp_parser::{Batch, Limits};
 
 use super::link::{Ended, Link, Source};
@@ -57,12 +59,8 @@ impl Link {
                     acknowledged = true;
                 }
                 Said::Nothing => {}
-                Said::Other(name) => {
-                    let name = name.escape_ascii();
-                    let replica = self.replica.name();
-                    return Err(Ended::Because(format!(
-                        "Replica {replica} is disconnected: it sent '{name}', and an answer would stand in the stream."
-                    )));
+                Said::Other => {
+                    return Err(self.would_be_answered(server, Args::new(command.base(&self.input), command.args)));
                 }
             }
         }
@@ -82,22 +80,39 @@ impl Link {
         }
         Ok(())
     }
+
+    /// The end of a link whose replica has sent a command.
+    fn would_be_answered(&self, server: &Server, args: Args<'_>) -> Ended {
+        let command = table::lookup(args.get(0)).map(|it| match args.len() {
+            1 => it,
+            _ => table::subcommand(it, args.get(1)).unwrap_or(it),
+        });
+        let name = command.map_or("<unknown>", |it| it.spec.full_name);
+        if command.is_some_and(|it| it.spec.flags.intersects(Flags::WRITE | Flags::READONLY | Flags::MAY_REPLICATE)) {
+            server.log.warning(&format!(
+                "== CRITICAL == This master is sending an error to its replica: 'Replica can't interact with the keyspace' \
+                 after processing the command '{name}'"
+            ));
+        }
+        let client = self.session.client.line(clock::now_ms(), None);
+        Ended::Because(format!("Replica generated a reply to command '{name}', disconnecting it: {client}"))
+    }
 }
 
 /// What a replica has said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Said<'a> {
+enum Said {
     /// How far it has applied the stream, and if it tells, how far that is on its disk.
     Acknowledged(u64, Option<u64>),
     /// Something that is not answered.
     Nothing,
     /// Something that would be.
-    Other(&'a [u8]),
+    Other,
 }
 
-fn said(args: Args<'_>) -> Said<'_> {
+fn said(args: Args<'_>) -> Said {
     if !args.is(0, "replconf") {
-        return Said::Other(args.get(0));
+        return Said::Other;
     }
     if args.len() < 3 {
         return Said::Nothing;
@@ -109,7 +124,7 @@ fn said(args: Args<'_>) -> Said<'_> {
             Said::Acknowledged(applied, on_disk)
         }
         _ if args.is(1, "ack") || args.is(1, "getack") => Said::Nothing,
-        _ => Said::Other(args.get(0)),
+        _ => Said::Other,
     }
 }
 
@@ -119,7 +134,7 @@ mod tests {
 
     use super::*;
 
-    fn check(line: &str, expected: Said<'_>) {
+    fn check(line: &str, expected: Said) {
         let (mut batch, mut parser) = (Batch::new(), RequestParser::default());
         let bytes = format!("{line}\r\n").into_bytes();
         parser.parse(&bytes, &Limits::new(1000, true), 1, &mut batch).unwrap();
@@ -138,7 +153,7 @@ mod tests {
         check("REPLCONF ACK x FACK 12", Said::Nothing);
         check("REPLCONF ACK -1", Said::Nothing);
         check("REPLCONF GETACK *", Said::Nothing);
-        check("REPLCONF capa eof", Said::Other(b"REPLCONF"));
-        check("PING", Said::Other(b"PING"));
+        check("REPLCONF capa eof", Said::Other);
+        check("PING", Said::Other);
     }
 }

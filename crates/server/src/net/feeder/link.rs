@@ -233,14 +233,15 @@ impl Link {
             return;
         };
         self.source = match mark {
-            Some(_) if !self.replica.is_old => {
+            // Also one that came by SYNC: who knows of marks acknowledges them.
+            Some(_) => {
                 server.log.notice(&format!(
                     "Streamed replication with replica {name} (socket), succeeded. Waiting for REPLCONF ACK from replica \
                      to enable streaming"
                 ));
                 Source::Await(stream)
             }
-            _ => Source::Stream(stream),
+            None => Source::Stream(stream),
         };
         self.replica.set_phase(Phase::Online);
         server.log.notice(&format!("Synchronization with replica {name} succeeded"));

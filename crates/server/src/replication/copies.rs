@@ -11,6 +11,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use commands::settings::Stop;
 use parking_lot::Mutex;
 use persistence::save::{Preamble, save};
 use persistence::snapshot_file::{self, FileError, Step};
@@ -23,6 +24,7 @@ use store::walk::Walk;
 use super::outgoing::{Blocks, Outgoing};
 use super::primary::{Phase, Replica};
 use super::replica::Resume;
+use super::stop_if_asked;
 use crate::clock;
 use crate::config::keys;
 use crate::net::feeder::Order;
@@ -253,6 +255,7 @@ impl Copies {
         // From here on only those keep the stream who will need it.
         drop(cut);
         let tell = || feeders.ring();
+        stop_if_asked(server, Stop::AfterCut);
         let mut blocks = Blocks::new(&outgoing, &tell);
         let written = data.write(server, &mut blocks).and_then(|()| io::Write::flush(&mut blocks));
         outgoing.end(written.is_ok());

@@ -28,7 +28,11 @@ judges=(
     'testkit|server references|differential, client and concurrency tests'
     'clients|server|real client libraries of five languages'
     'upstream|server references tclsh|Redis'"'"'s own Tcl suite'
+    'fuzz|c++|fuzz targets of all that reads untrusted bytes (with --all, or by name)'
 )
+
+# Those of them that run only to full depth, unless they are named.
+full_depth_only=(fuzz)
 
 # How long a judge may be silent on the screen, in seconds.
 progress_every=20
@@ -84,6 +88,8 @@ judge_threads() { scripts/threads.sh; }
 
 judge_clients() { scripts/clients.sh; }
 
+judge_fuzz() { scripts/fuzz.sh; }
+
 judge_upstream() {
     scripts/upstream-tests.sh
     # The skipped tests once more, to see whether some pass by now.
@@ -126,12 +132,15 @@ check_names() {
     done
 }
 
-# is_wanted NAME WANTED...: without a choice all run. What the chosen ones need of
+# is_wanted NAME WANTED...: without a choice all run that belong to this depth. What the chosen ones need of
 # other judges runs with them.
 is_wanted() {
     local name=$1 other line tools
     shift
-    [[ $# -gt 0 ]] || return 0
+    if [[ $# -eq 0 ]]; then
+        [[ ${BRINDLE_DEPTH:-} == full || " ${full_depth_only[*]} " != *" $name "* ]]
+        return
+    fi
     for other in "$@"; do
         [[ $other != "$name" ]] || return 0
         line=$(printf '%s\n' "${judges[@]}" | grep "^$other|")

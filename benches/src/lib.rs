@@ -15,7 +15,7 @@ use commands::failover::Failover;
 use commands::host::{Crash, Ended, Host, Pause, Shutdown};
 use commands::info::Section;
 use commands::memory::Memory;
-use commands::pipeline::{self, GROUP, GateHold, Prepared};
+use commands::pipeline::{self, GateHold, Lookahead};
 use commands::pubsub::channels::Channels;
 use commands::record::Record;
 use commands::replication::{Followed, Role};
@@ -26,7 +26,6 @@ use commands::standing::Standing;
 use commands::stats::Stats;
 use fastrand::Rng;
 use resp_parser::{Batch, Limits, RequestParser};
-use smallvec::SmallVec;
 use store::database::Database;
 use store::entry::Entry;
 use store::keyspace::Keyspace;
@@ -249,17 +248,9 @@ impl Transport {
         self.parser.discard(self.parser.consumed());
         let now = || self.now_ms.load(Relaxed);
         let mut gate = GateHold::new(self.env.keyspace);
-        let mut commands = self.batch.iter();
-        while commands.len() > 0 {
-            let ahead = commands.len() > 1;
-            let group = commands.by_ref().take(GROUP);
-            let prepared: SmallVec<[_; GROUP]> =
-                group.map(|c| Prepared::new(Args::new(c.base(bytes), c.args), ahead)).collect();
-            let section = gate.shared(|| self.env.begin_section(now()));
-            pipeline::prefetch(self.env.keyspace, section, self.session.db, &prepared);
-            for prepared in &prepared {
-                pipeline::execute(&mut self.env, &mut gate, &now, &mut self.session, prepared, &mut self.out);
-            }
+        let mut commands = Lookahead::new(self.batch.iter().map(|c| Args::new(c.base(bytes), c.args)));
+        while let Some(prepared) = commands.next(&mut self.env, &mut gate, &now, self.session.db) {
+            pipeline::execute(&mut self.env, &mut gate, &now, &mut self.session, prepared, &mut self.out);
         }
         self.out.advance(self.out.pending_bytes());
     }

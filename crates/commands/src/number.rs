@@ -43,6 +43,12 @@ pub fn parse_u64(text: &[u8]) -> Option<u64> {
 /// Refused are an empty text, white space, anything left over, nan, and what a double cannot hold: a finite number
 /// that would become infinite, or one other than zero that would become zero. Never returns nan.
 pub fn parse_f64(text: &[u8]) -> Option<f64> {
+    /// Up to here a double is exact.
+    const INT_MAX: u64 = 1 << f64::MANTISSA_DIGITS;
+    // Most scores are integers, which take a tenth of the time this way.
+    if let Some(int) = parse_i64(text).filter(|int| int.unsigned_abs() <= INT_MAX) {
+        return Some(int as f64);
+    }
     if let Some(value) = parse_decimal(text) {
         let lost = (value.is_infinite() && !spells_infinity(text)) || (value == 0.0 && has_nonzero_digit(text));
         return (!lost && !value.is_nan()).then_some(value);

@@ -26,7 +26,7 @@ use store::stripe::Mode;
 pub use apply::{Unit, apply};
 pub use evict::{Room, make_room};
 pub use plan::keys_of;
-pub use prepare::{GROUP, Prepared, prefetch};
+pub use prepare::{Lookahead, Prepared};
 pub use waiters::serve_everywhere;
 
 use crate::args::Args;
@@ -36,7 +36,6 @@ use crate::client::{Client, ClientFlags};
 use crate::effect::{Change, Class, Effect};
 use crate::env::Env;
 use crate::error::Error;
-use crate::host::Host;
 use crate::keys::{Keys, Notes};
 use crate::record::Record;
 use crate::reply::{Mark, Reply};
@@ -173,18 +172,25 @@ fn in_section(
     }
     let mut call = call(env, section, guard, session, command, args, out);
     call.keys.know(first);
-    let done = run(&mut call, command);
-    if done.leaves_nothing_to_do(&*call.env.host) && !section.is_exclusive() {
-        return Flow::Next;
+    let effect = run(&mut call, command);
+    let leaves_nothing = call.keys.notes.rest.is_none()
+        && !section.is_exclusive()
+        && match effect {
+            Effect::None => true,
+            Effect::AsIs | Effect::Rewritten(_) => !call.env.host.log_is_on(),
+            Effect::Block(_) => false,
+        };
+    if !leaves_nothing {
+        conclude(call, section, command, effect);
     }
-    conclude(call, section, command, done);
     Flow::Next
 }
 
-/// What follows when others may have to hear of what was done.
+/// What follows when somebody waits, has asked for events or has left something behind, or there is something for the log.
 #[inline(never)]
-fn conclude(mut call: Call<'_>, section: &Section<'_>, command: Command, mut done: Done) {
+fn conclude(mut call: Call<'_>, section: &Section<'_>, command: Command, effect: Effect) {
     let (db, args) = (call.keys.db, call.args);
+    let mut done = Done::take(&mut call, effect);
     if let Some(block) = done.take_block() {
         waiters::park(&mut call, command, block);
     }
@@ -274,15 +280,9 @@ struct Done {
 }
 
 impl Done {
-    /// Whether nobody waits, has asked for events, or has left anything behind, and there is nothing for the log.
-    #[inline]
-    fn leaves_nothing_to_do(&self, host: &dyn Host) -> bool {
-        self.notes.rest.is_none()
-            && match self.effect {
-                Effect::None => true,
-                Effect::AsIs | Effect::Rewritten(_) => !host.log_is_on(),
-                Effect::Block(_) => false,
-            }
+    /// What the command has done that has just run.
+    fn take(call: &mut Call<'_>, effect: Effect) -> Self {
+        Self { effect, notes: std::mem::take(&mut call.keys.notes) }
     }
 
     /// The wish to wait, if the command has returned one; what it has done before remains as its effect.
@@ -311,16 +311,15 @@ impl Done {
     }
 }
 
-/// Runs one command and counts it; its guard stays.
+/// Runs one command and counts it; its guard stays, and so do the notes in its keys.
 #[inline(always)]
-fn run(call: &mut Call<'_>, command: Command) -> Done {
+fn run(call: &mut Call<'_>, command: Command) -> Effect {
     let before = call.out.mark();
     // After CLIENT KILL of itself in a transaction a client hears no more, though the rest is executed.
     let deaf = call.session.close;
     let result = (command.spec.handler)(call);
-    let notes = std::mem::take(&mut call.keys.notes);
     let lap_ns = call.env.lap_ns();
-    let env = &*call.env;
+    let (env, notes) = (&*call.env, &call.keys.notes);
     let stats = &env.stats.commands[command.index as usize];
     let pushed = command.spec.flags.contains(Flags::PUSHES) && result.is_ok();
     let effect = result.unwrap_or_else(|error| {
@@ -343,7 +342,7 @@ fn run(call: &mut Call<'_>, command: Command) -> Done {
     env.stats.misses.add(notes.misses);
     env.stats.dirty.add(notes.dirty);
     call.session.client.commands.add(1);
-    Done { effect, notes }
+    effect
 }
 
 /// Lets others know of changes, while the guard is held.

@@ -182,6 +182,12 @@ pub enum Group {
 }
 
 impl Group {
+    /// Whether the keys of these commands hold values that lie outside of their entries.
+    #[inline]
+    pub const fn is_of_containers(self) -> bool {
+        matches!(self, Self::List | Self::Set | Self::SortedSet | Self::Hash | Self::Stream | Self::Geo)
+    }
+
     /// The name in COMMAND DOCS.
     pub const fn name(self) -> &'static str {
         match self {

@@ -250,7 +250,12 @@ fn word(bytes: &[u8]) -> u64 {
             let last = u64::from(u32::from_le_bytes(*last)) << (8 * (bytes.len() - 4));
             u64::from(u32::from_le_bytes(*first)) | last
         }
-        _ => bytes.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte)),
+        _ => match *bytes {
+            [a, b, c] => u64::from(u32::from_le_bytes([a, b, c, 0])),
+            [a, b] => u64::from(u16::from_le_bytes([a, b])),
+            [a] => u64::from(a),
+            _ => 0,
+        },
     }
 }
 

@@ -153,27 +153,32 @@ impl Database {
         self.stripes[self.stripe_of(hash)].prefetch_bucket(hash, self.bits);
     }
 
-    /// Brings the entry of the hash near, if its stripe can be looked at without waiting.
+    /// Brings the entry of the hash near, if its stripe can be looked at without waiting and its bucket is found within so
+    /// many `links` of a chain; says whether to look again one link further, see [`crate::table::Table::prefetch_candidate`].
     #[inline]
-    pub fn prefetch_entry(&self, hash: u64) {
-        self.hint(hash, |inner| {
-            if let Some(entry) = inner.table.candidate(hash) {
-                prefetch(entry);
-            }
-        });
+    pub fn prefetch_entry(&self, hash: u64, links: usize) -> bool {
+        self.glance(hash, |inner| inner.table.prefetch_candidate(hash, links)).unwrap_or(false)
+    }
+
+    /// Brings near what the entry of the hash leads to, if its stripe can be looked at without waiting; the entry itself is
+    /// near already.
+    #[inline]
+    pub fn prefetch_value(&self, hash: u64) {
+        self.glance(hash, |inner| inner.table.candidate(hash).map(Entry::prefetch_value));
     }
 
     #[inline]
     #[allow(unsafe_code)]
-    fn hint(&self, hash: u64, look: impl FnOnce(&Inner)) {
+    fn glance<R>(&self, hash: u64, look: impl FnOnce(&Inner) -> R) -> Option<R> {
         let stripe = &self.stripes[self.stripe_of(hash)];
-        if stripe.try_lock_shared() {
+        stripe.try_lock_shared().then(|| {
             // SAFETY: the lock is held shared; `look` cannot keep the reference.
             unsafe {
-                look(stripe.inner());
+                let seen = look(stripe.inner());
                 stripe.unlock(crate::stripe::Mode::Shared);
+                seen
             }
-        }
+        })
     }
 
     #[inline]

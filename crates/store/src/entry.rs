@@ -303,6 +303,16 @@ impl Entry {
         prefetch(self.0.as_ptr().cast());
     }
 
+    /// Brings near what the entry leads to, if its value lies outside of it.
+    #[inline]
+    pub(crate) fn prefetch_value(&self) {
+        if let Some(address) = self.value_address() {
+            let value = std::ptr::without_provenance::<u8>(address);
+            prefetch(value);
+            prefetch(value.wrapping_add(64));
+        }
+    }
+
     /// The key.
     #[inline]
     pub fn key(&self) -> &[u8] {

@@ -16,7 +16,6 @@ use crate::entry::{Boxed, Entry};
 use crate::hash::hash_bytes;
 use crate::sizes::Bin;
 use crate::stripe::{Inner, Mode, Stripe};
-use crate::table::prefetch;
 use crate::value::hash::Hash;
 
 /// A key with its hash.
@@ -42,8 +41,8 @@ pub struct Plan {
     pub(crate) wants: SmallVec<[Want; 10]>,
 }
 
-/// One wish of a plan. The order of the fields is the lock order.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// One wish of a plan; they are sorted by database and hash, which is the lock order.
+#[derive(Clone, Copy)]
 pub(crate) struct Want {
     pub(crate) db: u32,
     /// The whole hash: it sorts as its stripe does, and needs no database to look at.
@@ -81,6 +80,18 @@ impl<'s> Held<'s> {
     pub(crate) fn stripe(&self) -> &'s Stripe {
         self.database.stripe(self.stripe as usize)
     }
+
+    /// Where the stripe stands in the lock order.
+    #[inline]
+    fn place(&self) -> u64 {
+        place(self.db, self.stripe)
+    }
+}
+
+/// The lock order as a number, by which stripes are compared in one step.
+#[inline]
+fn place(db: u32, stripe: u32) -> u64 {
+    u64::from(db) << 32 | u64::from(stripe)
 }
 
 /// The stripes of a guard. Nearly every guard holds one, and is moved about a good deal before its command runs; so this
@@ -193,17 +204,25 @@ impl Guard<'_> {
         }
     }
 
-    /// Brings near what the keys of a plan lead to: the waits for memory overlap when a step is hinted for all of them
-    /// before the next.
-    pub(crate) fn prefetch(&self, wants: &[Want]) {
-        let held = || wants.iter().filter_map(|want| Some((self.find(want.db, want.hash)?, want.hash)));
-        held().for_each(|(held, hash)| held.database.prefetch_bucket(hash));
-        for (held, hash) in held() {
-            // SAFETY: the stripe is held as long as the guard lives, and changes need `&mut self`.
-            let inner = unsafe { held.stripe().inner() };
-            if let Some(entry) = inner.table.candidate(hash) {
-                prefetch(entry);
+    /// Brings near the entries that the sorted wishes of a plan lead to.
+    pub(crate) fn prefetch_entries(&self, wants: &[Want]) {
+        let Stripes::Several(held) = &self.stripes else { return };
+        let mut held = held.iter().peekable();
+        let mut further = SmallVec::<[_; 4]>::new();
+        for want in wants {
+            // Wishes and stripes are in the same order, so nothing is searched for.
+            let leads_to = |held: &Held<'_>| place(want.db, held.database.stripe_of(want.hash) as u32);
+            while held.next_if(|held| held.place() < leads_to(held)).is_some() {}
+            if let Some(held) = held.peek().filter(|held| held.place() == leads_to(held)) {
+                // SAFETY: the stripe is held as long as the guard lives, and changes need `&mut self`.
+                let table = unsafe { &held.stripe().inner().table };
+                if table.prefetch_candidate(want.hash, 0) {
+                    further.push((table, want.hash));
+                }
             }
+        }
+        for (table, hash) in further {
+            table.prefetch_candidate(hash, 1);
         }
     }
 
@@ -239,9 +258,11 @@ impl Guard<'_> {
                 (held.db == db && held.stripe as usize == held.database.stripe_of(hash)).then_some(held)
             }
             Stripes::Several(held) => {
-                let stripe_in = |held: &Held<'_>| held.database.stripe_of(hash) as u32;
-                let at = held.binary_search_by(|held| held.db.cmp(&db).then_with(|| held.stripe.cmp(&stripe_in(held))));
-                Some(&held[at.ok()?])
+                // Nearly always all stripes are of one database.
+                let database = held.iter().find(|held| held.db == db)?.database;
+                let place = place(db, database.stripe_of(hash) as u32);
+                let at = held.partition_point(|held| held.place() < place);
+                held.get(at).filter(|held| held.place() == place)
             }
         }
     }

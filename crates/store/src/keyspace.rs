@@ -123,7 +123,7 @@ impl Keyspace {
         }
         let mut several = Vec::<Held<'s>>::with_capacity(plan.wants.len());
         // Sorted by hash the wishes are sorted by stripe, but for the mode: a stripe's strongest wish is found below.
-        plan.wants.sort_unstable();
+        plan.wants.sort_unstable_by_key(|want| (want.db, want.hash));
         for want in &plan.wants {
             if want.db >= self.database_count() {
                 continue;
@@ -133,6 +133,7 @@ impl Keyspace {
                 Mode::Shared => self.database(section, want.db),
             };
             let Some(database) = database else { continue };
+            database.prefetch_bucket(want.hash);
             let stripe = database.stripe_of(want.hash) as u32;
             match several.last_mut() {
                 Some(last) if last.db == want.db && last.stripe == stripe => last.mode = last.mode.max(want.mode),
@@ -140,7 +141,7 @@ impl Keyspace {
             }
         }
         let guard = self.guard(Stripes::Several(several));
-        guard.prefetch(&plan.wants);
+        guard.prefetch_entries(&plan.wants);
         plan.clear();
         guard
     }

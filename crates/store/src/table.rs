@@ -152,16 +152,43 @@ impl<T: Word> Table<T> {
         Some(unsafe { &mut *(&raw mut (*bucket.as_ptr()).slots[slot]).cast::<T>() })
     }
 
-    /// The word of any item that carries the tag of `hash` in its home chain's first bucket, as a hint for prefetching.
+    /// Brings near an item that carries the tag of `hash`: nearly always the one that has this hash, if there is one. Looks
+    /// into the home chain's first bucket, and into so many `links` of the chain, which are near already. If the item must be
+    /// further along the chain, its next bucket is brought near instead; that is what is returned.
     #[inline]
-    pub fn candidate(&self, hash: u64) -> Option<*const u8> {
+    pub fn prefetch_candidate(&self, hash: u64, links: usize) -> bool {
+        if self.count == 0 {
+            return false;
+        }
+        let mut here = NonNull::new(self.bucket_at(self.home(hash)));
+        for _ in 0..=links {
+            let Some(bucket) = here else { return false };
+            // SAFETY: buckets of a chain live as long as the table.
+            let bucket = unsafe { bucket.as_ref() };
+            let found = bucket.matches(tag_of(hash));
+            if found != 0 {
+                let item = bucket.slots[found.trailing_zeros() as usize / 8].cast_const();
+                // What an item begins with lies in its first line, and all of it in two if it is small.
+                prefetch(item);
+                prefetch(item.wrapping_add(size_of::<Bucket>()));
+                return false;
+            }
+            here = bucket.next();
+        }
+        here.inspect(|next| prefetch(next.as_ptr().cast())).is_some()
+    }
+
+    /// An item that carries the tag of `hash`, in its home chain's first bucket.
+    #[inline]
+    pub fn candidate(&self, hash: u64) -> Option<&T> {
         if self.count == 0 {
             return None;
         }
-        // SAFETY: the home is below `count`.
-        let bucket = unsafe { &*self.buckets.add(self.home(hash)) };
-        let found = bucket.matches(tag_of(hash));
-        (found != 0).then(|| bucket.slots[found.trailing_zeros() as usize / 8].cast_const())
+        let home = NonNull::new(self.bucket_at(self.home(hash)))?;
+        // SAFETY: buckets of a chain live as long as the table.
+        let found = unsafe { home.as_ref() }.matches(tag_of(hash));
+        // SAFETY: a matching tag is not 0, so the slot holds an item.
+        (found != 0).then(|| unsafe { item(home, found.trailing_zeros() as usize / 8) })
     }
 
     /// Inserts an item that is known to be absent; `rehash` gives the hash of items that move because the table grows.

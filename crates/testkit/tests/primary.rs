@@ -369,6 +369,8 @@ fn a_smaller_backlog_is_smaller_at_once() {
     let mut client = primary.connect().unwrap();
     let value = "v".repeat(200_000);
     assert_eq!(client.call(&["SET", "a", &value]).unwrap(), Reply::Simple(b"OK".to_vec()));
+    // What a replica has not read yet is kept for it.
+    assert_eq!(text(&mut client, "WAIT 1 20000"), "1");
     let asked = [vec!["CONFIG", "SET", "repl-backlog-size", "20000"], vec!["INFO", "replication"]];
     let said = client.pipeline(&asked).unwrap();
     let Reply::Bulk(lines) = &said[1] else { panic!("{said:?}") };

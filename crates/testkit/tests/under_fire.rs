@@ -318,6 +318,13 @@ fn a_replica_that_reads_nothing_is_dropped_and_writers_go_on() {
     println!("KB written in each half second: {:?}", slots.iter().map(|bytes| bytes / 1000).collect::<Vec<_>>());
     let stopped = slots[..slots.len() - 1].windows(3).filter(|slots| slots.iter().sum::<u64>() == 0).count();
     assert_eq!(stopped, 0, "{slots:?}");
+    if is_full() {
+        // The full depth is for a machine that has time: two seconds together are at no moment less than half of the two
+        // before the replica stopped, but for what half a second's share may be off.
+        let (before, windows) = (slots[..4].iter().sum::<u64>(), slots[..slots.len() - 1].windows(4));
+        let least = windows.map(|slots| slots.iter().sum::<u64>()).min().unwrap();
+        assert!(least * 8 >= before * 3, "{slots:?}");
+    }
     assert_same(&primary, &good);
     proxy.stall(false);
     proxy.refuse(false);
@@ -584,23 +591,26 @@ fn a_segment_of_the_log_is_never_taken_for_data() {
     // Much less than a segment: the first that counted would have keys evicted.
     assert_eq!(text(&mut client, &format!("CONFIG SET maxmemory {}", counted + (128 << 10))), "OK");
     proxy.stall(true);
-    for _ in 0..10_000 {
+    for _ in 0..15_000 {
         assert_eq!(client.call(&["SETRANGE", "k:0", "0", &value[..1000]]).unwrap(), Reply::Integer(10_000));
     }
     let memory = section(&mut client, "memory");
-    assert!(bytes(&memory, "mem_clients_slaves") > 4 << 20, "{memory:?}");
+    // The sockets on the way have taken some of it.
+    assert!(bytes(&memory, "mem_clients_slaves") > 2 << 20, "{memory:?}");
     assert_eq!(bytes(&memory, "mem_clients_slaves"), bytes(&memory, "mem_not_counted_for_evict"));
     // In one go, so that the answer comes before the connection is closed: a killed replica is none any more.
     let asked = [vec!["CLIENT", "KILL", "TYPE", "replica"], vec!["INFO", "memory"], vec!["INFO", "replication"]];
     let asked: Vec<Vec<String>> = asked.map(|words| words.into_iter().map(String::from).collect()).into();
     let said = client.pipeline(&asked).unwrap();
-    assert_eq!(said[0], Reply::Integer(1));
+    assert_eq!(said[0], Reply::Integer(1), "{}", primary.log());
     for (reply, line) in said[1..].iter().zip(["mem_clients_slaves:0", "connected_slaves:0"]) {
         let Reply::Bulk(section) = reply else { panic!("{reply:?}") };
         assert!(section.split(|&byte| byte == b'\n').any(|it| it == format!("{line}\r").as_bytes()), "{line}");
     }
+    // The copy that it comes back for needs memory of its own.
+    assert_eq!(stat(&primary, "evicted_keys"), 0);
+    assert_eq!(text(&mut client, "CONFIG SET maxmemory 0"), "OK");
     proxy.stall(false);
     until_up(&replica);
-    assert_eq!(stat(&primary, "evicted_keys"), 0);
     assert_same(&primary, &replica);
 }

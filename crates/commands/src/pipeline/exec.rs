@@ -11,7 +11,7 @@ use store::guard::Guard;
 use store::hash::hash_bytes;
 use store::keyspace::Keyspace;
 
-use super::{Flow, Ran, Source, call, finish, plan, run, settle, silence, tell, touches, waiters};
+use super::{Done, Flow, Ran, Source, call, finish, plan, run, settle, silence, tell, touches, waiters};
 use crate::args::Args;
 use crate::blocking::WaitQueues;
 use crate::call::Call;
@@ -117,8 +117,9 @@ pub(super) fn run_each<'a>(call: &mut Call<'a>, commands: &[(Command, Args<'a>)]
 }
 
 /// Runs a command that may not wait: inside a transaction, one that finds nothing says so at once.
-fn run_at_once(call: &mut Call<'_>, command: Command) -> super::Done {
-    let mut done = run(call, command);
+fn run_at_once(call: &mut Call<'_>, command: Command) -> Done {
+    let effect = run(call, command);
+    let mut done = Done::take(call, effect);
     if done.take_block().is_some() {
         let blocking = command.spec.blocking.expect("only commands that may block ask for it");
         blocking.nothing.write(call.out);

@@ -4,6 +4,8 @@
 
 #![no_main]
 
+mod seeds;
+
 use libfuzzer_sys::fuzz_target;
 use resp_parser::{Batch, Limits, ProtocolError, RequestParser};
 
@@ -53,16 +55,35 @@ fn pieces(stream: &[u8], seed: u8) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-fuzz_target!(|input: &[u8]| {
-    let [choice, seed, stream @ ..] = input else { return };
-    let authenticated = choice & 1 == 1;
-    let limits = match choice >> 1 & 3 {
-        0 => Limits::new(512 << 20, authenticated),
-        1 => Limits { inline_len_max: 24, ..Limits::new(512 << 20, authenticated) },
-        2 => Limits::new(100, authenticated),
-        _ => Limits::new(u64::MAX, authenticated),
-    };
-    let max = if choice & 8 == 0 { usize::MAX } else { 1 + usize::from(choice >> 4) };
-    let whole = run(std::iter::once(stream), &limits, usize::MAX);
-    assert_eq!(run(pieces(stream, *seed), &limits, max), whole);
-});
+/// Requests of both kinds, whole, pipelined and wrong, each under every choice of limits.
+const STREAMS: [&[u8]; 12] = [
+    b"*1\r\n$4\r\nPING\r\n",
+    b"*3\r\n$3\r\nSET\r\n$3\r\nkey\r\n$5\r\nv\r\nal\r\n*2\r\n$3\r\nGET\r\n$3\r\nkey\r\n",
+    b"*0\r\n*-1\r\n\r\n*1\r\n$0\r\n\r\n",
+    b"PING\r\nSET a \"x\\x41\\n\" 'it\\'s'\r\n  \r\nGET a\n",
+    b"SET a \"open\r\n",
+    b"*2\r\n:1\r\n",
+    b"*x\r\n",
+    b"*2147483648\r\n",
+    b"*1\r\n$-1\r\n",
+    b"*1\r\n$536870913\r\n",
+    b"*1\r\n$10000000000000000000\r\n",
+    b"*11\r\n$1\r\n1\r\n$1\r\n2\r\n$1\r\n3\r\n",
+];
+
+fuzz_target!(
+    init: seeds::write(STREAMS.iter().flat_map(|stream| (0..16).map(|choice| [&[choice, choice], *stream].concat()))),
+    |input: &[u8]| {
+        let [choice, seed, stream @ ..] = input else { return };
+        let authenticated = choice & 1 == 1;
+        let limits = match choice >> 1 & 3 {
+            0 => Limits::new(512 << 20, authenticated),
+            1 => Limits { inline_len_max: 24, ..Limits::new(512 << 20, authenticated) },
+            2 => Limits::new(100, authenticated),
+            _ => Limits::new(u64::MAX, authenticated),
+        };
+        let max = if choice & 8 == 0 { usize::MAX } else { 1 + usize::from(choice >> 4) };
+        let whole = run(std::iter::once(stream), &limits, usize::MAX);
+        assert_eq!(run(pieces(stream, *seed), &limits, max), whole);
+    }
+);

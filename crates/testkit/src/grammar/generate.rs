@@ -12,6 +12,10 @@ const WRONG_COUNT_SHARE: f64 = 0.03;
 const UNREPAIRED_SHARE: f64 = 0.12;
 /// A command loses its last argument or gains one this often: wrong arity, and options cut short.
 const WRONG_ARITY_SHARE: f64 = 0.02;
+/// The same where disorder is wanted.
+const UNREPAIRED_DISORDER_SHARE: f64 = 0.5;
+/// How often an option stands in a disordered command: mostly once.
+const DISORDER_TIMES: [usize; 6] = [0, 0, 1, 1, 1, 2];
 /// How many repetitions an argument may have.
 const REPEAT_MAX: usize = 4;
 
@@ -21,13 +25,26 @@ pub struct Generator<'g> {
     grammar: &'g Grammar,
     random: fastrand::Rng,
     counters: Counters,
+    disorder: bool,
 }
 
 impl<'g> Generator<'g> {
     /// A generator for one sequence. `payloads` are DUMPs for RESTORE to choose from.
     #[must_use]
     pub fn new(grammar: &'g Grammar, seed: u64, payloads: &[Vec<u8>]) -> Self {
-        Self { grammar, random: fastrand::Rng::with_seed(seed), counters: Counters::new(payloads.to_vec()) }
+        Self {
+            grammar,
+            random: fastrand::Rng::with_seed(seed),
+            counters: Counters::new(payloads.to_vec()),
+            disorder: false,
+        }
+    }
+
+    /// From here on most options of a command are there, in any order, some twice, and half of the combinations that the
+    /// server refuses stay.
+    #[must_use]
+    pub fn disordered(self) -> Self {
+        Self { disorder: true, ..self }
     }
 
     /// The source of chance, for choices that belong to the same sequence.
@@ -60,7 +77,8 @@ impl<'g> Generator<'g> {
             return words;
         }
         self.list(command, &command.arguments, &mut words, None);
-        if self.random.f64() >= UNREPAIRED_SHARE {
+        let unrepaired_share = if self.disorder { UNREPAIRED_DISORDER_SHARE } else { UNREPAIRED_SHARE };
+        if self.random.f64() >= unrepaired_share {
             repair::repair(&command.name, &mut words, &mut self.random);
         }
         if self.random.f64() < WRONG_ARITY_SHARE {
@@ -102,6 +120,37 @@ impl<'g> Generator<'g> {
         if in_step && count.is_none() {
             count = Some(self.random.usize(1..=2));
         }
+        for run in arguments.chunk_by(|left, right| is_option(left) && is_option(right)) {
+            if self.disorder && is_option(&run[0]) {
+                self.mixed(command, run, words, count);
+            } else {
+                count = self.ordered(command, run, words, count);
+            }
+        }
+    }
+
+    /// Options that stand side by side, in any order, and each as often as chance has it.
+    fn mixed(&mut self, command: &Command, options: &[Argument], words: &mut Words, count: Option<usize>) {
+        let mut chosen: Vec<Words> = Vec::new();
+        for option in options {
+            for _ in 0..DISORDER_TIMES[self.random.usize(..DISORDER_TIMES.len())] {
+                let mut one = Words::new();
+                self.argument(command, option, &mut one, count);
+                chosen.push(one);
+            }
+        }
+        self.random.shuffle(&mut chosen);
+        words.extend(chosen.into_iter().flatten());
+    }
+
+    /// Arguments as the docs have them; returns the count that is in force behind them.
+    fn ordered(
+        &mut self,
+        command: &Command,
+        arguments: &[Argument],
+        words: &mut Words,
+        mut count: Option<usize>,
+    ) -> Option<usize> {
         for argument in arguments {
             if argument.optional && self.random.f64() >= repair::optional_share(&command.name, argument, OPTIONAL_SHARE)
             {
@@ -113,6 +162,7 @@ impl<'g> Generator<'g> {
                 self.argument(command, argument, words, count);
             }
         }
+        count
     }
 
     fn count(&mut self, argument: &Argument, words: &mut Words) -> usize {
@@ -163,6 +213,20 @@ impl<'g> Generator<'g> {
     fn case(&mut self, word: &str) -> Vec<u8> {
         if self.random.u8(..8) == 0 { word.to_lowercase().into_bytes() } else { word.as_bytes().to_vec() }
     }
+}
+
+/// Whether an argument may be left out and begins with a word, so that its place does not say what it is.
+fn is_option(argument: &Argument) -> bool {
+    argument.optional && has_word(argument)
+}
+
+fn has_word(argument: &Argument) -> bool {
+    argument.token.is_some()
+        || match argument.kind {
+            Kind::OneOf => argument.arguments.iter().all(has_word),
+            Kind::Block => argument.arguments.first().is_some_and(has_word),
+            _ => false,
+        }
 }
 
 /// The commands that fill the keys a family works on, for those who want all of them.

@@ -103,7 +103,7 @@ fn has(words: &Words, token: &str) -> bool {
 
 fn remove(words: &mut Words, tokens: &[&str]) {
     for token in tokens {
-        if let Some(index) = position(words, token) {
+        while let Some(index) = position(words, token) {
             words.remove(index);
         }
     }
@@ -115,9 +115,9 @@ fn lex_key(words: &mut Words, place: usize) {
     }
 }
 
-/// Removes a token with what follows it, `len` words in all.
+/// Removes a token with what follows it, `len` words in all, wherever it stands.
 fn remove_option(words: &mut Words, token: &str, len: usize) {
-    if let Some(index) = position(words, token) {
+    while let Some(index) = position(words, token) {
         words.drain(index..(index + len).min(words.len()));
     }
 }

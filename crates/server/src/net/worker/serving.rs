@@ -8,10 +8,9 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use commands::args::Args;
 use commands::env::Env;
-use commands::pipeline::{self, Flow, GROUP, GateHold, Prepared};
+use commands::pipeline::{self, Flow, GateHold, Lookahead};
 use commands::pubsub;
 use resp_parser::{Batch, Limits};
-use smallvec::SmallVec;
 
 use crate::clock;
 use crate::net::connection::{Closing, Connection};
@@ -165,41 +164,33 @@ fn execute(
         batch.clear();
         let parsed = parser.parse(bytes, &limits, max, &mut batch);
         let mut stopped_at = None;
-        let mut commands = batch.iter();
-        'batch: while commands.len() > 0 {
-            let ahead = commands.len() > 1;
-            let args = commands.clone().take(GROUP).map(|command| Args::new(command.base(bytes), command.args));
-            let prepared: SmallVec<[_; GROUP]> = args.map(|args| Prepared::new(args, ahead)).collect();
-            if ahead {
-                let section = gate.shared(|| core.env.begin_section(clock::now_ms()));
-                pipeline::prefetch(core.env.keyspace, section, session.db, &prepared);
+        let args = batch.iter().map(|command| Args::new(command.base(bytes), command.args));
+        let mut commands = Lookahead::new(args);
+        while let Some(prepared) = commands.next(&mut core.env, gate, &clock::now_ms, session.db) {
+            if session.close || session.client.killed.load(Relaxed) {
+                break;
             }
-            // In this order, since a zip takes from its first part before it finds the second at its end.
-            for (prepared, command) in prepared.iter().zip(commands.by_ref()) {
-                if session.close || session.client.killed.load(Relaxed) {
-                    break 'batch;
-                }
-                pubsub::catch_up(&server.channels, session, out);
-                let flow = pipeline::execute(&mut core.env, gate, &clock::now_ms, session, prepared, out);
-                if flow == Flow::Postponed {
-                    session.client.argv_bytes.store(Args::new(command.base(bytes), command.args).byte_len(), Relaxed);
-                    stopped_at = Some(command.start);
-                    break 'batch;
-                }
-                if session.blocked.is_some() || session.departs.is_some() {
-                    stopped_at = Some(command.end);
-                    break 'batch;
-                }
-                if out.is_over_limit() {
-                    break 'batch;
-                }
-                core.section_commands += 1;
-                let spent_ns = core.env.last_lap_ns().saturating_sub(core.section_began_ns);
-                if core.section_commands >= SECTION_COMMANDS_MAX || spent_ns > SECTION_NS_MAX {
-                    core.section_commands = 0;
-                    core.section_began_ns = core.env.last_lap_ns();
-                    gate.end();
-                }
+            pubsub::catch_up(&server.channels, session, out);
+            let flow = pipeline::execute(&mut core.env, gate, &clock::now_ms, session, prepared, out);
+            if flow == Flow::Postponed {
+                let command = batch.command(commands.position());
+                session.client.argv_bytes.store(Args::new(command.base(bytes), command.args).byte_len(), Relaxed);
+                stopped_at = Some(command.start);
+                break;
+            }
+            if session.blocked.is_some() || session.departs.is_some() {
+                stopped_at = Some(batch.command(commands.position()).end);
+                break;
+            }
+            if out.is_over_limit() {
+                break;
+            }
+            core.section_commands += 1;
+            let spent_ns = core.env.last_lap_ns().saturating_sub(core.section_began_ns);
+            if core.section_commands >= SECTION_COMMANDS_MAX || spent_ns > SECTION_NS_MAX {
+                core.section_commands = 0;
+                core.section_began_ns = core.env.last_lap_ns();
+                gate.end();
             }
         }
         if !session.close {

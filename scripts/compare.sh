@@ -4,8 +4,8 @@
 #     scripts/compare.sh [--replication | --stalls] [--quick] [--rounds N] [--only TEXT] [--peer NAME=COMMAND]...
 #
 #     --replication         replication instead of commands, see below
-#     --stalls              the slowest request, see below; about ten minutes, one with --quick
-#     --quick               one round of short runs, under three minutes
+#     --stalls              the slowest request, see below; about ten minutes
+#     --quick               one round of short runs, under three minutes on a quiet machine
 #     --rounds N            interleaved rounds; default 5, which takes about half an hour; of
 #                           replication 3, about ten minutes
 #     --only TEXT           only the workloads with TEXT in their name (GET, SET, HSET ...); of
@@ -28,10 +28,11 @@
 # the machine itself stalled in that moment is told apart.
 #
 # Prints a report and writes it to target/compare: compare.md, summary.csv (medians),
-# rounds.csv (every run), half_load.csv, calls.csv, replicas.csv and plots as SVG; of replication
-# replication.md, replication_*.csv and replication_*.svg; of stalls stalls.md, .csv and .svg. An interrupt (Ctrl-C) ends
-# the servers and reports what there is. The plots need matplotlib, which is brought from PyPI
-# into target/compare/venv; without the network there are none.
+# rounds.csv (every run), half_load.csv, calls.csv, replicas.csv and plots as SVG; with
+# --replication replication.md, replication_*.csv and replication_*.svg; with --stalls stalls.md,
+# stalls.csv and stalls.svg. An interrupt (Ctrl-C) ends the servers and reports what there is. The
+# plots need matplotlib, which is brought from PyPI into target/compare/venv; without the network
+# there are none.
 #
 # BRINDLE_SERVER names our binary; default: the release profile, which is built. Needs python3
 # and taskset.

@@ -100,10 +100,12 @@ def draw_stalls(found, aim_ms, folder, suffix="svg"):
         at = phases.index(row.phase) + (servers.index(row.server) - (len(servers) - 1) / 2) * step
         axis.barh(at, row.slowest_own_ms, step * 0.92, color=colours[row.server])
         axis.plot(row.slowest_ms, at, "|", color="black", markersize=9)
-        axis.annotate(f"{row.slowest_own_ms:.1f}", (row.slowest_own_ms, at), xytext=(3, 0), textcoords="offset points",
-                      va="center", fontsize=7.5)
+        # Inside the bar, for the tick may stand right behind it.
+        axis.annotate(f"{row.slowest_own_ms:.1f}", (row.slowest_own_ms, at), xytext=(-3, 0), textcoords="offset points",
+                      ha="right", va="center", fontsize=7.5)
     axis.axvline(aim_ms, color="black", linewidth=0.8, linestyle=":")
     axis.set_xscale("log")
+    axis.set_xlim(left=0.1)
     axis.xaxis.set_major_formatter("{x:g}")
     axis.set_xlabel("milliseconds (less is better); bar: without the machine's own stalls, tick: with them, dots: the aim")
     axis.set_yticks(range(len(phases)), phases)

@@ -21,7 +21,7 @@ use crate::digest::Digest;
 use crate::effect::{Change, Class, Effect};
 use crate::error::{Error, MUST_BE_POSITIVE, NO_SUCH_KEY, NOT_INTEGER, Result};
 use crate::host::Crash;
-use crate::settings::REPLY_BUFFER_PEAK_RESET_MS;
+use crate::settings::{REPLY_BUFFER_PEAK_RESET_MS, Stop};
 use crate::spec::flag::*;
 use crate::spec::{Group, Spec};
 use crate::{glob, number};
@@ -57,6 +57,16 @@ fn debug(call: &mut Call<'_>) -> Result<Effect> {
         (b"protocol", 3) => return protocol(call),
         (b"quicklist-packed-threshold", 3) => packed_threshold(call)?,
         (b"reload", _) => reload(call)?,
+        (b"repl-pause", 3) => {
+            let steps = &call.env.settings.repl_pause;
+            match &*call.arg(2).to_ascii_lowercase() {
+                b"clear" => steps.store(0, Relaxed),
+                b"after-fork" => _ = steps.fetch_or(Stop::AfterCut as u8, Relaxed),
+                b"before-rdb-channel" => _ = steps.fetch_or(Stop::BeforeRdbChannel as u8, Relaxed),
+                b"on-streaming-repl-buf" => _ = steps.fetch_or(Stop::OnStreaming as u8, Relaxed),
+                _ => return Err(unknown(call)),
+            }
+        }
         (b"replybuffer", 4) => reply_buffer(call)?,
         (b"segfault", 2) => call.env.host.crash(Crash::Segfault),
         (b"set-skip-checksum-validation", 3) => {
@@ -424,6 +434,9 @@ fn help(call: &mut Call<'_>) -> Result<Effect> {
             "    From how many bytes on an element of a list gets a node of its own; 0 is the normal state.",
             "REPLICATE <command> [<argument> ...]",
             "    Send the command to the replicas as it is, without executing it.",
+            "REPL-PAUSE <clear|after-fork|before-rdb-channel|on-streaming-repl-buf>",
+            "    Stop the process (SIGSTOP) at a step of replication: after a copy was cut, before a copy is asked for",
+            "    over a channel of its own, and while what was kept during such a copy is applied.",
             "RELOAD [NOSAVE] [NOFLUSH] [MERGE]",
             "    Save, empty all databases and load; without saving, without emptying, or with keys that are there",
             "    replaced by those that are loaded.",

@@ -51,6 +51,8 @@ pub struct Settings {
     pub reply_buffer_resizing: AtomicBool,
     /// DEBUG SET-SKIP-CHECKSUM-VALIDATION: payloads and files are taken whatever their checksum.
     pub skip_checksum_validation: AtomicBool,
+    /// DEBUG REPL-PAUSE: the steps of replication at which the process stops itself, as bits of [`Stop`].
+    pub repl_pause: AtomicU8,
     /// DEBUG PAUSE-CRON: connections are not looked after.
     pub cron_is_paused: AtomicBool,
     password: RwLock<Vec<u8>>,
@@ -71,6 +73,18 @@ pub struct OutputLimit {
     pub soft_bytes: AtomicU64,
     /// See above.
     pub soft_secs: AtomicU64,
+}
+
+/// A step of replication at which DEBUG REPL-PAUSE can stop the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Stop {
+    /// A full copy has been cut; Redis forks there.
+    AfterCut = 1,
+    /// A replica is about to ask for its copy over a channel of its own.
+    BeforeRdbChannel = 2,
+    /// A replica applies what it has kept while its copy came.
+    OnStreaming = 4,
 }
 
 impl Default for Settings {
@@ -98,6 +112,7 @@ impl Default for Settings {
             reply_buffer_peak_reset_ms: AtomicI64::new(REPLY_BUFFER_PEAK_RESET_MS),
             reply_buffer_resizing: AtomicBool::new(true),
             skip_checksum_validation: AtomicBool::new(false),
+            repl_pause: AtomicU8::new(0),
             cron_is_paused: AtomicBool::new(false),
             password: RwLock::default(),
             limits: RwLock::default(),

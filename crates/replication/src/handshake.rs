@@ -5,7 +5,9 @@
 //! understand of REPLCONF is passed over, and one that does not know PSYNC is asked by SYNC. The answer to PSYNC decides
 //! what follows on the connection: a full copy ([`payload`]), or the stream itself ([`crate::units`]).
 //!
-//! The RDB channel of Redis 8 is not announced, so no primary offers it.
+//! A replica that can take a full copy over a second connection, the RDB channel of Redis 8, announces that, and is told the
+//! id of its client where the primary wants it so. The second connection then [introduces itself](Handshake::of_channel)
+//! with that id, and gets the copy.
 //!
 //! Bytes go in by [`Handshake::next`], which takes from the front of what it is given and leaves alone what follows the
 //! last answer; bytes to send come out of [`Handshake::output`]. Events and failures print themselves as Redis logs them.
@@ -35,6 +37,8 @@ pub struct Introduction {
     pub position: Option<Position>,
     /// The primary that asks is failing over to the other side.
     pub failover: bool,
+    /// `repl-rdb-channel`: a full copy may come over a connection of its own.
+    pub rdb_channel: bool,
 }
 
 /// What has happened.
@@ -59,6 +63,8 @@ pub enum Event {
     },
     /// A full copy follows, and then the stream from this position.
     Full(Position),
+    /// A full copy is to be asked for over another connection, as belonging to this client; the stream follows here.
+    Channel(u64),
     /// A full copy follows, though the answer makes no sense otherwise.
     FullMalformed,
     /// The stream goes on from where it was asked for; with an id if the primary's history goes by this one now.
@@ -74,6 +80,8 @@ pub enum Failure {
     Auth(Vec<u8>),
     /// The primary is loading, or has lost its own primary.
     TryLater(Vec<u8>),
+    /// The channel for the copy is refused.
+    Channel(Vec<u8>),
 }
 
 /// See the file's head.
@@ -86,6 +94,8 @@ pub struct Handshake {
     due: VecDeque<Answer>,
     /// PSYNC was sent.
     asked: bool,
+    /// The copy only is wanted, as belonging to this client.
+    main_channel: Option<u64>,
 }
 
 /// What an answer is to.
@@ -94,21 +104,38 @@ enum Answer {
     Ping,
     Auth,
     Option(&'static str),
+    /// All that the channel for a copy says of itself.
+    Channel,
     Psync,
 }
 
 impl Handshake {
     /// An attempt whose connection has just been made.
     pub fn new(introduction: Introduction) -> Self {
-        let mut handshake = Self {
-            introduction,
-            output: Vec::new(),
-            line: Line::default(),
-            due: VecDeque::from([Answer::Ping]),
-            asked: false,
-        };
+        let mut handshake = Self::silent(introduction, None);
         handshake.send(&[b"PING"]);
+        handshake.due.push_back(Answer::Ping);
         handshake
+    }
+
+    /// A second connection, for the copy that [`Event::Channel`] has announced with the id of a client.
+    pub fn of_channel(introduction: Introduction, main_channel: u64) -> Self {
+        let port = introduction.listening_port.to_string();
+        let id = main_channel.to_string();
+        // Whatever was there before, all of it is wanted here.
+        let introduction = Introduction { position: None, failover: false, ..introduction };
+        let mut handshake = Self::silent(introduction, Some(main_channel));
+        handshake.authenticate();
+        let words = ["REPLCONF", "capa", "eof", "rdb-only", "1", "rdb-channel", "1", "main-ch-client-id", &id];
+        let words: Vec<&[u8]> = words.into_iter().chain(["listening-port", &port]).map(str::as_bytes).collect();
+        handshake.send(&words);
+        handshake.due.push_back(Answer::Channel);
+        handshake
+    }
+
+    fn silent(introduction: Introduction, main_channel: Option<u64>) -> Self {
+        let (output, line, due) = (Vec::new(), Line::default(), VecDeque::new());
+        Self { introduction, output, line, due, asked: false, main_channel }
     }
 
     /// Takes what is to be sent now.
@@ -151,26 +178,36 @@ impl Handshake {
             }
             Answer::Ping => Err(Failure::Ping(reply)),
             Answer::Auth if refused => Err(Failure::Auth(reply)),
+            Answer::Channel if refused => Err(Failure::Channel(reply)),
             Answer::Option(option) if refused => Ok(Some(Event::NotUnderstood { option, reply })),
-            Answer::Auth | Answer::Option(_) => Ok(None),
+            Answer::Auth | Answer::Channel | Answer::Option(_) => Ok(None),
             Answer::Psync => self.decided(reply).map(Some),
         }
     }
 
     fn introduce(&mut self) {
-        let Introduction { user, password, listening_port, ip_address, .. } = self.introduction.clone();
+        self.authenticate();
+        let Introduction { listening_port, ip_address, rdb_channel, .. } = self.introduction.clone();
+        self.option("listening-port", listening_port.to_string().as_bytes());
+        if let Some(ip) = ip_address {
+            self.option("ip-address", &ip);
+        }
+        let mut words: Vec<&[u8]> = vec![b"REPLCONF", b"capa", b"eof", b"capa", b"psync2"];
+        if rdb_channel {
+            words.extend([&b"capa"[..], b"rdb-channel-repl"]);
+        }
+        self.send(&words);
+        self.due.push_back(Answer::Option("capa"));
+    }
+
+    fn authenticate(&mut self) {
+        let Introduction { user, password, .. } = self.introduction.clone();
         if let Some(password) = password {
             let words: Vec<&[u8]> =
                 [Some(&b"AUTH"[..]), user.as_deref(), Some(&password)].into_iter().flatten().collect();
             self.send(&words);
             self.due.push_back(Answer::Auth);
         }
-        self.option("listening-port", listening_port.to_string().as_bytes());
-        if let Some(ip) = ip_address {
-            self.option("ip-address", &ip);
-        }
-        self.send(&[b"REPLCONF", b"capa", b"eof", b"capa", b"psync2"]);
-        self.due.push_back(Answer::Option("capa"));
     }
 
     fn option(&mut self, option: &'static str, value: &[u8]) {
@@ -193,8 +230,17 @@ impl Handshake {
     }
 
     fn decided(&mut self, reply: Vec<u8>) -> Result<Event, Failure> {
-        if let Some(rest) = reply.strip_prefix(b"+FULLRESYNC") {
-            return Ok(full_resync(rest).map_or(Event::FullMalformed, Event::Full));
+        let full = reply.strip_prefix(b"+FULLRESYNC").map(full_resync);
+        match (full, self.main_channel) {
+            (Some(Some(position)), _) => return Ok(Event::Full(position)),
+            (_, Some(_)) => return Err(Failure::Channel(reply)),
+            (Some(None), None) => return Ok(Event::FullMalformed),
+            (None, None) => {}
+        }
+        // Whoever was not told that we can do this is not believed.
+        let channel = reply.strip_prefix(b"+RDBCHANNELSYNC ").filter(|_| self.introduction.rdb_channel);
+        if let Some(id) = channel.and_then(|id| std::str::from_utf8(id).ok()?.parse().ok()) {
+            return Ok(Event::Channel(id));
         }
         if let Some(rest) = reply.strip_prefix(b"+CONTINUE") {
             return Ok(Event::Continue(rest.strip_prefix(b" ").and_then(ReplicationId::parse)));
@@ -246,6 +292,7 @@ impl fmt::Display for Event {
             }
             Self::FallenBack { reply } => write!(f, "Unexpected reply to PSYNC from master: {}", Shown(reply)),
             Self::Full(Position { id, offset }) => write!(f, "Full resync from master: {id}:{offset}"),
+            Self::Channel(_) => f.write_str("PSYNC is not possible, initialize RDB channel."),
             Self::FullMalformed => f.write_str("Master replied with wrong +FULLRESYNC syntax."),
             Self::Continue(_) => f.write_str("Successful partial resynchronization with master."),
         }
@@ -257,6 +304,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Ping(reply) => write!(f, "Error reply to PING from master: '{}'", Shown(reply)),
             Self::Auth(reply) => write!(f, "Unable to AUTH to MASTER: {}", Shown(reply)),
+            Self::Channel(reply) => write!(f, "rdb channel sync failed with error: {}", Shown(reply)),
             Self::TryLater(reply) => {
                 write!(f, "Master is currently unable to PSYNC but should be in the future: {}", Shown(reply))
             }

@@ -29,6 +29,8 @@ pub struct Units {
     open: bool,
     /// Whether the unit at the front was handed out.
     handed: bool,
+    /// Whether it is to be handed out again.
+    again: bool,
 }
 
 /// What is applied at once.
@@ -55,6 +57,7 @@ impl Default for Units {
             start: 0,
             open: false,
             handed: false,
+            again: false,
         }
     }
 }
@@ -81,7 +84,7 @@ impl Units {
     #[allow(clippy::should_implement_trait, reason = "what it returns borrows from it, which no iterator's item does")]
     pub fn next(&mut self) -> Result<Option<Unit<'_>>, ProtocolError> {
         self.release();
-        loop {
+        while !std::mem::take(&mut self.again) {
             let commands = self.batch.len();
             self.parser.parse(&self.buffer[self.start..], &self.limits, 1, &mut self.batch)?;
             if self.batch.len() == commands {
@@ -96,6 +99,11 @@ impl Units {
         self.handed = true;
         let raw = &self.buffer[self.start..][..self.parser.consumed()];
         Ok(Some(Unit { raw, batch: &self.batch }))
+    }
+
+    /// The unit that was handed out last is not done with after all, and is the next one again.
+    pub fn put_back(&mut self) {
+        self.again = std::mem::take(&mut self.handed);
     }
 
     /// Bytes that have come and are not part of a unit handed out.

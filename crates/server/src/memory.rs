@@ -27,6 +27,7 @@ pub fn memory(server: &Server) -> Memory {
         log: stream.memory_bytes(),
         log_beyond_backlog: stream.uncounted_bytes(),
         log_for_replicas: if server.replication.primary.replicas().is_empty() { 0 } else { stream.uncounted_bytes() },
+        full_sync_buffer: server.replication.following.kept.size(),
         client_count: clients.len() as u64,
         lazyfree_pending: server.lazy_free.pending(),
         lazyfreed: server.lazy_free.freed(),

@@ -10,10 +10,16 @@ use std::time::Duration;
 use replication::*;
 use testkit::{Client, Program, Proxy, Server};
 
-/// Those who can take a copy so.
-fn capable() -> Vec<Program> {
-    let stock = testkit::found(Program::reference("redis-8.0.2"), "redis-8.0.2");
-    stock.into_iter().collect()
+fn stock() -> Option<Program> {
+    testkit::found(Program::reference("redis-8.0.2"), "redis-8.0.2")
+}
+
+/// Primaries and replicas that can do this, at least one of them ours.
+fn pairs(subject: &Program) -> Vec<[Program; 2]> {
+    let ours = || subject.clone();
+    let stock = stock();
+    let with_stock = stock.into_iter().flat_map(|stock| [[ours(), stock.clone()], [stock, ours()]]);
+    with_stock.chain([[ours(), ours()]]).collect()
 }
 
 /// A primary with data of every type, which takes some seconds to be copied.
@@ -65,10 +71,10 @@ fn under_writers<R>(primary: &Server, act: impl FnOnce() -> R) -> R {
 #[test]
 fn the_copy_comes_over_a_channel_of_its_own_and_the_stream_beside_it() {
     let Some(subject) = subject() else { return };
-    for program in capable() {
-        let primary = slow_primary(&subject, &["--repl-backlog-size", "16kb"]);
+    for [theirs, ours] in pairs(&subject) {
+        let primary = slow_primary(&theirs, &["--repl-backlog-size", "16kb"]);
         let proxy = Proxy::start(primary.address()).unwrap();
-        let replica = start(&program, &["--repl-rdb-channel", "yes"]);
+        let replica = start(&ours, &["--repl-rdb-channel", "yes"]);
         under_writers(&primary, || {
             follow(&replica, proxy.address());
             until("both channels are there", || state(&primary) == "send_bulk_and_stream");
@@ -78,12 +84,13 @@ fn the_copy_comes_over_a_channel_of_its_own_and_the_stream_beside_it() {
             assert!(text(&mut client, "ROLE").contains("[]"), "it is not online yet");
             // More than the primary keeps: all of it is with the replica already, so none is kept for it here.
             let value = "v".repeat(50_000);
-            for at in 0..100 {
+            for at in 0..300 {
                 call(&mut client, &format!("SET large:{at} {value}"));
             }
-            until("the stream is sent", || {
+            let what = format!("{} has sent the stream to {}", theirs.name, ours.name);
+            until(&what, || {
                 let kept: u64 = section(&mut client, "memory")["mem_total_replication_buffers"].parse().unwrap();
-                kept < 4 << 20
+                kept < 7 << 20
             });
             assert_eq!(state(&primary), "send_bulk_and_stream", "the copy was over before anything was seen");
             at_full_speed(&primary);
@@ -110,11 +117,11 @@ fn the_copy_comes_over_a_channel_of_its_own_and_the_stream_beside_it() {
 #[test]
 fn whichever_connection_breaks_the_replica_gets_there() {
     let Some(subject) = subject() else { return };
-    for program in capable() {
+    for [theirs, ours] in pairs(&subject) {
         for broken in ["S", "SC", "both"] {
-            let primary = slow_primary(&subject, &[]);
+            let primary = slow_primary(&theirs, &[]);
             let proxy = Proxy::start(primary.address()).unwrap();
-            let replica = start(&program, &["--repl-rdb-channel", "yes", "--repl-timeout", "10"]);
+            let replica = start(&ours, &["--repl-rdb-channel", "yes", "--repl-timeout", "10"]);
             under_writers(&primary, || {
                 follow(&replica, proxy.address());
                 until("both channels are there", || state(&primary) == "send_bulk_and_stream");
@@ -139,11 +146,13 @@ fn whichever_connection_breaks_the_replica_gets_there() {
 fn where_either_side_does_not_want_a_channel_there_is_none() {
     let Some(subject) = subject() else { return };
     let reference = |name| testkit::found(Program::reference(name), name);
-    let cases: [(&[&str], Option<Program>, &[&str]); 4] = [
+    let cases: [(&[&str], Option<Program>, &[&str]); 6] = [
         (&["--repl-rdb-channel", "no"], reference("redis-8.0.2"), &["--repl-rdb-channel", "yes"]),
         (&["--repl-diskless-sync", "no"], reference("redis-8.0.2"), &["--repl-rdb-channel", "yes"]),
         (&[], reference("redis-8.0.2"), &["--repl-rdb-channel", "no"]),
         (&[], reference("redis-7.0.15"), &[]),
+        (&["--repl-rdb-channel", "no"], Some(subject.clone()), &[]),
+        (&[], Some(subject.clone()), &["--repl-rdb-channel", "no"]),
     ];
     for (ours, program, theirs) in cases {
         let Some(program) = program else { continue };
@@ -162,8 +171,7 @@ fn where_either_side_does_not_want_a_channel_there_is_none() {
 #[test]
 fn the_two_connections_speak_as_those_of_redis() {
     let Some(subject) = subject() else { return };
-    let stock = capable().into_iter().find(|program| program.name != subject.name);
-    for program in [subject].into_iter().chain(stock) {
+    for program in [subject].into_iter().chain(stock()) {
         let primary = slow_primary(&program, &[]);
         let raw = |client: &mut Client| {
             String::from_utf8_lossy(&client.read_raw(Duration::from_millis(1500)).unwrap_or_default()).into_owned()
@@ -203,5 +211,63 @@ fn the_two_connections_speak_as_those_of_redis() {
         drop(channel);
         main.send(&["REPLCONF", "ACK", "0"]).unwrap();
         until("it is online", || state(&primary) == "online");
+    }
+}
+
+#[test]
+fn a_replica_keeps_no_more_of_the_stream_than_it_is_told() {
+    let Some(subject) = subject() else { return };
+    let primary = slow_primary(&subject, &[]);
+    let limit = ["--replica-full-sync-buffer-limit", "2mb", "--client-output-buffer-limit", "replica 100mb 0 0"];
+    let replica = start(&subject, &limit);
+    follow(&replica, primary.address());
+    until("both channels are there", || state(&primary) == "send_bulk_and_stream");
+    let (mut client, mut of_replica) = (primary.connect().unwrap(), replica.connect().unwrap());
+    let kept = |client: &mut Client, what: &str| -> u64 {
+        info(client)[&format!("replica_full_sync_buffer_{what}")].parse().unwrap()
+    };
+    let value = "v".repeat(50_000);
+    let reached =
+        |replica: &Server| replica.log().contains("Replication buffer limit has been reached (2097152 bytes)");
+    let mut at = 0;
+    until("the limit is reached", || {
+        call(&mut client, &format!("SET large:{at} {value}"));
+        at += 1;
+        reached(&replica)
+    });
+    let size = kept(&mut of_replica, "size");
+    assert!((2 << 20..=3 << 20).contains(&size), "{size}");
+    assert_eq!(section(&mut of_replica, "memory")["mem_replica_full_sync_buffer"], size.to_string());
+    // What does not fit waits at the primary and is not lost.
+    (0..100).for_each(|at| _ = call(&mut client, &format!("SET later:{at} {value}")));
+    at_full_speed(&primary);
+    until_up(&replica);
+    assert_same(&primary, &replica);
+    assert_eq!((kept(&mut of_replica, "size"), kept(&mut of_replica, "peak")), (0, size));
+    assert_eq!(stat(&primary, "sync_full"), 1);
+}
+
+#[test]
+fn a_copy_that_is_here_as_a_whole_is_used_though_the_stream_has_broken() {
+    let Some(subject) = subject() else { return };
+    let primaries = [subject.clone()].into_iter().chain(stock());
+    for program in primaries {
+        let primary = start(&program, &["--repl-rdb-channel", "yes", "--repl-backlog-size", "10mb"]);
+        fill(&primary);
+        let replica = start(&subject, &["--key-load-delay", "1000", "--repl-diskless-load", "disabled"]);
+        follow(&replica, primary.address());
+        until("the copy is loaded", || {
+            section(&mut replica.connect().unwrap(), "persistence").get("loading").map(String::as_str) == Some("1")
+        });
+        for id in clients(&primary, "S") {
+            kill(&primary, &id);
+        }
+        call(&mut primary.connect().unwrap(), "SET after 1");
+        until("the replica has seen that", || replica.log().contains("Main channel error"));
+        call(&mut replica.connect().unwrap(), "CONFIG SET key-load-delay 0");
+        until_up(&replica);
+        assert_same(&primary, &replica);
+        let counts = ["sync_full", "sync_partial_ok"].map(|name| stat(&primary, name));
+        assert_eq!(counts, [1, 1], "{}\n{}", primary.log(), replica.log());
     }
 }

@@ -103,6 +103,32 @@ fn a_primary_whose_disk_is_full_makes_no_copy_and_says_so() {
 }
 
 #[test]
+fn a_copy_that_nobody_waits_for_any_more_says_nothing_about_the_disk() {
+    for program in both() {
+        let primary = start(&program, &["--repl-diskless-sync", "no", "--rdb-key-save-delay", "20000"]);
+        fill(&primary);
+        let replica = start(&program, &[]);
+        follow(&replica, primary.address());
+        let mut client = primary.connect().unwrap();
+        until("the copy is made", || info(&mut client).get("slave0").is_some_and(|line| line.contains("wait_bgsave")));
+        let begin = std::time::Instant::now();
+        promote(&replica);
+        until("it is given up", || {
+            let persistence = section(&mut client, "persistence");
+            assert_eq!(persistence["rdb_last_bgsave_status"], "ok", "{}", program.name);
+            persistence["rdb_bgsave_in_progress"] == "0" && info(&mut client)["connected_slaves"] == "0"
+        });
+        // Long before it would have been complete.
+        assert!(begin.elapsed() < Duration::from_secs(30), "{}:\n{}", program.name, primary.log());
+        assert!(!primary.log().contains("Background saving error"), "{}", primary.log());
+        call(&mut client, "CONFIG SET rdb-key-save-delay 0");
+        follow(&replica, primary.address());
+        until_up(&replica);
+        assert_same(&primary, &replica);
+    }
+}
+
+#[test]
 fn a_replica_whose_disk_is_full_keeps_what_it_has_and_tries_again() {
     let folder = tempfile::tempdir().unwrap();
     for program in both() {

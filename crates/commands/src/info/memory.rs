@@ -58,8 +58,8 @@ pub(super) fn write(call: &Call<'_>, out: &mut String) {
         "mem_fragmentation_bytes:{}", overhead.fragmentation_bytes();
         "mem_not_counted_for_evict:{}", memory.log_beyond_backlog;
         "mem_replication_backlog:{}", overhead.backlog();
-        "mem_total_replication_buffers:{}", memory.log;
-        "mem_replica_full_sync_buffer:0";
+        "mem_total_replication_buffers:{}", memory.log + memory.full_sync_buffer;
+        "mem_replica_full_sync_buffer:{}", memory.full_sync_buffer;
         "mem_clients_slaves:{}", memory.log_for_replicas;
         "mem_clients_normal:{}", memory.clients;
         "mem_cluster_links:0";

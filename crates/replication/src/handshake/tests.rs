@@ -196,3 +196,47 @@ fn an_old_primary_is_asked_by_sync() {
         assert_eq!(units, ["PING", "SELECT 0"]);
     }
 }
+
+#[test]
+fn a_copy_may_come_over_a_channel_of_its_own() {
+    // As recorded between two Redis 8.0.2.
+    let able = Introduction { listening_port: 7812, rdb_channel: true, ..Introduction::default() };
+    let seen =
+        play(able.clone(), &[b"+PONG\r\n", b"+OK\r\n+OK\r\n", b"+RDBCHANNELSYNC 9\r\n", b"*1\r\n$4\r\nPING\r\n"])
+            .unwrap();
+    assert_eq!(seen.events, [Event::Alive, Event::Asked(None), Event::Channel(9)]);
+    assert_eq!(seen.units, [(vec!["PING".to_owned()], 14)], "the stream follows on the same connection");
+    assert!(seen.sent.contains("*7\r\n$8\r\nREPLCONF\r\n$4\r\ncapa\r\n$3\r\neof\r\n$4\r\ncapa\r\n$6\r\npsync2\r\n$4\r\ncapa\r\n$16\r\nrdb-channel-repl\r\n"));
+
+    let secret = Introduction { password: Some(b"secret".to_vec()), ..able.clone() };
+    let mut channel = Handshake::of_channel(secret, 9);
+    let sent = |handshake: &mut Handshake| String::from_utf8(handshake.output()).unwrap();
+    assert_eq!(
+        sent(&mut channel),
+        "*2\r\n$4\r\nAUTH\r\n$6\r\nsecret\r\n*11\r\n$8\r\nREPLCONF\r\n$4\r\ncapa\r\n$3\r\neof\r\n$8\r\nrdb-only\r\n$1\r\n1\r\n\
+         $11\r\nrdb-channel\r\n$1\r\n1\r\n$17\r\nmain-ch-client-id\r\n$1\r\n9\r\n$14\r\nlistening-port\r\n$4\r\n7812\r\n"
+    );
+    assert_eq!(channel.next(&mut &b"+OK\r\n+OK\r\n"[..]), Ok(Some(Event::Asked(None))));
+    assert_eq!(sent(&mut channel), "*3\r\n$5\r\nPSYNC\r\n$1\r\n?\r\n$2\r\n-1\r\n");
+    let mut answer = &b"\n+FULLRESYNC a75d11c77fd8321ab5e8e3c63e155a9d07cf2a27 17\r\n$EOF:"[..];
+    let Ok(Some(Event::Full(position))) = channel.next(&mut answer) else { panic!("no copy follows") };
+    assert_eq!((position.id.as_str(), position.offset), ("a75d11c77fd8321ab5e8e3c63e155a9d07cf2a27", 17));
+    assert_eq!(answer, b"$EOF:");
+    assert!(channel.is_over());
+
+    let refusals: [(&[u8], &str); 4] = [
+        (b"-ERR Unrecognized RDB client id: 9\r\n", "-ERR Unrecognized RDB client id: 9"),
+        (b"+OK\r\n+CONTINUE\r\n", "+CONTINUE"),
+        (b"+OK\r\n+FULLRESYNC x 1\r\n", "+FULLRESYNC x 1"),
+        (b"+OK\r\n+RDBCHANNELSYNC 10\r\n", "+RDBCHANNELSYNC 10"),
+    ];
+    for (mut answer, reply) in refusals {
+        let mut channel = Handshake::of_channel(able.clone(), 9);
+        let failure = (0..2).find_map(|_| channel.next(&mut answer).err()).expect(reply);
+        assert_eq!(failure, Failure::Channel(reply.as_bytes().to_vec()));
+    }
+    // Whoever has not said that it can is not led astray.
+    let unable = Introduction { listening_port: 1, ..Introduction::default() };
+    let seen = play(unable, &[b"+PONG\r\n+OK\r\n+OK\r\n+RDBCHANNELSYNC 9\r\n"]).unwrap();
+    assert!(matches!(seen.events.last(), Some(Event::FallenBack { .. })), "{:?}", seen.events);
+}

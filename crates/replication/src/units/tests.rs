@@ -85,3 +85,34 @@ fn nonsense_is_an_error_that_stays() {
     assert!(units.next().is_err());
     assert!(units.next().is_err());
 }
+
+#[test]
+fn what_was_put_back_comes_again_whatever_has_come_meanwhile() {
+    let bytes = stream(&["SET a 1", "MULTI", "INCR n", "EXEC", "PING", "SET b 2"]);
+    for cut in 0..bytes.len() {
+        let (mut units, mut seen, mut rest) = (Units::default(), Vec::new(), Some(&bytes[cut..]));
+        units.push(&bytes[..cut]);
+        let mut waiting = cut;
+        loop {
+            let Some(unit) = units.next().unwrap() else {
+                let Some(more) = rest.take() else { break };
+                units.push(more);
+                waiting += more.len();
+                continue;
+            };
+            let raw = unit.raw().to_vec();
+            units.put_back();
+            assert_eq!(units.waiting(), waiting);
+            if let Some(more) = rest.take() {
+                units.push(more);
+                waiting += more.len();
+            }
+            let again = units.next().unwrap().expect("it is there");
+            assert_eq!(again.raw(), raw);
+            seen.extend_from_slice(&raw);
+            waiting -= raw.len();
+            assert_eq!(units.waiting(), waiting);
+        }
+        assert_eq!(seen, bytes);
+    }
+}

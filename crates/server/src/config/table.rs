@@ -191,7 +191,7 @@ pub const ROWS: &[Row] = &[
     yes_no("repl-disable-tcp-nodelay", false),
     memory("repl-backlog-size", 1, LONG, MIB),
     integer("repl-backlog-ttl", 0, LONG, 3600),
-    memory("replica-full-sync-buffer-limit", 0, LONG, 0).warned(REPLICATION),
+    memory("replica-full-sync-buffer-limit", 0, LONG, 0),
     integer("replica-priority", 0, INT, 100).alias("slave-priority"),
     choice("propagation-error-behavior", PROPAGATION_ERRORS, "ignore").warned(REPLICATION),
     yes_no("replica-ignore-disk-write-errors", false).warned(REPLICATION),

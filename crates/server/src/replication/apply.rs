@@ -7,17 +7,23 @@ use std::time::Duration;
 
 use commands::args::Args;
 use commands::env::Env;
+use commands::host::{Host, Pause};
 use commands::pipeline::{self, GateHold};
 use commands::reply::Reply;
 use commands::session::Session;
+use commands::settings::Stop;
+use commands::spec::Flags;
+use commands::table;
 use replication::id::{Position, ReplicationId};
-use replication::units::{Unit, Units};
+use replication::units::{Unit, UnitCommand, Units};
 use resp_parser::encode_request;
 use smallvec::SmallVec;
 use store::gate::Section;
 
+use super::beside::Beside;
 use super::link::{Ended, patience};
 use super::replica::{Resume, Term};
+use super::stop_if_asked;
 use super::wire::{Filled, Wire};
 use crate::clock;
 use crate::config::error::system_text;
@@ -29,6 +35,10 @@ const SECTION_UNITS_MAX: usize = 128;
 const SECTION_NS_MAX: u64 = 1_000_000;
 /// From one acknowledgement to the next.
 const ACK_NS: u64 = 1_000_000_000;
+/// Bytes of the stream that wait here while nothing may be applied; more is left to the primary.
+const HELD_BYTES_MAX: usize = 16 << 20;
+/// From one look whether it may be applied again to the next.
+const HELD_LOOK: Duration = Duration::from_millis(10);
 /// Bytes of an error and of its command that the log repeats.
 const ECHO_BYTES_MAX: usize = 128;
 /// See [`is_inline`]; the words are Redis's.
@@ -46,6 +56,8 @@ pub(super) struct Applier<'t> {
     /// Whether the primary counts offsets, and so wants acknowledgements.
     acknowledges: bool,
     next_ack_ns: u64,
+    /// Whether the next unit may not be applied now.
+    is_held: bool,
 }
 
 /// What a unit is to the link.
@@ -61,9 +73,14 @@ enum Kind {
 
 impl<'t> Applier<'t> {
     /// Goes on where a broken link has stopped; the history may go by another id from there on.
-    pub(super) fn go_on(term: &'t Term, wire: &Wire, resume: Resume, id: Option<ReplicationId>) -> Result<Self, Ended> {
+    pub(super) fn go_on(
+        term: &'t Term,
+        names: (String, String),
+        resume: Resume,
+        id: Option<ReplicationId>,
+    ) -> Result<Self, Ended> {
         let server = &term.server;
-        Self::begin(term, wire, resume.db, Some(resume.position), |_| {
+        Self::begin(term, names, resume.db, Some(resume.position), |_| {
             if let Some(id) = id.filter(|id| *id != resume.position.id) {
                 server.log.notice(&format!("Master replication ID changed to {id}"));
             }
@@ -71,18 +88,18 @@ impl<'t> Applier<'t> {
         })
     }
 
-    /// Begins with the stream from a position on. `switch` makes data and history agree with it; it runs under the
+    /// Begins with the stream from a position on. `names` are those of both ends; `switch` makes data and history agree with it; it runs under the
     /// exclusive gate, and not at all if the link is to end.
     pub(super) fn begin(
         term: &'t Term,
-        wire: &Wire,
+        names: (String, String),
         db: u32,
         position: Option<Position>,
         switch: impl FnOnce(&Section<'_>),
     ) -> Result<Self, Ended> {
         let server = &term.server;
         let env = workers::applier_env(server);
-        let client = server.new_primary_client(wire.names());
+        let client = server.new_primary_client(names);
         let alone = server.keyspace.gate().enter_alone();
         if !term.is_current() {
             return Err(Ended::Quietly);
@@ -95,7 +112,44 @@ impl<'t> Applier<'t> {
         let units = Units::default();
         let out = Reply::default();
         let acknowledges = position.is_some();
-        Ok(Self { term, env, session, units, out, acknowledges, next_ack_ns: clock::ticks_ns() })
+        Ok(Self { term, env, session, units, out, acknowledges, next_ack_ns: clock::ticks_ns(), is_held: false })
+    }
+
+    /// Applies what was kept while a copy came over another connection.
+    pub(super) fn catch_up(&mut self, wire: &mut Wire, beside: &Beside<'_>) -> Result<(), Ended> {
+        let bytes = beside.len();
+        self.log().notice(&format!(
+            "MASTER <-> REPLICA sync: Starting to stream replication buffer into the db ({bytes} bytes)."
+        ));
+        // So the primary knows that its copy was taken over.
+        self.acknowledge(wire)?;
+        while let Some(block) = beside.take() {
+            self.units.push(&block);
+            stop_if_asked(&self.term.server, Stop::OnStreaming);
+            self.apply_all(wire).inspect_err(|_| {
+                self.log().warning("Master client was freed while streaming accumulated replication data to db.");
+            })?;
+        }
+        self.log().notice(&format!(
+            "MASTER <-> REPLICA sync: Successfully streamed replication buffer into the db ({bytes} bytes in total)"
+        ));
+        if beside.is_broken() { Err(Ended::Failed("Connection with master lost.".into())) } else { Ok(()) }
+    }
+
+    /// Applies all units that are complete, however long that takes.
+    fn apply_all(&mut self, wire: &mut Wire) -> Result<(), Ended> {
+        loop {
+            self.apply(wire)?;
+            if clock::ticks_ns() >= self.next_ack_ns {
+                self.acknowledge(wire)?;
+            }
+            if self.is_over() || self.is_held && !self.term.wait(HELD_LOOK) {
+                return Err(Ended::Quietly);
+            }
+            if !self.is_held {
+                return Ok(());
+            }
+        }
     }
 
     /// Applies until the link ends.
@@ -103,7 +157,7 @@ impl<'t> Applier<'t> {
         let mut heard_ns = clock::ticks_ns();
         loop {
             let bytes = wire.bytes();
-            if !bytes.is_empty() {
+            if !bytes.is_empty() || self.is_held {
                 self.units.push(bytes);
                 wire.keep(0);
                 self.apply(wire)?;
@@ -112,7 +166,18 @@ impl<'t> Applier<'t> {
             if now_ns >= self.next_ack_ns {
                 self.acknowledge(wire)?;
             }
-            let wait = Duration::from_nanos(self.next_ack_ns.saturating_sub(now_ns));
+            let mut wait = Duration::from_nanos(self.next_ack_ns.saturating_sub(now_ns));
+            if self.is_held {
+                wait = wait.min(HELD_LOOK);
+                if self.units.waiting() > HELD_BYTES_MAX {
+                    // The rest can wait at the primary, which is not to blame for being quiet.
+                    heard_ns = now_ns;
+                    if !self.term.wait(wait) || self.is_over() {
+                        return Err(Ended::Quietly);
+                    }
+                    continue;
+                }
+            }
             let filled = wire.fill(wait);
             if self.is_over() {
                 return Err(Ended::Quietly);
@@ -137,9 +202,10 @@ impl<'t> Applier<'t> {
         }
     }
 
-    /// Applies all units that are complete.
+    /// Applies all units that are complete, unless they are held back, which it notes.
     fn apply(&mut self, wire: &mut Wire) -> Result<(), Ended> {
-        let Self { term, env, session, units, out, .. } = self;
+        let Self { term, env, session, units, out, is_held, .. } = self;
+        *is_held = false;
         let server: &Server = &term.server;
         server.replication.following.note_read(server.replication.offset() + units.waiting() as u64);
         let mut gate = GateHold::new(server.keyspace);
@@ -163,6 +229,13 @@ impl<'t> Applier<'t> {
                 return Err(Ended::Failed(INLINE.into()));
             }
             let kind = kind(&unit);
+            // Pauses begin outside of sections only, so this one settles it.
+            gate.shared(|| env.begin_section(clock::now_ms()));
+            if is_held_back(&unit, server.pause()) {
+                units.put_back();
+                *is_held = true;
+                break;
+            }
             apply_unit(env, &mut gate, session, &unit, kind, out);
             asked |= kind == Kind::GetAck;
             in_section += 1;
@@ -205,6 +278,20 @@ impl<'t> Applier<'t> {
 impl Drop for Applier<'_> {
     fn drop(&mut self) {
         self.term.server.registry.remove(self.session.client.id);
+    }
+}
+
+/// Whether a unit has to wait: CLIENT PAUSE holds for the primary as for clients, and a replica of this process that lags
+/// may slow it down as well.
+fn is_held_back(unit: &Unit<'_>, pause: Pause) -> bool {
+    let may_change = |command: UnitCommand<'_>| {
+        let name = command.words().next().and_then(table::lookup);
+        name.is_none_or(|name| name.spec.flags.intersects(Flags::WRITE | Flags::MAY_REPLICATE))
+    };
+    match pause {
+        Pause::No => false,
+        Pause::Writes => unit.is_transaction() || unit.commands().any(may_change),
+        Pause::All => true,
     }
 }
 

@@ -11,6 +11,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use commands::settings::Stop;
 use parking_lot::Mutex;
 use persistence::save::{Preamble, save};
 use persistence::snapshot_file::{self, FileError, Step};
@@ -23,6 +24,7 @@ use store::walk::Walk;
 use super::outgoing::{Blocks, Outgoing};
 use super::primary::{Phase, Replica};
 use super::replica::Resume;
+use super::stop_if_asked;
 use crate::clock;
 use crate::config::keys;
 use crate::net::feeder::Order;
@@ -177,6 +179,10 @@ impl Copies {
             let made = self.make_file(server, &mut data);
             match &made {
                 Ok(()) => server.log.notice("Background saving terminated with success"),
+                // That says nothing about the disk.
+                Err(FileError { error, .. }) if error.kind() == io::ErrorKind::Interrupted => {
+                    server.log.notice(&format!("Background saving was ended before its time: {error}"));
+                }
                 Err(error) => snapshot::note_failure(server, error),
             }
             made.is_ok()
@@ -249,6 +255,7 @@ impl Copies {
         // From here on only those keep the stream who will need it.
         drop(cut);
         let tell = || feeders.ring();
+        stop_if_asked(server, Stop::AfterCut);
         let mut blocks = Blocks::new(&outgoing, &tell);
         let written = data.write(server, &mut blocks).and_then(|()| io::Write::flush(&mut blocks));
         outgoing.end(written.is_ok());
@@ -385,7 +392,7 @@ impl Data {
             ControlFlow::Continue(())
         };
         save(walk, &preamble, out, key).map(drop).map_err(|error| match error.kind() {
-            io::ErrorKind::Interrupted => io::Error::other("nobody waits for it any more"),
+            io::ErrorKind::Interrupted => io::Error::new(error.kind(), "nobody waits for it any more"),
             _ => error,
         })
     }

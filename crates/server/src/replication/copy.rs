@@ -9,6 +9,7 @@ mod source;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek};
+use std::net::TcpStream;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
@@ -45,9 +46,22 @@ const NAMES_MAX: u32 = 5;
 /// The fact in a copy that names the database which is selected where the stream goes on.
 const STREAM_DB: &str = "repl-stream-db";
 
+/// The connection that brings the stream, which may be another than that of the copy.
+pub(super) struct Main {
+    /// What both ends are called.
+    pub(super) names: (String, String),
+    /// Where the primary looks for signs of life.
+    pub(super) vital: TcpStream,
+}
+
 /// Takes over the copy that the primary has announced, and begins with the stream behind it, from `position` on if the
 /// primary has told one.
-pub(super) fn take_over<'t>(term: &'t Term, wire: &mut Wire, position: Option<Position>) -> Result<Applier<'t>, Ended> {
+pub(super) fn take_over<'t>(
+    term: &'t Term,
+    wire: &mut Wire,
+    position: Option<Position>,
+    main: Main,
+) -> Result<Applier<'t>, Ended> {
     let server = &term.server;
     let how = How::of(server);
     let mut file = match how {
@@ -57,7 +71,7 @@ pub(super) fn take_over<'t>(term: &'t Term, wire: &mut Wire, position: Option<Po
         How::Direct | How::Beside => None,
     };
     term.begin_transfer();
-    let mut source = Source::new(term, wire);
+    let mut source = Source::new(term, wire, main.vital);
     let framing = source.begin(if file.is_some() { "to disk" } else { "to parser" })?;
     if let Some(file) = &mut file {
         receive(&mut source, file)?;
@@ -79,7 +93,7 @@ pub(super) fn take_over<'t>(term: &'t Term, wire: &mut Wire, position: Option<Po
     drop(source);
     let db = loaded.aux(STREAM_DB).and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
     let db = db.filter(|db| *db < server.keyspace.database_count()).unwrap_or(0);
-    let applier = loading.finish(wire, &fresh, db, position)?;
+    let applier = loading.finish(main.names, &fresh, db, position)?;
     server.log.notice("MASTER <-> REPLICA sync: Finished with success");
     Ok(applier)
 }
@@ -318,7 +332,7 @@ impl<'t> Loading<'t> {
 
     fn finish(
         mut self,
-        wire: &Wire,
+        names: (String, String),
         fresh: &Keyspace,
         db: u32,
         position: Option<Position>,
@@ -331,7 +345,7 @@ impl<'t> Loading<'t> {
         }
         let mut env = workers::applier_env(server);
         let mut old = Vec::new();
-        let applier = Applier::begin(term, wire, db, position, |alone| {
+        let applier = Applier::begin(term, names, db, position, |alone| {
             if beside {
                 touch_watched(server, alone, Some(fresh));
             }

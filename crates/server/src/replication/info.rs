@@ -31,9 +31,8 @@ fn replica(server: &Server, primary: &Primary, out: &mut String) {
         "master_sync_in_progress:{}", u8::from(link == LinkState::Transfer);
         "slave_read_repl_offset:{}", following.read_offset(offset);
         "slave_repl_offset:{offset}";
-        // No stream comes beside a copy, so none of it has to wait for the copy's end.
-        "replica_full_sync_buffer_size:0";
-        "replica_full_sync_buffer_peak:0";
+        "replica_full_sync_buffer_size:{}", following.kept.size();
+        "replica_full_sync_buffer_peak:{}", following.kept.peak();
     );
     if link == LinkState::Transfer {
         let total = following.transfer.total_bytes.load(Relaxed);

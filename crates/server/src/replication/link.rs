@@ -6,8 +6,10 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use replication::handshake::{Event, Handshake, Introduction};
+use replication::id::Position;
 
 use super::apply::Applier;
+use super::channel;
 use super::copy;
 use super::own_keys::OwnKeys;
 use super::replica::{LinkState, Resume, Term};
@@ -91,14 +93,11 @@ fn attempt(term: &Term) -> Result<(), Ended> {
     let log = &term.server.log;
     term.set_state(LinkState::Connecting);
     log.notice("MASTER <-> REPLICA sync started");
-    let (host, port) = (&term.primary.host, term.primary.port);
-    let from = term.server.config.get(keys::BIND_SOURCE_ADDR);
-    let from = from.and_then(|from| String::from_utf8_lossy(&from).parse::<IpAddr>().ok());
     let failed = |error: &io::Error| match error.kind() {
         io::ErrorKind::TimedOut => "Timeout connecting to the MASTER...".to_owned(),
         _ => format!("Error condition on socket for SYNC: {}", system_text(error)),
     };
-    let mut wire = Wire::connect(host, port, from, patience(term)).map_err(|error| failed(&error))?;
+    let mut wire = connect(term).map_err(|error| failed(&error))?;
     let handle = wire.handle().map_err(|error| failed(&error))?;
     if !term.connected(handle) {
         return Err(Ended::Quietly);
@@ -113,29 +112,50 @@ fn attempt(term: &Term) -> Result<(), Ended> {
         Event::Continue(id) => {
             log.notice("MASTER <-> REPLICA sync: Master accepted a Partial Resynchronization.");
             let resume = resume.ok_or_else(|| "Master continues what was never begun.".to_owned())?;
-            Applier::go_on(term, &wire, resume, id)?
+            Applier::go_on(term, wire.names(), resume, id)?
         }
-        Event::Full(position) => copy::take_over(term, &mut wire, Some(position))?,
-        _ => copy::take_over(term, &mut wire, None)?,
+        Event::Channel(client) => return channel::run(term, wire, client),
+        Event::Full(position) => take_over(term, &mut wire, Some(position))?,
+        _ => take_over(term, &mut wire, None)?,
     };
     applier.run(&mut wire)
 }
 
-/// Agrees with the primary on what follows; returns what was offered to go on from, and the last event.
-fn shake_hands(term: &Term, wire: &mut Wire) -> Result<(Option<Resume>, Event), Ended> {
+/// A new connection to the primary.
+pub(super) fn connect(term: &Term) -> io::Result<Wire> {
+    let (host, port) = (&term.primary.host, term.primary.port);
+    let from = term.server.config.get(keys::BIND_SOURCE_ADDR);
+    let from = from.and_then(|from| String::from_utf8_lossy(&from).parse::<IpAddr>().ok());
+    Wire::connect(host, port, from, patience(term))
+}
+
+fn take_over<'t>(term: &'t Term, wire: &mut Wire, position: Option<Position>) -> Result<Applier<'t>, Ended> {
+    let vital = wire.handle().map_err(|error| format!("Can't share the connection to MASTER: {error}"))?;
+    let main = copy::Main { names: wire.names(), vital };
+    copy::take_over(term, wire, position, main)
+}
+
+/// What this process says of itself.
+pub(super) fn introduction(term: &Term) -> Introduction {
     let config = &term.server.config;
-    let log = &term.server.log;
-    let resume = term.resume();
-    let fails_over = term.fails_over();
     let announced = config.get(keys::REPLICA_ANNOUNCE_PORT);
-    let mut handshake = Handshake::new(Introduction {
+    Introduction {
         user: config.get(keys::MASTERUSER),
         password: config.get(keys::MASTERAUTH),
         listening_port: if announced == 0 { config.get(keys::PORT) } else { announced },
         ip_address: config.get(keys::REPLICA_ANNOUNCE_IP),
-        position: resume.map(|resume| resume.position),
-        failover: fails_over,
-    });
+        position: term.resume().map(|resume| resume.position),
+        failover: term.fails_over(),
+        rdb_channel: config.get(keys::REPL_RDB_CHANNEL),
+    }
+}
+
+/// Agrees with the primary on what follows; returns what was offered to go on from, and the last event.
+fn shake_hands(term: &Term, wire: &mut Wire) -> Result<(Option<Resume>, Event), Ended> {
+    let log = &term.server.log;
+    let resume = term.resume();
+    let fails_over = term.fails_over();
+    let mut handshake = Handshake::new(introduction(term));
     let mut asked = false;
     // A failover's target has one try, once it was asked.
     let failed = |asked, reason: String| match fails_over && asked {

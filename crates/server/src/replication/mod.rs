@@ -2,7 +2,8 @@
 //!
 //! - [`State`]: the ids and the offset, which name what this process has;
 //! - [`replica`]: whom it follows, and what becomes of that; [`link`] is the thread that talks to the primary, [`copy`]
-//!   takes the first copy over, [`apply`] applies the stream behind it;
+//!   takes the first copy over, [`apply`] applies the stream behind it; where the copy has a [`channel`] of its own, the
+//!   stream is kept [`beside`] it meanwhile;
 //! - [`primary`]: who follows it; [`copies`] and [`outgoing`] are the full copies that they are sent, and the feeders
 //!   (`net::feeder`) the threads that send; [`pacing`] slows writers down while a replica lags;
 //! - [`failover`]: how the role of the primary goes over to a replica;
@@ -13,6 +14,8 @@
 //! under the guards of what was changed.
 
 mod apply;
+pub mod beside;
+mod channel;
 pub mod copies;
 mod copy;
 pub mod failover;
@@ -30,8 +33,11 @@ mod wire;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::Weak;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use commands::record::Record;
+use commands::settings::Stop;
 use parking_lot::Mutex;
 use replication::history::History;
 use replication::id::{Position, ReplicationId};
@@ -179,6 +185,19 @@ impl State {
     fn begin_stream(&self, server: &Server, offset: u64, db: u32) {
         self.stream.begin(offset, server.config.get(keys::REPL_BACKLOG_SIZE));
         self.stream.append_raw(b"", db);
+    }
+}
+
+/// Stops the process if DEBUG REPL-PAUSE wants it at this step, until somebody continues it.
+fn stop_if_asked(server: &Server, step: Stop) {
+    /// For whoever has continued the process to have his way before this thread goes on.
+    const AFTERWARDS: Duration = Duration::from_millis(100);
+    if server.settings.repl_pause.load(Relaxed) & step as u8 != 0 {
+        server.log.notice("Process is about to stop.");
+        // There is no more to be done if the system refuses.
+        let _ = signal_hook::low_level::raise(signal_hook::consts::SIGSTOP);
+        server.log.notice("Process has been continued.");
+        std::thread::sleep(AFTERWARDS);
     }
 }
 

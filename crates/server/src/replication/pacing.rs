@@ -7,6 +7,9 @@
 //! and the same replica for longer than `repl-timeout`; a replica that is still behind then is left to the limit. Where the
 //! limit is off, there is no pacing either, and a replica may lag for as long as memory lasts.
 //!
+//! On a replica with replicas of its own the one who writes is the applier. It is slowed down alike, and reads no more than
+//! it may keep, so that in the end its primary slows down, or drops it.
+//!
 //! The budget is an offset of the log. A write that finds the log there or beyond is postponed before anything has
 //! happened, as in a pause; a feeder moves the budget on every [`STEP_MS`] and has the postponed tried again. So what is
 //! written beyond the budget is one section a worker.
@@ -122,7 +125,7 @@ impl State {
     /// How near the replica that lags most is to its limit: 0 is half way, 1 is there. Those count for whom writers have
     /// not been slowed down for too long already.
     fn pressure(&self, server: &Server, spent_ms: i64) -> f64 {
-        let Some(limit) = limit(server).filter(|_| !self.is_replica()) else { return 0.0 };
+        let Some(limit) = limit(server) else { return 0.0 };
         let patience_ms = server.config.get(keys::REPL_TIMEOUT) as i64 * 1000;
         let near = |replica: &Replica| {
             let half = limit as f64 / 2.0;

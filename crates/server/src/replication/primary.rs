@@ -236,7 +236,7 @@ impl Primary {
         if server.config.get(keys::MIN_REPLICAS_TO_WRITE) > 0 && server.config.get(keys::MIN_REPLICAS_MAX_LAG) > 0 {
             let _ = write!(lines, "min_slaves_good_slaves:{}\r\n", good(&replicas, server));
         }
-        let told = replicas.iter().filter(|it| it.phase() != Phase::CopySent && !is_beside(&replicas, it));
+        let told = replicas.iter().filter(|replica| counts(&replicas, replica));
         for (index, replica) in told.enumerate() {
             let (state, lag) = replica.state_and_lag_s();
             let (ip, port, offset) = (replica.ip(), replica.facts.port, replica.acked.load(Relaxed));
@@ -247,9 +247,9 @@ impl Primary {
     }
 }
 
-/// How many they are. One with two channels counts once.
+/// How many they are. One with two channels counts once, and one that wanted a copy only until it has it.
 fn count(replicas: &[Arc<Replica>]) -> usize {
-    replicas.iter().filter(|replica| !is_beside(replicas, replica)).count()
+    replicas.iter().filter(|replica| counts(replicas, replica)).count()
 }
 
 /// How many are online and were heard of lately enough.
@@ -261,10 +261,11 @@ fn good(replicas: &[Arc<Replica>], server: &Server) -> usize {
     replicas.iter().filter(is_good).count()
 }
 
-/// Whether a replica is but the second channel of another.
-fn is_beside(replicas: &[Arc<Replica>], replica: &Replica) -> bool {
+/// Whether this is a replica by itself: not if it is but the second channel of another, or has the copy that it wanted.
+fn counts(replicas: &[Arc<Replica>], replica: &Replica) -> bool {
     let main = replica.facts.main_channel;
-    main.is_some_and(|main| replicas.iter().any(|other| other.client.id == main))
+    let has_main = || main.is_some_and(|main| replicas.iter().any(|other| other.client.id == main));
+    replica.phase() != Phase::CopySent && !has_main()
 }
 
 /// Whether full copies go over a connection of their own, to those who can take them so.

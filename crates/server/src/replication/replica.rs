@@ -18,6 +18,7 @@ use commands::standing::Standing;
 use parking_lot::{Condvar, Mutex};
 use replication::id::Position;
 
+use super::beside::Kept;
 use super::{State, link};
 use crate::clock;
 use crate::config::keys;
@@ -79,6 +80,8 @@ pub struct Following {
     down_since_ms: AtomicI64,
     /// The full copy that comes.
     pub transfer: Transfer,
+    /// The stream that waits for it.
+    pub kept: Kept,
     /// Bytes that primaries have sent.
     pub bytes_in: AtomicU64,
 }
@@ -90,8 +93,8 @@ struct Inner {
     term: u64,
     /// What PSYNC can ask for.
     resume: Option<Resume>,
-    /// The connection of the link, to be broken from outside.
-    socket: Option<TcpStream>,
+    /// The connections of the link, to be broken from outside.
+    sockets: Vec<TcpStream>,
     /// Stands for the primary among the clients, while the stream comes.
     client: Option<Arc<Client>>,
     /// Whether the primary has told an offset, so that a broken link can be gone on with.
@@ -120,6 +123,7 @@ impl Default for Following {
             last_io_ms: AtomicI64::new(0),
             down_since_ms: AtomicI64::new(0),
             bytes_in: AtomicU64::new(0),
+            kept: Kept::default(),
             transfer: Transfer { total_bytes: AtomicI64::new(-1), read_bytes: AtomicI64::new(0) },
         }
     }
@@ -205,7 +209,7 @@ impl Inner {
         if let Some(client) = &self.client {
             client.killed.store(true, Relaxed);
         }
-        if let Some(socket) = &self.socket {
+        for socket in &self.sockets {
             // It may be broken already.
             let _ = socket.shutdown(Shutdown::Both);
         }
@@ -237,12 +241,12 @@ impl Term {
         }
     }
 
-    /// Lends the connection to those who may have to break it; false if this link is to end.
+    /// Lends a connection to those who may have to break it; false if this link is to end.
     pub(super) fn connected(&self, socket: TcpStream) -> bool {
         let mut inner = self.following().inner.lock();
         let is_current = inner.term == self.term;
         if is_current {
-            inner.socket = Some(socket);
+            inner.sockets.push(socket);
         }
         is_current
     }
@@ -287,7 +291,7 @@ impl Term {
         if state == LinkState::Connected {
             server.replication.keep_resume(server, &mut inner);
         }
-        inner.socket = None;
+        inner.sockets.clear();
         inner.client = None;
         following.state.store(LinkState::Connect as u8, Relaxed);
         drop(inner);

@@ -1,7 +1,7 @@
 //! The connection to a primary: blocking, with bytes that have come and were not used yet.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -92,6 +92,12 @@ impl Wire {
     pub(super) fn send(&mut self, bytes: &[u8], patience: Duration) -> io::Result<()> {
         self.stream.set_write_timeout(Some(patience.max(Duration::from_millis(1))))?;
         self.stream.write_all(bytes)
+    }
+
+    /// Ends the connection for all who have a handle.
+    pub(super) fn close(self) {
+        // It may be closed already.
+        let _ = self.stream.shutdown(Shutdown::Both);
     }
 
     /// The names of both ends, as CLIENT LIST has them.

@@ -252,6 +252,10 @@ impl Link {
     pub(super) fn tend(&mut self, server: &Server, now_ms: i64) -> Result<(), Ended> {
         let timeout_ms = server.config.get(keys::REPL_TIMEOUT) as i64 * 1000;
         let name = || self.replica.name();
+        if matches!(self.source, Source::Done) && self.replica.quiet_ms() > timeout_ms {
+            // It has all that it wanted, and should have gone.
+            return Err(Ended::Quietly);
+        }
         if self.replica.phase() == Phase::Online && !self.replica.is_old && self.replica.quiet_ms() > timeout_ms {
             return Err(Ended::Because(format!("Disconnecting timedout replica (streaming sync): {}", name())));
         }

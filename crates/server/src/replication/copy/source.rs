@@ -25,6 +25,8 @@ const TIMEOUT: &str = "Timeout receiving bulk data from MASTER... If the problem
 pub(super) struct Source<'t, 'w> {
     term: &'t Term,
     wire: &'w mut Wire,
+    /// Where the primary looks for signs of life.
+    vital: TcpStream,
     payload: Payload,
     /// The piece that came last, and how much of it was read.
     piece: Vec<u8>,
@@ -46,8 +48,8 @@ enum Found {
 }
 
 impl<'t, 'w> Source<'t, 'w> {
-    pub(super) fn new(term: &'t Term, wire: &'w mut Wire) -> Self {
-        Self { term, wire, payload: Payload::default(), piece: Vec::new(), read: 0, ended: false, failed: None }
+    pub(super) fn new(term: &'t Term, wire: &'w mut Wire, vital: TcpStream) -> Self {
+        Self { term, wire, vital, payload: Payload::default(), piece: Vec::new(), read: 0, ended: false, failed: None }
     }
 
     pub(super) fn server(&self) -> Arc<Server> {
@@ -103,7 +105,7 @@ impl<'t, 'w> Source<'t, 'w> {
 
     /// Somebody who keeps the primary patient while a copy is loaded.
     pub(super) fn vital(&self) -> Vital<'t> {
-        Vital::new(self.term, self.wire.handle().ok())
+        Vital::new(self.term, self.vital.try_clone().ok())
     }
 
     /// Gets the next piece; false at the end.

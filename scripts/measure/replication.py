@@ -247,6 +247,8 @@ def peak(primary, round_number, options):
             overwriting = writer.result(stop=False)
         if overwriting is not None and follower.is_ready():
             break
+        if follower.is_over():
+            follower.result()
         time.sleep(MEMORY_SECONDS)
     (_, seconds), = follower.result()
     return Peak(primary.name, round_number, before, most, overwriting, seconds)

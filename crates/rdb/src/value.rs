@@ -229,8 +229,8 @@ fn hint(count: u64) -> usize {
 /// Reads a listpack in a string.
 fn listpack(reader: &mut Reader<'_>) -> Result<Listpack> {
     let start = reader.clone();
-    let bytes = reader.string()?.into_owned();
-    Listpack::from_bytes(bytes).map_err(|corrupt| start.error(Problem::Listpack(corrupt)))
+    let bytes = reader.string()?;
+    Listpack::from_bytes(&bytes).map_err(|corrupt| start.error(Problem::Listpack(corrupt)))
 }
 
 /// Reads a ziplist in a string, as the listpack of the same elements.

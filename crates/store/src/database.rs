@@ -15,15 +15,21 @@
 //! The bound is lowered when an expiry comes, and left as it is when one goes: whoever visits the stripe too early
 //! computes it anew ([`crate::keyspace::Keyspace::expire_stripe`]). A value changes behind the entry's back, so whoever
 //! was given one to change ([`crate::guard::ValueMut`]) books it when he is done.
+//!
+//! **Growing together.** Stripes have about the same number of keys, so their tables grow at about the same time, and the
+//! arrays that they leave behind lie page by page beside each other. But the last few percent of the stripes come late, and
+//! a page in which one old array is left cannot be given back: a million keys then had 6 MiB of such pages. So stripes
+//! that are behind grow with the others, at the next key that comes to them ([`Growth`]).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use crate::counter::Counter;
 use crate::entry::Entry;
+use crate::hash::hash_bytes;
 use crate::sizes::Sizes;
 use crate::stripe::{Inner, Stripe};
-use crate::table::prefetch;
+use crate::table::{self, prefetch};
 use crate::walk::Walks;
 use crate::walk::frozen::Frozen;
 
@@ -43,6 +49,41 @@ pub struct Database {
     timed: Counter,
     sizes: Sizes,
     walks: Walks,
+    growth: Growth,
+}
+
+/// How large the tables of most stripes are. Threads that count at the same moment may lose a step, which does not matter:
+/// it is a hint that lets a table grow early.
+#[derive(Default)]
+struct Growth {
+    /// Buckets that [`MOST`] of the stripes have at least.
+    usual: AtomicU32,
+    /// Stripes that have grown beyond this since.
+    beyond: AtomicU32,
+}
+
+/// Three of four.
+const MOST: (usize, usize) = (3, 4);
+
+impl Growth {
+    #[inline]
+    fn usual(&self) -> u32 {
+        self.usual.load(Relaxed)
+    }
+
+    /// One of so many stripes has grown, and had `before` buckets.
+    #[cold]
+    fn grew(&self, before: u32, stripes: usize) {
+        let usual = self.usual();
+        if before < usual {
+            return;
+        }
+        let beyond = self.beyond.fetch_add(1, Relaxed) as usize + 1;
+        if beyond * MOST.1 >= stripes * MOST.0 {
+            self.usual.store(table::grown(usual as usize) as u32, Relaxed);
+            self.beyond.store(0, Relaxed);
+        }
+    }
 }
 
 impl Database {
@@ -59,6 +100,7 @@ impl Database {
             timed: Counter::default(),
             sizes: Sizes::default(),
             walks: Walks::new(frozen),
+            growth: Growth::default(),
         }
     }
 
@@ -177,12 +219,15 @@ impl Database {
         self.due.get(from..)?.iter().position(|due| due.load(Relaxed) <= now_ms).map(|at| from + at)
     }
 
-    /// Books an entry that is about to come into the stripe, which the caller holds exclusively.
+    /// Books an entry that is about to come into the stripe, which the caller holds exclusively, and makes room for it.
     pub(crate) fn entry_comes(&self, stripe: usize, inner: &mut Inner, entry: &mut Entry) {
         self.keys.add(1);
         self.sizes.moved(None, entry.size_bin());
         if inner.table.is_empty() {
             self.occupied[stripe / 64].fetch_or(1 << (stripe % 64), Relaxed);
+        }
+        if let Some(before) = inner.table.make_room(self.growth.usual(), |entry| hash_bytes(entry.key())) {
+            self.growth.grew(before, self.stripes.len());
         }
         // What the mark says is of the place that the entry comes from.
         entry.set_timed(false);

@@ -1,20 +1,26 @@
 //! One key and its value in one allocation, behind one thin pointer.
 //!
 //! ```text
-//! kind u8 | flags u8 | epoch u16 | access u32 | key length u32 | value length u32 | [expiry i64] | body
+//! tag u8 | key length u8 | epoch u16 | access u24 and value length u8 | [lengths 2 * u32] | [word] | key | [expiry i64] | [bytes]
 //! ```
 //!
-//! The body of a short string is the key followed by the value's bytes. Every other body is one word (an integer, or
-//! the pointer to a boxed value) followed by the key. The optional expiry stands before the body, so an entry that gets
-//! or loses one moves; it does so inside its slot, which only an exclusive guard can reach.
+//! A short string has its bytes at the end; anything else has a word, which is an integer or the pointer to a value. The tag
+//! is the kind and some flags, which tell what there is of the parts in brackets.
+//!
+//! The head is one word, because allocators count in steps of 16 bytes: with one of 16 bytes an integer or the pointer to
+//! a value took 48 bytes under a key of 16, and takes 32 with this one. The lengths have a byte each, and a word of their own
+//! where one of the two is longer than a byte can tell. The parts that every command looks for come first, so that the tag
+//! alone says where they are. An expiry may stand at any address. An entry that gets or loses one moves; it does so inside
+//! its slot, which only an exclusive guard can reach.
 //!
 //! **Invariants.**
-//! 1. The allocation's size follows from `kind`, `flags` and the two lengths ([`Head::size`]).
+//! 1. The allocation's size follows from the tag and the two lengths ([`Shape::size`]).
 //! 2. A body word of a boxed kind is one of the owners of its value. Others are walkers that have [`Entry::share`]d it, and
 //!    what they were given: so a value with more than one owner is frozen, and whoever wants to change it makes it his own
 //!    first ([`Entry::get_mut`]).
-//! 3. Everything but `access` changes only while the entry is reached through an exclusive guard; `access` is a relaxed
-//!    atomic, because readers under a shared guard store it too.
+//! 3. Everything but the access clock changes only while the entry is reached through an exclusive guard. The word of the
+//!    clock is a relaxed atomic, because readers under a shared guard store it too. They leave the length that stands in
+//!    it as it is, so it does not matter which of two stores comes last.
 
 #![allow(unsafe_code)]
 
@@ -43,11 +49,22 @@ const COPIED_BYTES_MAX: usize = 1 << 20;
 /// Redis's limit for the `embstr` encoding.
 const EMBSTR_MAX: usize = 44;
 
-const HAS_EXPIRY: u8 = 1;
+/// The bits of an entry's tag that tell its [`Kind`]. The others are flags.
+const KIND: u8 = 0b111;
+/// The lengths have a word of their own. Its value is that word's size, which spares the reader a branch.
+const LONG: u8 = 1 << 3;
+/// There is an expiry; twice its size.
+const HAS_EXPIRY: u8 = 1 << 4;
 /// A hash that its stripe has counted among those with fields that expire.
-const TIMED: u8 = 4;
+const TIMED: u8 = 1 << 5;
 /// A string that APPEND or SETRANGE has made: `OBJECT ENCODING` calls it `raw` however short it is.
-const GROWN: u8 = 2;
+const GROWN: u8 = 1 << 6;
+/// There is a word, since this is no inline string; sixteen times its size.
+const HAS_WORD: u8 = 1 << 7;
+/// The longest key, and the longest value, whose length the head tells.
+const SHORT_MAX: usize = u8::MAX as usize;
+/// The word of the access clock holds the value's length in its low bits.
+const CLOCK_SHIFT: u32 = 8;
 
 /// What the body holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,15 +76,15 @@ pub enum Kind {
     Inline,
     /// A string in a shared buffer.
     Shared,
-    /// A counted [`List`].
+    /// A [`List`].
     List,
-    /// A counted [`Set`].
+    /// A [`Set`].
     Set,
-    /// A counted [`SortedSet`].
+    /// A [`SortedSet`].
     SortedSet,
-    /// A counted [`Hash`].
+    /// A [`Hash`].
     Hash,
-    /// A counted [`Stream`].
+    /// A [`Stream`].
     Stream,
 }
 
@@ -78,67 +95,155 @@ pub enum Kind {
 pub unsafe trait Boxed: Clone {
     /// The kind that stands for this type.
     const KIND: Kind;
+    /// What the body of an entry holds: one owner of the value.
+    type Owner;
+
+    /// The first owner of a value.
+    fn owner(value: Self) -> Self::Owner;
+    /// One more owner.
+    fn share(owner: &Self::Owner) -> Self::Owner;
+    /// The value.
+    fn value(owner: &Self::Owner) -> &Self;
+    /// The value, to be changed, which its other owners do not see.
+    fn value_mut(owner: &mut Self::Owner) -> &mut Self;
 }
 
-// SAFETY: each kind stands beside its type, and each once.
-unsafe impl Boxed for List {
-    const KIND: Kind = Kind::List;
+/// Values that are an owner themselves ([`crate::value::room`]).
+macro_rules! boxed {
+    ($($type:ident),*) => {$(
+        // SAFETY: each kind stands beside the type of its name, and each once.
+        unsafe impl Boxed for $type {
+            const KIND: Kind = Kind::$type;
+            type Owner = Self;
+
+            fn owner(value: Self) -> Self {
+                value
+            }
+
+            fn share(owner: &Self) -> Self {
+                owner.share()
+            }
+
+            #[inline]
+            fn value(owner: &Self) -> &Self {
+                owner
+            }
+
+            #[inline]
+            fn value_mut(owner: &mut Self) -> &mut Self {
+                owner
+            }
+        }
+    )*};
 }
-// SAFETY: as above.
-unsafe impl Boxed for Set {
-    const KIND: Kind = Kind::Set;
-}
-// SAFETY: as above.
-unsafe impl Boxed for SortedSet {
-    const KIND: Kind = Kind::SortedSet;
-}
-// SAFETY: as above.
-unsafe impl Boxed for Hash {
-    const KIND: Kind = Kind::Hash;
-}
+
+boxed!(List, Set, SortedSet, Hash);
+
 // SAFETY: as above.
 unsafe impl Boxed for Stream {
     const KIND: Kind = Kind::Stream;
+    type Owner = Counted<Self>;
+
+    fn owner(value: Self) -> Counted<Self> {
+        Counted::new(value)
+    }
+
+    fn share(owner: &Counted<Self>) -> Counted<Self> {
+        owner.clone()
+    }
+
+    fn value(owner: &Counted<Self>) -> &Self {
+        owner
+    }
+
+    fn value_mut(owner: &mut Counted<Self>) -> &mut Self {
+        Counted::make_mut(owner)
+    }
 }
 
-#[repr(C)]
+#[repr(C, align(8))]
 struct Head {
-    kind: Kind,
-    flags: u8,
+    /// Kind and flags.
+    tag: u8,
+    /// Without meaning where the lengths have a word of their own.
+    key_len: u8,
     epoch: u16,
+    /// The access clock, and in the low byte the length of an inline value, with the same exception.
     access: AtomicU32,
-    key_len: u32,
-    value_len: u32,
 }
 
-/// What mimalloc and jemalloc hand out for a small value and its count of owners; a word more would take 16 bytes more.
-const SMALL_VALUE_MAX: usize = 32;
-const _: () = {
-    assert!(size_of::<List>() + WORD <= SMALL_VALUE_MAX && size_of::<Set>() + WORD <= SMALL_VALUE_MAX);
-    assert!(size_of::<SortedSet>() + WORD <= SMALL_VALUE_MAX && size_of::<Hash>() + WORD <= SMALL_VALUE_MAX);
-};
+/// The lengths, where they do not fit into the head.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Lengths {
+    key: u32,
+    value: u32,
+}
+
+/// What an entry's layout follows from.
+#[derive(Clone, Copy)]
+struct Shape {
+    tag: u8,
+    key_len: usize,
+    /// Of an inline value; else 0.
+    value_len: usize,
+}
 
 const HEAD: usize = size_of::<Head>();
 const WORD: usize = 8;
 
-impl Head {
-    fn body_at(&self) -> usize {
-        HEAD + if self.flags & HAS_EXPIRY != 0 { WORD } else { 0 }
+const _: () = {
+    assert!(HEAD == WORD && size_of::<Lengths>() == LONG as usize);
+    assert!(2 * WORD == HAS_EXPIRY as usize && 16 * WORD == HAS_WORD as usize);
+};
+
+impl Kind {
+    #[inline]
+    const fn of(tag: u8) -> Self {
+        match tag & KIND {
+            0 => Self::Int,
+            1 => Self::Inline,
+            2 => Self::Shared,
+            3 => Self::List,
+            4 => Self::Set,
+            5 => Self::SortedSet,
+            6 => Self::Hash,
+            _ => Self::Stream,
+        }
+    }
+}
+
+/// Where the word is.
+#[inline]
+const fn word_at(tag: u8) -> usize {
+    HEAD + (tag & LONG) as usize
+}
+
+impl Shape {
+    #[inline]
+    const fn key_at(self) -> usize {
+        word_at(self.tag) + ((self.tag & HAS_WORD) >> 4) as usize
     }
 
-    fn key_at(&self) -> usize {
-        self.body_at() + if self.kind == Kind::Inline { 0 } else { WORD }
+    /// The expiry, if there is one.
+    #[inline]
+    const fn expiry_at(self) -> usize {
+        self.key_at() + self.key_len
     }
 
-    fn value_at(&self) -> usize {
-        self.key_at() + self.key_len as usize
+    /// The inline value.
+    #[inline]
+    const fn value_at(self) -> usize {
+        self.expiry_at() + ((self.tag & HAS_EXPIRY) >> 1) as usize
     }
 
-    fn size(&self) -> usize {
-        (self.value_at() + self.value_len as usize).next_multiple_of(WORD)
+    #[inline]
+    const fn size(self) -> usize {
+        (self.value_at() + self.value_len).next_multiple_of(WORD)
     }
 
-    fn layout(&self) -> Layout {
+    #[inline]
+    fn layout(self) -> Layout {
         Layout::from_size_align(self.size(), WORD).expect("an entry is far smaller than the address space")
     }
 }
@@ -170,26 +275,26 @@ impl Entry {
         }
         let entry = Self::allocate(Kind::Inline, 0, key, value.len(), expiry);
         // SAFETY: the allocation has `value.len()` bytes at `value_at`.
-        unsafe { entry.at(entry.head().value_at()).copy_from_nonoverlapping(value.as_ptr(), value.len()) };
+        unsafe { entry.at(entry.shape().value_at()).copy_from_nonoverlapping(value.as_ptr(), value.len()) };
         entry
     }
 
     /// An integer entry.
     pub fn int(key: &[u8], value: i64, expiry: Option<i64>) -> Self {
         let entry = Self::allocate(Kind::Int, 0, key, 0, expiry);
-        // SAFETY: an Int's body is one word.
-        unsafe { entry.body().cast::<i64>().write(value) };
+        // SAFETY: an Int has a word.
+        unsafe { entry.word().cast::<i64>().write(value) };
         entry
     }
 
     /// A string entry over a shared buffer.
     pub fn shared(key: &[u8], value: Arc<Vec<u8>>, expiry: Option<i64>) -> Self {
-        Self::with_body(Kind::Shared, key, value, expiry)
+        Self::with_word(Kind::Shared, key, value, expiry)
     }
 
     /// An entry of one of the boxed types.
     pub fn boxed<T: Boxed>(key: &[u8], value: T, expiry: Option<i64>) -> Self {
-        Self::with_body(T::KIND, key, Counted::new(value), expiry)
+        Self::with_word(T::KIND, key, T::owner(value), expiry)
     }
 
     /// Brings the entry near that somebody is about to look at.
@@ -211,16 +316,19 @@ impl Entry {
     /// The key.
     #[inline]
     pub fn key(&self) -> &[u8] {
-        let head = self.head();
+        let shape = self.shape();
         // SAFETY: the allocation holds `key_len` bytes at `key_at`.
-        unsafe { std::slice::from_raw_parts(self.at(head.key_at()), head.key_len as usize) }
+        unsafe { std::slice::from_raw_parts(self.at(shape.key_at()), shape.key_len) }
     }
 
     /// When the key expires, in milliseconds since 1970.
     #[inline]
     pub fn expiry(&self) -> Option<i64> {
-        // SAFETY: the flag says that the word after the head is the expiry.
-        (self.head().flags & HAS_EXPIRY != 0).then(|| unsafe { self.at(HEAD).cast::<i64>().read() })
+        if self.head().tag & HAS_EXPIRY == 0 {
+            return None;
+        }
+        // SAFETY: the flag says that there is an expiry.
+        Some(unsafe { self.at(self.shape().expiry_at()).cast::<i64>().read_unaligned() })
     }
 
     /// Whether the key has expired at `now_ms`.
@@ -244,19 +352,19 @@ impl Entry {
 
     /// Whether the stripe has counted this entry among the hashes with fields that expire.
     pub(crate) fn is_timed(&self) -> bool {
-        self.head().flags & TIMED != 0
+        self.head().tag & TIMED != 0
     }
 
     /// Notes whether the stripe counts it.
     pub(crate) fn set_timed(&mut self, timed: bool) {
-        let flags = &mut self.head_mut().flags;
-        *flags = if timed { *flags | TIMED } else { *flags & !TIMED };
+        let tag = &mut self.head_mut().tag;
+        *tag = if timed { *tag | TIMED } else { *tag & !TIMED };
     }
 
     /// What the body holds.
     #[inline]
     pub fn kind(&self) -> Kind {
-        self.head().kind
+        Kind::of(self.head().tag)
     }
 
     /// The type that `TYPE` answers.
@@ -276,7 +384,7 @@ impl Entry {
     pub fn as_str(&self) -> Option<Str<'_>> {
         match self.kind() {
             // SAFETY: the kind says what the body is.
-            Kind::Int => Some(Str::Int(unsafe { self.body().cast::<i64>().read() })),
+            Kind::Int => Some(Str::Int(unsafe { self.word().cast::<i64>().read() })),
             Kind::Inline => Some(Str::Bytes(self.inline())),
             Kind::Shared => Some(Str::Shared(self.arc())),
             _ => None,
@@ -288,8 +396,8 @@ impl Entry {
     pub(crate) fn size_bin(&self) -> Option<Bin> {
         match self.kind() {
             // SAFETY: the kind says what the body is.
-            Kind::Int => Some(Bin::of_int(unsafe { self.body().cast::<i64>().read() })),
-            Kind::Inline => Some(Bin::of_string(self.head().value_len as usize)),
+            Kind::Int => Some(Bin::of_int(unsafe { self.word().cast::<i64>().read() })),
+            Kind::Inline => Some(Bin::of_string(self.shape().value_len)),
             Kind::Shared => Some(Bin::of_string(self.arc().len())),
             _ => self.container_bin(),
         }
@@ -311,7 +419,7 @@ impl Entry {
     pub fn encoding(&self) -> Encoding {
         match self.kind() {
             Kind::Int => Encoding::Int,
-            Kind::Inline if self.inline().len() <= EMBSTR_MAX && self.head().flags & GROWN == 0 => Encoding::Embstr,
+            Kind::Inline if self.inline().len() <= EMBSTR_MAX && self.head().tag & GROWN == 0 => Encoding::Embstr,
             Kind::Inline | Kind::Shared => Encoding::Raw,
             _ => self.by_type(List::encoding, Set::encoding, SortedSet::encoding, Hash::encoding, Stream::encoding),
         }
@@ -330,7 +438,7 @@ impl Entry {
     /// Where the value is, if it lies outside of the entry: which value it is.
     pub(crate) fn value_address(&self) -> Option<usize> {
         // SAFETY: these kinds have one word as their body, which is a pointer.
-        (!matches!(self.kind(), Kind::Int | Kind::Inline)).then(|| unsafe { self.body().cast::<usize>().read() })
+        (!matches!(self.kind(), Kind::Int | Kind::Inline)).then(|| unsafe { self.word().cast::<usize>().read() })
     }
 
     /// The address of the value if it is so large that a copy of it would stall others.
@@ -364,8 +472,7 @@ impl Entry {
     pub fn duplicate(&self, key: &[u8], expiry: Option<i64>) -> Self {
         match self.kind() {
             Kind::Int | Kind::Inline => {
-                let head = self.head();
-                let copy = Self::allocate(head.kind, head.flags, key, head.value_len as usize, expiry);
+                let copy = self.allocate_like(key, expiry);
                 self.move_value_to(&copy);
                 copy
             }
@@ -384,35 +491,35 @@ impl Entry {
     /// The same entry once more, for a walker: its value is not copied but gets one more owner, unless it lies inside the
     /// entry. Epoch and access clock go over.
     pub fn share(&self) -> Self {
-        let head = self.head();
-        let mut shared = Self::allocate(head.kind, head.flags, self.key(), head.value_len as usize, self.expiry());
-        match head.kind {
+        let mut shared = self.allocate_like(self.key(), self.expiry());
+        match self.kind() {
             Kind::Int | Kind::Inline => self.move_value_to(&shared),
-            Kind::Shared => self.share_body::<Arc<Vec<u8>>>(&shared),
-            Kind::List => self.share_body::<Counted<List>>(&shared),
-            Kind::Set => self.share_body::<Counted<Set>>(&shared),
-            Kind::SortedSet => self.share_body::<Counted<SortedSet>>(&shared),
-            Kind::Hash => self.share_body::<Counted<Hash>>(&shared),
-            Kind::Stream => self.share_body::<Counted<Stream>>(&shared),
+            // SAFETY: the kind says what the body is, and the other's is not there yet.
+            Kind::Shared => unsafe { shared.word().cast::<Arc<Vec<u8>>>().write(self.arc().clone()) },
+            Kind::List => self.share_word::<List>(&shared),
+            Kind::Set => self.share_word::<Set>(&shared),
+            Kind::SortedSet => self.share_word::<SortedSet>(&shared),
+            Kind::Hash => self.share_word::<Hash>(&shared),
+            Kind::Stream => self.share_word::<Stream>(&shared),
         }
-        shared.head().access.store(self.access(), Relaxed);
-        shared.set_epoch(head.epoch);
+        shared.set_access(self.access());
+        shared.set_epoch(self.epoch());
         shared
     }
 
     /// The boxed value, if it is of this type.
     #[inline]
     pub fn get<T: Boxed>(&self) -> Option<&T> {
-        // SAFETY: the kind says that the body owns a counted `T`.
-        (self.kind() == T::KIND).then(|| unsafe { &**self.body().cast::<Counted<T>>() })
+        // SAFETY: the kind says that the body is an owner of a `T`.
+        (self.kind() == T::KIND).then(|| T::value(unsafe { &*self.word().cast::<T::Owner>() }))
     }
 
-    /// The boxed value to be changed, if it is of this type. A value that others own too is copied first, so that they keep
-    /// what they were given; that takes its time if it is large.
+    /// The boxed value to be changed, if it is of this type. A value that others own too is copied before it changes, so that
+    /// they keep what they were given; that takes its time if it is large.
     #[inline]
     pub fn get_mut<T: Boxed>(&mut self) -> Option<&mut T> {
         // SAFETY: as in `get`, and the entry is borrowed exclusively.
-        (self.kind() == T::KIND).then(|| Counted::make_mut(unsafe { &mut *self.body().cast::<Counted<T>>() }))
+        (self.kind() == T::KIND).then(|| T::value_mut(unsafe { &mut *self.word().cast::<T::Owner>() }))
     }
 
     /// Sets or removes the expiry.
@@ -420,10 +527,9 @@ impl Entry {
         match (self.expiry(), expiry) {
             (None, None) => {}
             // SAFETY: the flag is set, so the word is there.
-            (Some(_), Some(at)) => unsafe { self.at(HEAD).cast::<i64>().write(at) },
+            (Some(_), Some(at)) => unsafe { self.at(self.shape().expiry_at()).cast::<i64>().write_unaligned(at) },
             _ => {
-                let head = self.head();
-                let moved = Self::allocate(head.kind, head.flags, self.key(), head.value_len as usize, expiry);
+                let moved = self.allocate_like(self.key(), expiry);
                 self.move_value_to(&moved);
                 self.adopt(moved);
             }
@@ -442,14 +548,15 @@ impl Entry {
     /// The part of [`Self::set_string`] that leaves the length as it is; false, and nothing has changed, where it would not.
     #[inline]
     pub(crate) fn overwrite(&mut self, value: &[u8], expiry: Option<i64>) -> bool {
-        let fits = self.kind() == Kind::Inline
-            && self.head().value_len as usize == value.len()
-            && self.expiry().is_some() == expiry.is_some()
+        let shape = self.shape();
+        let tag = Kind::Inline as u8 | if expiry.is_some() { HAS_EXPIRY } else { 0 };
+        let fits = shape.tag & (KIND | HAS_EXPIRY) == tag
+            && shape.value_len == value.len()
             && parse_canonical(value).is_none();
         if fits {
             // SAFETY: the value has the same length; the source is not part of this entry, which is borrowed mutably.
-            unsafe { self.at(self.head().value_at()).copy_from_nonoverlapping(value.as_ptr(), value.len()) };
-            self.head_mut().flags &= !GROWN;
+            unsafe { self.at(shape.value_at()).copy_from_nonoverlapping(value.as_ptr(), value.len()) };
+            self.head_mut().tag &= !GROWN;
             if expiry.is_some() {
                 self.set_expiry(expiry);
             }
@@ -471,8 +578,8 @@ impl Entry {
     /// The integer to be changed, if the string is one.
     #[inline]
     pub(crate) fn int_mut(&mut self) -> Option<&mut i64> {
-        // SAFETY: an Int's body is one word, aligned as one, and the entry is borrowed exclusively.
-        (self.kind() == Kind::Int).then(|| unsafe { &mut *self.body().cast::<i64>() })
+        // SAFETY: an Int has a word, aligned as one, and the entry is borrowed exclusively.
+        (self.kind() == Kind::Int).then(|| unsafe { &mut *self.word().cast::<i64>() })
     }
 
     /// The string's bytes, to be changed, grown to `len` bytes with zeroes if it was shorter. The expiry stays.
@@ -495,14 +602,14 @@ impl Entry {
                 self.replace_with(new);
             }
         }
-        self.head_mut().flags |= GROWN;
+        self.head_mut().tag |= GROWN;
         if self.kind() == Kind::Inline {
-            let head = self.head();
+            let shape = self.shape();
             // SAFETY: the allocation holds `value_len` bytes at `value_at`, and the entry is borrowed exclusively.
-            return Some(unsafe { std::slice::from_raw_parts_mut(self.at(head.value_at()), head.value_len as usize) });
+            return Some(unsafe { std::slice::from_raw_parts_mut(self.at(shape.value_at()), shape.value_len) });
         }
         // SAFETY: the body of a Shared entry is an Arc, and the entry is borrowed exclusively.
-        let bytes = Arc::make_mut(unsafe { &mut *self.body().cast::<Arc<Vec<u8>>>() });
+        let bytes = Arc::make_mut(unsafe { &mut *self.word().cast::<Arc<Vec<u8>>>() });
         if bytes.len() < len {
             bytes.resize(len, 0);
         }
@@ -513,7 +620,7 @@ impl Entry {
     /// over.
     pub fn replace_with(&mut self, mut new: Self) -> Self {
         debug_assert_eq!(self.key(), new.key());
-        new.head().access.store(self.access(), Relaxed);
+        new.set_access(self.access());
         new.set_epoch(self.epoch());
         // The mark belongs to the slot until the stripe has booked the change.
         new.set_timed(self.is_timed());
@@ -523,27 +630,29 @@ impl Entry {
     /// The same value under another key, without its expiry; used by RENAME and MOVE. The value itself is not copied
     /// unless it lies inside the entry.
     pub fn rekeyed(self, key: &[u8], expiry: Option<i64>) -> Self {
-        let head = self.head();
-        let moved = Self::allocate(head.kind, head.flags, key, head.value_len as usize, expiry);
-        moved.head().access.store(self.access(), Relaxed);
+        let moved = self.allocate_like(key, expiry);
+        moved.set_access(self.access());
         self.move_value_to(&moved);
         self.free_allocation();
         std::mem::forget(self);
         moved
     }
 
-    /// The access clock: what LRU and LFU keep.
+    /// The access clock: what LRU and LFU keep, in 24 bits.
     #[inline]
     pub fn access(&self) -> u32 {
-        self.head().access.load(Relaxed)
+        self.head().access.load(Relaxed) >> CLOCK_SHIFT
     }
 
-    /// Stores the access clock, if it differs, so that a hot key's line is not written again and again.
+    /// Stores the access clock, if it differs, so that a hot key's line is not written again and again. Bits above the 24th
+    /// are lost.
     #[inline]
     pub fn set_access(&self, clock: u32) {
         let access = &self.head().access;
-        if access.load(Relaxed) != clock {
-            access.store(clock, Relaxed);
+        let before = access.load(Relaxed);
+        let after = clock << CLOCK_SHIFT | u32::from(before as u8);
+        if before != after {
+            access.store(after, Relaxed);
         }
     }
 
@@ -560,7 +669,7 @@ impl Entry {
 
     /// Bytes of the entry's own allocation, without a boxed value's.
     pub fn allocation_bytes(&self) -> usize {
-        self.head().size()
+        self.shape().size()
     }
 
     fn by_type<R>(
@@ -584,60 +693,71 @@ impl Entry {
         }
     }
 
-    fn with_body<B>(kind: Kind, key: &[u8], body: B, expiry: Option<i64>) -> Self {
+    fn with_word<B>(kind: Kind, key: &[u8], body: B, expiry: Option<i64>) -> Self {
         const { assert!(size_of::<B>() == WORD) };
         let entry = Self::allocate(kind, 0, key, 0, expiry);
         // SAFETY: these kinds have one word as their body.
-        unsafe { entry.body().cast::<B>().write(body) };
+        unsafe { entry.word().cast::<B>().write(body) };
         entry
     }
 
     /// Room for an entry with its head, expiry and key filled in, and its body not yet.
     fn allocate(kind: Kind, flags: u8, key: &[u8], value_len: usize, expiry: Option<i64>) -> Self {
-        let head = Head {
-            kind,
-            flags: (flags & !HAS_EXPIRY) | if expiry.is_some() { HAS_EXPIRY } else { 0 },
-            epoch: 0,
-            access: AtomicU32::new(0),
-            key_len: u32::try_from(key.len()).expect("a key is at most 512 MB"),
-            value_len: value_len as u32,
-        };
-        let (layout, key_at) = (head.layout(), head.key_at());
+        let long = key.len() > SHORT_MAX || value_len > SHORT_MAX;
+        let tag = kind as u8
+            | flags & !(KIND | LONG | HAS_EXPIRY | HAS_WORD)
+            | if kind == Kind::Inline { 0 } else { HAS_WORD }
+            | if long { LONG } else { 0 }
+            | if expiry.is_some() { HAS_EXPIRY } else { 0 };
+        let shape = Shape { tag, key_len: key.len(), value_len };
+        let layout = shape.layout();
+        let (short_key, short_value) = if long { (0, 0) } else { (key.len() as u8, value_len as u32) };
+        let head = Head { tag, key_len: short_key, epoch: 0, access: AtomicU32::new(short_value) };
         // SAFETY: the layout has at least the head's size; all writes stay inside it.
         unsafe {
             let Some(at) = NonNull::new(alloc(layout)) else { handle_alloc_error(layout) };
             at.cast::<Head>().write(head);
-            if let Some(expiry) = expiry {
-                at.add(HEAD).cast::<i64>().write(expiry);
+            if long {
+                let key = u32::try_from(key.len()).expect("a key is at most 512 MB");
+                at.add(HEAD).cast::<Lengths>().write(Lengths { key, value: value_len as u32 });
             }
-            at.add(key_at).copy_from_nonoverlapping(NonNull::from(key).cast(), key.len());
+            if let Some(expiry) = expiry {
+                at.add(shape.expiry_at()).cast::<i64>().write_unaligned(expiry);
+            }
+            at.add(shape.key_at()).copy_from_nonoverlapping(NonNull::from(key).cast(), key.len());
             Self(at.cast())
         }
     }
 
+    /// Room for an entry of the same kind, flags and value length.
+    fn allocate_like(&self, key: &[u8], expiry: Option<i64>) -> Self {
+        let shape = self.shape();
+        Self::allocate(Kind::of(shape.tag), shape.tag, key, shape.value_len, expiry)
+    }
+
     /// Copies the body (without the key) to an entry of the same kind and value length, which owns it from now on.
     fn move_value_to(&self, other: &Self) {
-        let (from, to) = (self.head(), other.head());
+        let (from, to) = (self.shape(), other.shape());
         // SAFETY: both allocations have the same kind and value length, so the source and the target are inside them.
         unsafe {
-            if from.kind == Kind::Inline {
-                other.at(to.value_at()).copy_from_nonoverlapping(self.at(from.value_at()), from.value_len as usize);
+            if self.kind() == Kind::Inline {
+                other.at(to.value_at()).copy_from_nonoverlapping(self.at(from.value_at()), from.value_len);
             } else {
-                other.body().copy_from_nonoverlapping(self.body(), WORD);
+                other.word().copy_from_nonoverlapping(self.word(), WORD);
             }
         }
     }
 
     /// Makes an entry of the same kind, whose body is not there yet, one more owner of the value.
-    fn share_body<B: Clone>(&self, other: &Self) {
-        // SAFETY: the caller has matched the kind with the type of its body, which is one word.
-        unsafe { other.body().cast::<B>().write((*self.body().cast::<B>()).clone()) };
+    fn share_word<T: Boxed>(&self, other: &Self) {
+        // SAFETY: the caller has matched the kind with the type, whose owner is one word.
+        unsafe { other.word().cast::<T::Owner>().write(T::share(&*self.word().cast::<T::Owner>())) };
     }
 
     /// Takes the place of this entry, whose value has been moved to `moved` already.
     fn adopt(&mut self, moved: Self) {
         let epoch = self.epoch();
-        moved.head().access.store(self.access(), Relaxed);
+        moved.set_access(self.access());
         self.free_allocation();
         std::mem::forget(std::mem::replace(self, moved));
         self.set_epoch(epoch);
@@ -656,37 +776,55 @@ impl Entry {
     }
 
     #[inline]
+    fn shape(&self) -> Shape {
+        let head = self.head();
+        if head.tag & LONG != 0 {
+            return self.long_shape();
+        }
+        // Known here, so that nobody asks once more.
+        let tag = head.tag & !LONG;
+        Shape { tag, key_len: head.key_len.into(), value_len: usize::from(head.access.load(Relaxed) as u8) }
+    }
+
+    #[cold]
+    fn long_shape(&self) -> Shape {
+        // SAFETY: the flag, which the caller has seen, says that the lengths follow the head.
+        let lengths = unsafe { self.at(HEAD).cast::<Lengths>().read() };
+        Shape { tag: self.head().tag, key_len: lengths.key as usize, value_len: lengths.value as usize }
+    }
+
+    #[inline]
     fn at(&self, offset: usize) -> *mut u8 {
         // SAFETY: callers stay inside the allocation.
         unsafe { self.0.as_ptr().cast::<u8>().add(offset) }
     }
 
     #[inline]
-    fn body(&self) -> *mut u8 {
-        self.at(self.head().body_at())
+    fn word(&self) -> *mut u8 {
+        self.at(word_at(self.head().tag))
     }
 
     #[inline]
     fn inline(&self) -> &[u8] {
-        let head = self.head();
+        let shape = self.shape();
         // SAFETY: the allocation holds `value_len` bytes at `value_at`.
-        unsafe { std::slice::from_raw_parts(self.at(head.value_at()), head.value_len as usize) }
+        unsafe { std::slice::from_raw_parts(self.at(shape.value_at()), shape.value_len) }
     }
 
     fn arc(&self) -> &Arc<Vec<u8>> {
         debug_assert!(self.kind() == Kind::Shared);
         // SAFETY: the body of a Shared entry is an Arc.
-        unsafe { &*self.body().cast::<Arc<Vec<u8>>>() }
+        unsafe { &*self.word().cast::<Arc<Vec<u8>>>() }
     }
 
-    fn drop_body<B>(&mut self) {
+    fn drop_word<B>(&mut self) {
         // SAFETY: the caller has matched the kind with the type of its body, and drops it once.
-        unsafe { self.body().cast::<B>().drop_in_place() };
+        unsafe { self.word().cast::<B>().drop_in_place() };
     }
 
     fn free_allocation(&self) {
         // SAFETY: allocated with the same layout, by invariant 1.
-        unsafe { dealloc(self.0.as_ptr().cast(), self.head().layout()) };
+        unsafe { dealloc(self.0.as_ptr().cast(), self.shape().layout()) };
     }
 }
 
@@ -694,12 +832,12 @@ impl Drop for Entry {
     fn drop(&mut self) {
         match self.kind() {
             Kind::Int | Kind::Inline => {}
-            Kind::Shared => self.drop_body::<Arc<Vec<u8>>>(),
-            Kind::List => self.drop_body::<Counted<List>>(),
-            Kind::Set => self.drop_body::<Counted<Set>>(),
-            Kind::SortedSet => self.drop_body::<Counted<SortedSet>>(),
-            Kind::Hash => self.drop_body::<Counted<Hash>>(),
-            Kind::Stream => self.drop_body::<Counted<Stream>>(),
+            Kind::Shared => self.drop_word::<Arc<Vec<u8>>>(),
+            Kind::List => self.drop_word::<<List as Boxed>::Owner>(),
+            Kind::Set => self.drop_word::<<Set as Boxed>::Owner>(),
+            Kind::SortedSet => self.drop_word::<<SortedSet as Boxed>::Owner>(),
+            Kind::Hash => self.drop_word::<<Hash as Boxed>::Owner>(),
+            Kind::Stream => self.drop_word::<<Stream as Boxed>::Owner>(),
         }
         self.free_allocation();
     }
@@ -772,6 +910,44 @@ mod tests {
     }
 
     #[test]
+    fn lengths_of_every_size_come_back() {
+        let lengths = [0, 1, 16, 254, 255, 256, 300, 5000];
+        for (key_len, value_len) in lengths.iter().flat_map(|key| lengths.map(|value| (*key, value))) {
+            let (key, value) = (vec![b'k'; key_len], vec![b'v'; value_len]);
+            let mut entry = Entry::raw_string(&key, &value, None);
+            // All bits that a clock may have: none of them may get into the length beside it.
+            entry.set_access(0xff_ffff);
+            for expiry in [Some(-1), Some(i64::MAX), None] {
+                entry.set_expiry(expiry);
+                assert_eq!((entry.key(), text(&entry), entry.expiry()), (&*key, value.clone(), expiry));
+                entry.set_access(0xab_cdef);
+                assert_eq!((entry.access(), text(&entry).len()), (0xab_cdef, value_len));
+            }
+            let moved = entry.share().rekeyed(b"short", Some(1));
+            assert_eq!((moved.key(), text(&moved), moved.access()), (&b"short"[..], value.clone(), 0xab_cdef));
+            let moved = moved.rekeyed(&key, None);
+            assert_eq!((moved.key(), text(&moved)), (&*key, value));
+        }
+    }
+
+    #[test]
+    fn small_entries_fill_the_blocks_they_are_given() {
+        let bytes = |value: &[u8], expiry| Entry::string(&[b'k'; 16], value, expiry).allocation_bytes();
+        assert_eq!((bytes(b"123456", None), bytes(b"123456", Some(1))), (32, 40));
+        assert_eq!((bytes(&[b'v'; 16], None), bytes(&[b'v'; 16], Some(1))), (40, 48));
+        assert_eq!((bytes(&[b'v'; 255], None), bytes(&[b'v'; 256], None)), (280, 288));
+    }
+
+    #[test]
+    fn a_kind_is_told_by_its_tag() {
+        for kind in
+            [Kind::Int, Kind::Inline, Kind::Shared, Kind::List, Kind::Set, Kind::SortedSet, Kind::Hash, Kind::Stream]
+        {
+            assert_eq!(Kind::of(kind as u8 | !KIND), kind);
+        }
+    }
+
+    #[test]
     fn strings_grow_across_all_forms() {
         let mut entry = Entry::string(b"k", b"41", Some(3));
         entry.set_int(42);
@@ -799,7 +975,7 @@ mod tests {
         entry.set_access(9);
         let shared = entry.share();
         assert_eq!((shared.key(), shared.expiry(), shared.epoch(), shared.access()), (&b"k"[..], Some(7), 3, 9));
-        let at = |entry: &Entry| std::ptr::from_ref(entry.get::<List>().unwrap());
+        let at = |entry: &Entry| entry.value_address().unwrap();
         assert_eq!(at(&entry), at(&shared), "the value itself is not copied");
         let before = at(&entry);
         entry.get_mut::<List>().unwrap().push_all(Side::Right, [&b"b"[..]], &limits);

@@ -10,6 +10,8 @@
 //! order, which growth does not disturb. And the table should grow by half, not by doubling, since thousands of stripes
 //! grow at the same time: at 4.7 to 7 items a bucket it costs about 13 bytes an item at every size.
 //!
+//! **Which sizes.** Those that fill a block of the allocator ([`grown`]): 12 buckets cost what 11 would.
+//!
 //! **Invariants.**
 //! 1. `tags[i] == 0` means that slot `i` holds no item; a tag of an item is never 0.
 //! 2. `tags[7] != 0` means that slot 6 holds a pointer to a further bucket, owned by this one; then `tags[6] == 0`.
@@ -35,6 +37,8 @@ const CHAINED: usize = 7;
 const ITEMS_MASK: u64 = 0x0080_8080_8080_8080;
 /// Items a bucket holds on average before the table grows.
 const LOAD_MAX: usize = SLOTS;
+/// See [`Table::prefetch_items`].
+const BUCKETS_AHEAD: usize = 2;
 
 #[repr(C, align(64))]
 struct Bucket {
@@ -191,11 +195,21 @@ impl<T: Word> Table<T> {
 
     /// Inserts an item that is known to be absent; `rehash` gives the hash of items that move because the table grows.
     pub fn insert_unique(&mut self, hash: u64, value: T, rehash: impl Fn(&T) -> u64) -> &mut T {
-        if self.len() >= self.count as usize * LOAD_MAX {
-            self.resize((self.count + self.count / 2 + 1) as usize, rehash);
-        }
+        self.make_room(0, rehash);
         self.len += 1;
         self.place(hash, into_word(value))
+    }
+
+    /// Grows if there is no room for one more item, or if the table is half full and has fewer than `usual` buckets. Returns
+    /// how many buckets there were, if it has grown.
+    #[inline]
+    pub fn make_room(&mut self, usual: u32, rehash: impl Fn(&T) -> u64) -> Option<u32> {
+        let (before, room) = (self.count, self.home_slots());
+        let grows = self.len() >= room || before < usual && self.len() >= room / 2;
+        grows.then(|| {
+            self.resize(grown(before as usize), rehash);
+            before
+        })
     }
 
     /// Takes out the item with this hash for which `eq` holds.
@@ -218,7 +232,9 @@ impl<T: Word> Table<T> {
 
     /// Takes out all items that `take` names, handing each to `out`.
     pub fn extract_if(&mut self, mut take: impl FnMut(&mut T) -> bool, mut out: impl FnMut(T)) {
+        (0..BUCKETS_AHEAD).for_each(|home| self.prefetch_items(home));
         for home in 0..self.count as usize {
+            self.prefetch_items(home + BUCKETS_AHEAD);
             let mut next = NonNull::new(self.bucket_at(home));
             while let Some(mut bucket) = next {
                 // SAFETY: the chain belongs to us, and `self` is borrowed exclusively.
@@ -448,8 +464,25 @@ impl<T: Word> Table<T> {
         len
     }
 
+    /// Brings near the items in a home bucket, if there is one, and the bucket behind it. Whoever looks at all items, to hash
+    /// or to drop them, does so some buckets ahead: else he waits for memory at every single one.
+    #[inline]
+    fn prefetch_items(&self, home: usize) {
+        if home >= self.count as usize {
+            return;
+        }
+        // SAFETY: the home is below `count`.
+        let bucket = unsafe { &*self.bucket_at(home) };
+        bucket.items().for_each(|slot| prefetch(bucket.slots[slot]));
+        if let Some(next) = bucket.next() {
+            prefetch(next.as_ptr().cast());
+        }
+    }
+
     fn for_each_word(&self, mut visit: impl FnMut(*mut u8)) {
+        (0..BUCKETS_AHEAD).for_each(|home| self.prefetch_items(home));
         for home in 0..self.count as usize {
+            self.prefetch_items(home + BUCKETS_AHEAD);
             let mut next = NonNull::new(self.bucket_at(home));
             while let Some(here) = next {
                 // SAFETY: buckets of a chain live as long as the table.
@@ -517,6 +550,14 @@ impl<'a, T: Word> Iterator for Iter<'a, T> {
             });
         }
     }
+}
+
+/// The size that a table of `count` buckets grows to: by half and a bit more, to what fills a block of the allocator, of which
+/// there are four sizes for each doubling.
+pub const fn grown(count: usize) -> usize {
+    let least = count + count / 2 + 1;
+    let step = least.next_power_of_two() / 8;
+    if step == 0 { least } else { least.next_multiple_of(step) }
 }
 
 #[inline]
@@ -657,6 +698,24 @@ mod tests {
     #[test]
     fn survives_colliding_hashes() {
         against_model(poor_hash, 300, 20_000);
+    }
+
+    #[test]
+    fn a_table_that_is_behind_grows_when_it_is_half_full() {
+        let sizes = [0, 1, 2, 4, 7, 12, 20].map(grown);
+        assert_eq!(sizes, [1, 2, 4, 7, 12, 20, 32]);
+        let mut table = Table::<Number>::new(0);
+        let rehash = |item: &Number| hash(item.value());
+        let mut grew = Vec::new();
+        for n in 0..100 {
+            if let Some(before) = table.make_room(4, rehash) {
+                grew.push((n, before));
+            }
+            table.insert_unique(hash(n), Number::new(n), rehash);
+        }
+        // With 1 and 2 buckets it is behind; from 4 on it fills up first.
+        assert_eq!(grew, [(0, 0), (3, 1), (7, 2), (28, 4), (49, 7), (84, 12)]);
+        assert!((0..100).all(|n| table.find(hash(n), |item| item.value() == n).is_some()));
     }
 
     #[test]

@@ -28,8 +28,7 @@ pub(super) fn read(value_type: Type, reader: &mut Reader<'_>, limits: &Limits) -
     let mut set = match value_type {
         Type::Set => return members(reader, limits),
         Type::SetIntset => {
-            let bytes = reader.string()?.into_owned();
-            let ints = Intset::from_bytes(bytes).map_err(|error| start.error(Problem::Intset(error)))?;
+            let ints = Intset::from_bytes(&reader.string()?).map_err(|error| start.error(Problem::Intset(error)))?;
             if ints.is_empty() {
                 return Err(start.error(Problem::Empty));
             }

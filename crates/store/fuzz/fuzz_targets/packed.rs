@@ -84,7 +84,7 @@ fn start() -> Vec<Vec<u8>> {
 }
 
 fn listpack(bytes: &[u8], at: usize) {
-    let Ok(mut listpack) = Listpack::from_bytes(bytes.to_vec()) else { return };
+    let Ok(mut listpack) = Listpack::from_bytes(bytes) else { return };
     let forwards = listpack.iter().count();
     let mut backwards = 0;
     let mut position = listpack.last();
@@ -107,7 +107,7 @@ fn listpack(bytes: &[u8], at: usize) {
 }
 
 fn intset(bytes: &[u8], at: usize) {
-    let Ok(mut intset) = Intset::from_bytes(bytes.to_vec()) else { return };
+    let Ok(mut intset) = Intset::from_bytes(bytes) else { return };
     let values: Vec<i64> = intset.iter().collect();
     assert!(values.is_sorted_by(|left, right| left < right));
     assert!(values.iter().all(|value| intset.contains(*value)));
@@ -116,5 +116,5 @@ fn intset(bytes: &[u8], at: usize) {
     if let Some(value) = values.get(at % values.len().max(1)) {
         assert!(intset.remove(*value));
     }
-    Intset::from_bytes(intset.as_bytes().to_vec()).expect("it is still a set of integers");
+    Intset::from_bytes(intset.as_bytes()).expect("it is still a set of integers");
 }

@@ -15,9 +15,10 @@ use std::fmt;
 
 use fastrand::Rng;
 
-use self::packed::Packed;
+pub(super) use self::packed::Packed;
 use self::table::Table;
 use super::listpack::{Item, Listpack};
+use super::room::{Compact, View};
 use super::{Encoding, Limits};
 
 /// The greatest expiry of a field, in milliseconds since 1970: Redis's bound, a quarter of what its 48 bits can tell.
@@ -29,14 +30,8 @@ const REDRAWS_MAX: usize = 16;
 
 /// A hash; see the top of the file.
 #[derive(Clone)]
-pub struct Hash(Form);
-
-#[derive(Clone)]
-enum Form {
-    Packed(Packed),
-    /// Boxed, so that small hashes do not pay for its size.
-    General(Box<Table>),
-}
+#[repr(transparent)]
+pub struct Hash(Compact<Packed, Table>);
 
 /// One field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,25 +118,25 @@ impl Default for Hash {
 impl Hash {
     /// An empty hash in its small form.
     pub fn new() -> Self {
-        Self(Form::Packed(Packed::new()))
+        Self(Compact::small(Packed::new()))
     }
 
     /// Takes over a small form from a dump: field, value; with `timed` field, value, expiry. `None` if it is not one: elements
     /// missing, a field twice, an expiry that is no number or out of order.
     pub fn from_listpack(listpack: Listpack, timed: bool) -> Option<Self> {
-        Packed::from_listpack(listpack, timed).map(|packed| Self(Form::Packed(packed)))
+        Packed::from_listpack(listpack, timed).map(|packed| Self(Compact::small(packed)))
     }
 
     /// The small form, as it is dumped; [`Hash::encoding`] tells whether its fields have expiries.
     pub fn as_listpack(&self) -> Option<&Listpack> {
-        if let Form::Packed(packed) = &self.0 { Some(packed.listpack()) } else { None }
+        if let View::Small(packed) = self.0.view() { Some(packed.listpack()) } else { None }
     }
 
     /// How many fields there are, expired ones included, as HLEN counts them.
     pub fn len(&self) -> usize {
-        match &self.0 {
-            Form::Packed(packed) => packed.len(),
-            Form::General(table) => table.len(),
+        match self.0.view() {
+            View::Small(packed) => packed.len(),
+            View::Large(table) => table.len(),
         }
     }
 
@@ -153,26 +148,26 @@ impl Hash {
     /// How many fields have not expired. Takes time in proportion to those that have.
     pub fn live_len(&self, now_ms: u64) -> usize {
         self.len()
-            - match &self.0 {
-                Form::Packed(packed) => packed.expired(now_ms),
-                Form::General(table) => table.expired(now_ms),
+            - match self.0.view() {
+                View::Small(packed) => packed.expired(now_ms),
+                View::Large(table) => table.expired(now_ms),
             }
     }
 
     /// The name of the present form.
     pub fn encoding(&self) -> Encoding {
-        match &self.0 {
-            Form::Packed(packed) if packed.is_timed() => Encoding::ListpackEx,
-            Form::Packed(_) => Encoding::Listpack,
-            Form::General(_) => Encoding::Hashtable,
+        match self.0.view() {
+            View::Small(packed) if packed.is_timed() => Encoding::ListpackEx,
+            View::Small(_) => Encoding::Listpack,
+            View::Large(_) => Encoding::Hashtable,
         }
     }
 
     /// Heap bytes, fields included, without the allocator's own overhead. Walks all fields of the general form.
     pub fn memory_bytes(&self) -> usize {
-        match &self.0 {
-            Form::Packed(packed) => packed.listpack().memory_bytes(),
-            Form::General(table) => table.memory_bytes(),
+        match self.0.view() {
+            View::Small(packed) => packed.listpack().memory_bytes(),
+            View::Large(table) => table.memory_bytes(),
         }
     }
 
@@ -203,16 +198,16 @@ impl Hash {
 
     /// Sets a field; true if it is new. Converts to the general form where the limits ask for it.
     pub fn set(&mut self, field: &[u8], value: &[u8], old: OldExpiry, limits: &Limits) -> bool {
-        if let Form::Packed(packed) = &self.0
+        if let View::Small(packed) = self.0.view()
             && (field.len().max(value.len()) > limits.hash_max_listpack_value
                 || !packed.listpack().fits(field.len() + value.len()))
         {
             self.unpack();
         }
         let keep = old == OldExpiry::Keep;
-        match &mut self.0 {
-            Form::General(table) => table.set(field, value, keep),
-            Form::Packed(packed) => {
+        match self.0.view_mut() {
+            View::Large(table) => table.set(field, value, keep),
+            View::Small(packed) => {
                 let new = packed.set(field, value, keep);
                 if packed.len() > limits.hash_max_listpack_entries {
                     self.unpack();
@@ -224,9 +219,9 @@ impl Hash {
 
     /// Removes a field; false if it was not there.
     pub fn remove(&mut self, field: &[u8]) -> bool {
-        match &mut self.0 {
-            Form::Packed(packed) => packed.remove(field),
-            Form::General(table) => table.remove(field),
+        match self.0.view_mut() {
+            View::Small(packed) => packed.remove(field),
+            View::Large(table) => table.remove(field),
         }
     }
 
@@ -249,12 +244,12 @@ impl Hash {
 
     /// One step of HSCAN: visits about `count` fields, all at once in the small form; returns the next cursor, 0 at the end.
     pub fn scan(&self, cursor: u64, count: usize, now_ms: u64, mut visit: impl FnMut(Entry<'_>)) -> u64 {
-        match &self.0 {
-            Form::Packed(_) => {
+        match self.0.view() {
+            View::Small(_) => {
                 self.iter(now_ms).for_each(visit);
                 0
             }
-            Form::General(table) => table.scan(cursor, count, |entry| {
+            View::Large(table) => table.scan(cursor, count, |entry| {
                 if !entry.is_expired(now_ms) {
                     visit(entry);
                 }
@@ -264,12 +259,12 @@ impl Hash {
 
     /// A field picked about evenly among those that have not expired.
     pub fn random(&self, now_ms: u64, rng: &mut Rng) -> Option<Entry<'_>> {
-        match &self.0 {
-            Form::Packed(packed) => {
+        match self.0.view() {
+            View::Small(packed) => {
                 let expired = packed.expired(now_ms);
                 if expired == packed.len() { None } else { packed.get(rng.usize(expired..packed.len())) }
             }
-            Form::General(table) => {
+            View::Large(table) => {
                 let drawn = (0..REDRAWS_MAX).find_map(|_| table.random(rng).filter(|entry| !entry.is_expired(now_ms)));
                 drawn.or_else(|| {
                     let live = self.live_len(now_ms);
@@ -286,7 +281,7 @@ impl Hash {
         if count >= live {
             return self.iter(now_ms).collect();
         }
-        if let Form::General(table) = &self.0
+        if let View::Large(table) = self.0.view()
             && count <= self.len() / 4
         {
             let mut picked: HashSet<Vec<u8>> = HashSet::with_capacity(count);
@@ -346,7 +341,7 @@ impl Hash {
 
     /// Gives a small form room for expiries, which [`Hash::set_expiry`] does too.
     pub fn make_room_for_expiries(&mut self) {
-        if let Form::Packed(packed) = &mut self.0 {
+        if let View::Small(packed) = self.0.view_mut() {
             packed.make_timed();
         }
     }
@@ -362,51 +357,56 @@ impl Hash {
 
     /// The earliest expiry of a field.
     pub fn next_expiry(&self) -> Option<u64> {
-        match &self.0 {
-            Form::Packed(packed) => packed.next_expiry(),
-            Form::General(table) => table.next_expiry(),
+        match self.0.view() {
+            View::Small(packed) => packed.next_expiry(),
+            View::Large(table) => table.next_expiry(),
         }
     }
 
     /// Removes up to `limit` expired fields, the earliest first, and returns their names.
     pub fn remove_expired(&mut self, now_ms: u64, limit: usize) -> Vec<Vec<u8>> {
-        match &mut self.0 {
-            Form::Packed(packed) => packed.remove_expired(now_ms, limit),
-            Form::General(table) => table.remove_expired(now_ms, limit),
+        match self.0.view_mut() {
+            View::Small(packed) => packed.remove_expired(now_ms, limit),
+            View::Large(table) => table.remove_expired(now_ms, limit),
         }
     }
 
+    /// One more owner of the same fields; whoever changes his hash first makes it his own.
+    pub(crate) fn share(&self) -> Self {
+        Self(self.0.share())
+    }
+
     fn find(&self, field: &[u8], now_ms: u64) -> Option<Entry<'_>> {
-        let entry = match &self.0 {
-            Form::Packed(packed) => packed.find(field),
-            Form::General(table) => table.find(field),
+        let entry = match self.0.view() {
+            View::Small(packed) => packed.find(field),
+            View::Large(table) => table.find(field),
         };
         entry.filter(|entry| !entry.is_expired(now_ms))
     }
 
     fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
-        let (packed, table) = match &self.0 {
-            Form::Packed(packed) => (Some(packed), None),
-            Form::General(table) => (None, Some(table)),
+        let (packed, table) = match self.0.view() {
+            View::Small(packed) => (Some(packed), None),
+            View::Large(table) => (None, Some(table)),
         };
-        let table = table.into_iter().flat_map(|table| table.iter());
+        let table = table.into_iter().flat_map(Table::iter);
         packed.into_iter().flat_map(Packed::iter).chain(table)
     }
 
     fn change_expiry(&mut self, field: &[u8], expiry: Option<u64>) {
-        match &mut self.0 {
-            Form::Packed(packed) => packed.set_expiry(field, expiry),
-            Form::General(table) => table.set_expiry(field, expiry),
+        match self.0.view_mut() {
+            View::Small(packed) => packed.set_expiry(field, expiry),
+            View::Large(table) => table.set_expiry(field, expiry),
         }
     }
 
     fn unpack(&mut self) {
-        if let Form::Packed(packed) = &self.0 {
-            let mut table = Box::<Table>::default();
+        if let View::Small(packed) = self.0.view() {
+            let mut table = Table::default();
             for entry in packed.iter() {
                 table.insert_new(entry);
             }
-            self.0 = Form::General(table);
+            self.0 = Compact::large(table);
         }
     }
 }

@@ -8,22 +8,18 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-const HEADER: usize = 8;
+use super::room::Room;
 
-/// Allocations grow to the next multiple of this, the step of common allocators.
-const GROWTH: usize = 16;
+const HEADER: usize = 8;
 
 /// The most members an intset may have, whatever the directive says: Redis's bound, from its 32-bit byte counts.
 pub const MEMBERS_MAX: usize = 1 << 30;
 
-/// The packed set of integers; see the top of the file for its bytes.
-#[derive(Clone)]
-pub struct Intset {
-    /// Room for the bytes, of which the header tells how many there are: so a set is two words and not three.
-    ///
-    /// Invariants: the header is whole; width is 2, 4 or 8; there is room for `HEADER + count * width`; integers ascend strictly.
-    room: Box<[u8]>,
-}
+/// The packed set of integers; see the top of the file for its bytes. One word: the header tells how many bytes there are.
+///
+/// Invariants: the header is whole; width is 2, 4 or 8; there is room for `HEADER + count * width`; integers ascend strictly.
+#[repr(transparent)]
+pub struct Intset(Room);
 
 /// Why bytes are not an intset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,13 +53,13 @@ impl Default for Intset {
 impl Intset {
     /// The empty set, at the narrowest width.
     pub fn new() -> Self {
-        let mut set = Self { room: Box::from([0; GROWTH]) };
-        set.room[0] = 2;
-        set
+        let mut room = Room::new(HEADER, 0);
+        room.bytes_mut()[0] = 2;
+        Self(room)
     }
 
     /// Takes over bytes from a dump after checking all of them.
-    pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, IntsetError> {
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, IntsetError> {
         let header: &[u8; HEADER] = bytes.first_chunk().ok_or(IntsetError::Length)?;
         let width = u32::from_le_bytes([header[0], header[1], header[2], header[3]]);
         let count = u32::from_le_bytes([header[4], header[5], header[6], header[7]]);
@@ -73,7 +69,9 @@ impl Intset {
         if bytes.len() as u64 != HEADER as u64 + u64::from(width) * u64::from(count) {
             return Err(IntsetError::Length);
         }
-        let set = Self { room: bytes.into_boxed_slice() };
+        let mut room = Room::new(bytes.len(), 0);
+        room.bytes_mut()[..bytes.len()].copy_from_slice(bytes);
+        let set = Self(room);
         if set.iter().zip(set.iter().skip(1)).any(|(a, b)| a >= b) {
             return Err(IntsetError::Order);
         }
@@ -82,12 +80,12 @@ impl Intset {
 
     /// The bytes as Redis dumps them.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.room[..self.size()]
+        &self.bytes()[..self.size()]
     }
 
     /// How many members there are.
     pub fn len(&self) -> usize {
-        let [_, _, _, _, count @ ..] = self.room.first_chunk::<HEADER>().expect("the header is whole");
+        let [_, _, _, _, count @ ..] = self.bytes().first_chunk::<HEADER>().expect("the header is whole");
         u32::from_le_bytes(*count) as usize
     }
 
@@ -125,11 +123,12 @@ impl Intset {
         let Err(index) = self.search(value) else { return false };
         let (width, end) = (self.width(), self.size());
         let at = HEADER + index * width;
-        if end + width > self.room.len() {
-            self.resize_room(end + width);
+        if end + width > self.0.size() {
+            self.0.fit(end + width);
         }
-        self.room.copy_within(at..end, at + width);
-        self.room[at..at + width].copy_from_slice(&value.to_le_bytes()[..width]);
+        let bytes = self.0.bytes_mut();
+        bytes.copy_within(at..end, at + width);
+        bytes[at..at + width].copy_from_slice(&value.to_le_bytes()[..width]);
         self.set_len(self.len() + 1);
         true
     }
@@ -141,10 +140,10 @@ impl Intset {
         }
         let Ok(index) = self.search(value) else { return false };
         let (width, at, end) = (self.width(), HEADER + index * self.width(), self.size());
-        self.room.copy_within(at + width..end, at);
+        self.0.bytes_mut().copy_within(at + width..end, at);
         self.set_len(self.len() - 1);
-        if self.room.len() >= 2 * self.size() + GROWTH {
-            self.resize_room(self.size());
+        if self.size() <= self.0.size() / 2 {
+            self.0.fit(self.size());
         }
         true
     }
@@ -161,7 +160,12 @@ impl Intset {
 
     /// Heap bytes, without the allocator's own overhead.
     pub fn memory_bytes(&self) -> usize {
-        self.room.len()
+        self.0.memory_bytes()
+    }
+
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        self.0.bytes()
     }
 
     /// Bytes in use.
@@ -170,12 +174,12 @@ impl Intset {
     }
 
     fn width(&self) -> usize {
-        usize::from(self.room[0])
+        usize::from(self.bytes()[0])
     }
 
     fn at(&self, index: usize) -> i64 {
         let width = self.width();
-        let bytes = &self.room[HEADER + index * width..][..width];
+        let bytes = &self.bytes()[HEADER + index * width..][..width];
         match *bytes {
             [a, b] => i64::from(i16::from_le_bytes([a, b])),
             [a, b, c, d] => i64::from(i32::from_le_bytes([a, b, c, d])),
@@ -201,33 +205,27 @@ impl Intset {
     /// A value too wide for the present width lies outside its range, hence before or after all members.
     fn widen_and_add(&mut self, value: i64) {
         let width = width_of(value);
-        let size = HEADER + (self.len() + 1) * width;
-        let mut wide = Vec::with_capacity(size.next_multiple_of(GROWTH));
-        wide.extend_from_slice(&(width as u32).to_le_bytes());
-        wide.extend_from_slice(&[0; 4]);
-        let (before, after) = if value < 0 { (Some(value), None) } else { (None, Some(value)) };
-        for member in before.into_iter().chain(self.iter()).chain(after) {
-            wide.extend_from_slice(&member.to_le_bytes()[..width]);
-        }
-        wide.resize(size.next_multiple_of(GROWTH), 0);
         let len = self.len() + 1;
-        self.room = wide.into_boxed_slice();
+        let mut room = Room::new(HEADER + len * width, self.0.mark());
+        room.bytes_mut()[..4].copy_from_slice(&(width as u32).to_le_bytes());
+        let (before, after) = if value < 0 { (Some(value), None) } else { (None, Some(value)) };
+        let places = room.bytes_mut()[HEADER..].chunks_exact_mut(width);
+        for (place, member) in places.zip(before.into_iter().chain(self.iter()).chain(after)) {
+            place.copy_from_slice(&member.to_le_bytes()[..width]);
+        }
+        self.0 = room;
         self.set_len(len);
-    }
-
-    /// Makes the room fit for `size` bytes.
-    fn resize_room(&mut self, size: usize) {
-        let size = size.next_multiple_of(GROWTH);
-        let mut room = std::mem::take(&mut self.room).into_vec();
-        room.truncate(size);
-        room.reserve_exact(size - room.len());
-        room.resize(size, 0);
-        self.room = room.into_boxed_slice();
     }
 
     fn set_len(&mut self, len: usize) {
         let count = u32::try_from(len).expect("an intset has fewer than 2^30 members");
-        self.room[4..HEADER].copy_from_slice(&count.to_le_bytes());
+        self.0.bytes_mut()[4..HEADER].copy_from_slice(&count.to_le_bytes());
+    }
+}
+
+impl Clone for Intset {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
     }
 }
 
@@ -296,13 +294,13 @@ mod tests {
             assert!(set.iter().eq(model.iter().copied()));
             assert!(set.iter().rev().eq(model.iter().rev().copied()));
             assert_eq!((set.min(), set.max()), (model.first().copied(), model.last().copied()));
-            assert_eq!(Intset::from_bytes(set.as_bytes().to_vec()), Ok(set));
+            assert_eq!(Intset::from_bytes(set.as_bytes()), Ok(set));
         }
     }
 
     #[test]
     fn hostile_bytes_are_refused() {
-        let check = |bytes: &[u8], error| assert_eq!(Intset::from_bytes(bytes.to_vec()), Err(error));
+        let check = |bytes: &[u8], error| assert_eq!(Intset::from_bytes(bytes), Err(error));
         check(&[], IntsetError::Length);
         check(&[2, 0, 0, 0, 0, 0, 0], IntsetError::Length);
         check(&[3, 0, 0, 0, 0, 0, 0, 0], IntsetError::Width);

@@ -12,7 +12,6 @@ mod quicklist;
 mod tests;
 
 use std::fmt;
-use std::mem::size_of;
 
 use node::{Node, NodeIter, NodeLimit};
 use quicklist::Quicklist;
@@ -20,19 +19,14 @@ use quicklist::Quicklist;
 pub use node::NodeRef;
 
 use crate::value::listpack::{Item, Listpack};
+use crate::value::room::{Compact, View};
 use crate::value::{Encoding, Limits};
 
 /// A list value.
 #[derive(Clone)]
+#[repr(transparent)]
 pub struct List {
-    form: Form,
-}
-
-#[derive(Clone)]
-enum Form {
-    Packed(Listpack),
-    // Boxed, so that small lists, the many, pay 24 bytes here.
-    Chain(Box<Quicklist>),
+    form: Compact<Listpack, Quicklist>,
 }
 
 /// An end of a list.
@@ -76,7 +70,7 @@ pub enum NewNode {
 impl List {
     /// An empty list, in the small form.
     pub fn new() -> Self {
-        Self { form: Form::Packed(Listpack::new()) }
+        Self { form: Compact::small(Listpack::new()) }
     }
 
     /// A list of `elements`, in the form that their size asks for.
@@ -105,49 +99,49 @@ impl List {
         if chain.len() == 0 {
             return Self::new();
         }
-        let mut list = Self { form: Form::Chain(Box::new(chain)) };
+        let mut list = Self { form: Compact::large(chain) };
         list.pack_if(|bytes, elements| limit.kept(bytes, elements));
         list
     }
 
     /// The nodes as a dump writes them; a list in the small form is one node.
     pub fn nodes(&self) -> impl Iterator<Item = NodeRef<'_>> {
-        let (packed, chain) = match &self.form {
-            Form::Packed(listpack) => (Some(NodeRef::Packed(listpack)), None),
-            Form::Chain(chain) => (None, Some(chain.nodes().map(Node::view))),
+        let (packed, chain) = match self.form.view() {
+            View::Small(listpack) => (Some(NodeRef::Packed(listpack)), None),
+            View::Large(chain) => (None, Some(chain.nodes().map(Node::view))),
         };
         packed.into_iter().chain(chain.into_iter().flatten())
     }
 
     /// Number of elements.
     pub fn len(&self) -> usize {
-        match &self.form {
-            Form::Packed(listpack) => listpack.len(),
-            Form::Chain(chain) => chain.len(),
+        match self.form.view() {
+            View::Small(listpack) => listpack.len(),
+            View::Large(chain) => chain.len(),
         }
     }
 
     /// Whether the list has no element. Such a list is not kept under a key.
     pub fn is_empty(&self) -> bool {
-        match &self.form {
-            Form::Packed(listpack) => listpack.is_empty(),
-            Form::Chain(chain) => chain.len() == 0,
+        match self.form.view() {
+            View::Small(listpack) => listpack.is_empty(),
+            View::Large(chain) => chain.len() == 0,
         }
     }
 
     /// The name of the present form.
     pub fn encoding(&self) -> Encoding {
-        match &self.form {
-            Form::Packed(_) => Encoding::Listpack,
-            Form::Chain(_) => Encoding::Quicklist,
+        match self.form.view() {
+            View::Small(_) => Encoding::Listpack,
+            View::Large(_) => Encoding::Quicklist,
         }
     }
 
     /// Allocated bytes beyond the `List` itself.
     pub fn memory_bytes(&self) -> usize {
-        match &self.form {
-            Form::Packed(listpack) => listpack.memory_bytes(),
-            Form::Chain(chain) => size_of::<Quicklist>() + chain.memory_bytes(),
+        match self.form.view() {
+            View::Small(listpack) => listpack.memory_bytes(),
+            View::Large(chain) => self.form.block_bytes() + chain.memory_bytes(),
         }
     }
 
@@ -192,9 +186,9 @@ impl List {
 
     /// The element at `index`; negative indexes count from the tail, -1 being the last.
     pub fn get(&self, index: i64) -> Option<Item<'_>> {
-        match &self.form {
-            Form::Packed(listpack) => listpack.get(isize::try_from(index).ok()?),
-            Form::Chain(chain) => chain.get(resolve(index, chain.len())?),
+        match self.form.view() {
+            View::Small(listpack) => listpack.get(isize::try_from(index).ok()?),
+            View::Large(chain) => chain.get(resolve(index, chain.len())?),
         }
     }
 
@@ -203,13 +197,13 @@ impl List {
     pub fn set(&mut self, index: i64, element: &[u8], limits: &Limits) -> bool {
         self.grow(element.len(), 1, limits);
         let Some(at) = resolve(index, self.len()) else { return false };
-        match &mut self.form {
-            Form::Packed(listpack) => {
+        match self.form.view_mut() {
+            View::Small(listpack) => {
                 if let Some(position) = listpack.seek(at as isize) {
                     listpack.replace(position, element);
                 }
             }
-            Form::Chain(chain) => {
+            View::Large(chain) => {
                 if let Some(place) = chain.place(at) {
                     chain.replace(place, Item::Bytes(element), node_limit(limits));
                 }
@@ -223,15 +217,15 @@ impl List {
     /// Redis the form may change even then.
     pub fn insert(&mut self, side: Side, pivot: &[u8], element: &[u8], limits: &Limits) -> bool {
         self.grow(element.len(), 1, limits);
-        match &mut self.form {
-            Form::Packed(listpack) => {
+        match self.form.view_mut() {
+            View::Small(listpack) => {
                 let Some(position) = listpack.find(pivot, 0) else { return false };
                 match side {
                     Side::Left => listpack.insert_before(position, element),
                     Side::Right => listpack.insert_after(position, element),
                 };
             }
-            Form::Chain(chain) => {
+            View::Large(chain) => {
                 let Some(place) = chain.find(pivot) else { return false };
                 let (item, limit) = (Item::Bytes(element), node_limit(limits));
                 match side {
@@ -248,9 +242,9 @@ impl List {
     pub fn remove(&mut self, count: i64, element: &[u8], limits: &Limits) -> usize {
         let backward = count < 0;
         let max = if count == 0 { usize::MAX } else { usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX) };
-        let removed = match &mut self.form {
-            Form::Packed(listpack) => node::remove_equal(listpack, element, max, backward),
-            Form::Chain(chain) => chain.remove_equal(element, max, backward),
+        let removed = match self.form.view_mut() {
+            View::Small(listpack) => node::remove_equal(listpack, element, max, backward),
+            View::Large(chain) => chain.remove_equal(element, max, backward),
         };
         if removed > 0 {
             self.shrink(limits);
@@ -313,16 +307,19 @@ impl List {
             .collect()
     }
 
+    /// One more owner of the same elements; whoever changes his list first makes it his own.
+    pub(crate) fn share(&self) -> Self {
+        Self { form: self.form.share() }
+    }
+
     fn walk(&self, index: usize, remaining: usize, direction: Direction) -> Elements<'_> {
-        let (node, nodes) = match (&self.form, direction) {
+        let (node, nodes) = match (self.form.view(), direction) {
             _ if remaining == 0 => (NodeIter::Plain(None), Default::default()),
-            (Form::Packed(listpack), Direction::Forward) => {
-                (NodeIter::packed_from(listpack, index), Default::default())
-            }
-            (Form::Packed(listpack), Direction::Backward) => {
+            (View::Small(listpack), Direction::Forward) => (NodeIter::packed_from(listpack, index), Default::default()),
+            (View::Small(listpack), Direction::Backward) => {
                 (NodeIter::packed_through(listpack, index), Default::default())
             }
-            (Form::Chain(chain), _) => {
+            (View::Large(chain), _) => {
                 chain.iters_from(index, direction).unwrap_or((NodeIter::Plain(None), Default::default()))
             }
         };
@@ -330,40 +327,40 @@ impl List {
     }
 
     fn push_unchecked(&mut self, side: Side, item: Item<'_>, limits: &Limits) {
-        match (&mut self.form, side) {
-            (Form::Packed(listpack), Side::Left) => listpack.push_front_item(item),
-            (Form::Packed(listpack), Side::Right) => listpack.push_back_item(item),
-            (Form::Chain(chain), _) => chain.push(side, item, node_limit(limits)),
+        match (self.form.view_mut(), side) {
+            (View::Small(listpack), Side::Left) => listpack.push_front_item(item),
+            (View::Small(listpack), Side::Right) => listpack.push_back_item(item),
+            (View::Large(chain), _) => chain.push(side, item, node_limit(limits)),
         }
     }
 
     fn pop_unchecked(&mut self, side: Side) -> Option<Vec<u8>> {
-        match &mut self.form {
-            Form::Packed(listpack) => {
+        match self.form.view_mut() {
+            View::Small(listpack) => {
                 let position = if side == Side::Left { listpack.first() } else { listpack.last() }?;
                 let element = listpack.at(position).to_vec();
                 listpack.remove(position);
                 Some(element)
             }
-            Form::Chain(chain) => chain.pop(side),
+            View::Large(chain) => chain.pop(side),
         }
     }
 
     fn remove_range_unchecked(&mut self, start: usize, count: usize) {
         let count = count.min(self.len().saturating_sub(start));
-        match &mut self.form {
-            Form::Packed(listpack) => listpack.remove_range(start as isize, count),
-            Form::Chain(chain) => chain.remove_range(start, count),
+        match self.form.view_mut() {
+            View::Small(listpack) => listpack.remove_range(start as isize, count),
+            View::Large(chain) => chain.remove_range(start, count),
         }
     }
 
     /// Turns a listpack into a chain if `bytes` and `elements` more would be too much for it.
     fn grow(&mut self, bytes: usize, elements: usize, limits: &Limits) {
-        let Form::Packed(listpack) = &mut self.form else { return };
+        let View::Small(listpack) = self.form.view() else { return };
         if node_limit(limits).exceeded(listpack.bytes_len() + bytes, listpack.len() + elements) {
             let mut chain = Quicklist::new();
-            chain.push_node(Node::packed(std::mem::take(listpack)));
-            self.form = Form::Chain(Box::new(chain));
+            chain.push_node(Node::packed(listpack.clone()));
+            self.form = Compact::large(chain);
         }
     }
 
@@ -374,10 +371,9 @@ impl List {
     }
 
     fn pack_if(&mut self, fits: impl Fn(usize, usize) -> bool) {
-        let Form::Chain(chain) = &mut self.form else { return };
-        if chain.only_listpack().is_some_and(|listpack| fits(listpack.bytes_len(), chain.len())) {
-            let chain = std::mem::replace(&mut **chain, Quicklist::new());
-            self.form = Form::Packed(chain.into_only_listpack().unwrap_or_default());
+        let View::Large(chain) = self.form.view() else { return };
+        if let Some(listpack) = chain.only_listpack().filter(|listpack| fits(listpack.bytes_len(), chain.len())) {
+            self.form = Compact::small(listpack.clone());
         }
     }
 }

@@ -4,9 +4,9 @@
 //! a header (total bytes as 32 bits little-endian, count as 16 bits little-endian), the entries (see `entry.rs`), and
 //! the end mark `FF`. A count of 65535 means "not known": who wants it walks.
 //!
-//! Memory counts here, because small values are the common ones. The vector grows to the next size an allocator would
-//! hand out anyway (four steps for each doubling, as mimalloc and jemalloc have them), so capacity beyond the content
-//! is memory that no one else could use; it shrinks once half of it is free.
+//! Memory counts here, because small values are the common ones. So a listpack is one word, and since its bytes tell how
+//! many they are, nothing stands beside them but the eight bytes of a [`Room`]; that has what a block of the allocator has
+//! anyway, and shrinks once half of it is free.
 
 mod entry;
 mod item;
@@ -15,12 +15,14 @@ mod tests;
 
 use std::fmt;
 
+use super::room::Room;
+
 use entry::{END, Entry, backlen, body_size, decode, with_backlen};
 pub use item::{Item, canonical_int};
 
 /// A packed sequence of elements in Redis's listpack format. Always well-formed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Listpack(Vec<u8>);
+#[repr(transparent)]
+pub struct Listpack(Room);
 
 /// Where an entry starts. It holds until the listpack changes before or at that entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,15 +59,21 @@ impl Listpack {
     /// An empty listpack with room for `bytes` bytes, header and end mark included.
     pub fn with_capacity(bytes: usize) -> Self {
         const EMPTY: [u8; HEADER + 1] = [HEADER as u8 + 1, 0, 0, 0, 0, 0, END];
-        let mut buffer = Vec::with_capacity(bytes.max(EMPTY.len()));
-        buffer.extend_from_slice(&EMPTY);
-        Self(buffer)
+        let mut room = Room::new(bytes.max(EMPTY.len()), 0);
+        room.bytes_mut()[..EMPTY.len()].copy_from_slice(&EMPTY);
+        Self(room)
     }
 
     /// Takes bytes of unknown origin, after checking every one of them.
-    pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, Corrupt> {
-        Self::validate(&bytes, true)?;
-        Ok(Self(bytes))
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Corrupt> {
+        Self::validate(bytes, true)?;
+        Ok(Self::copy_of(bytes, 0))
+    }
+
+    fn copy_of(bytes: &[u8], mark: u8) -> Self {
+        let mut room = Room::new(bytes.len(), mark);
+        room.bytes_mut()[..bytes.len()].copy_from_slice(bytes);
+        Self(room)
     }
 
     /// Checks that `bytes` is a listpack: its size and end mark, and if `deep` every entry and the count too.
@@ -82,27 +90,33 @@ impl Listpack {
 
     /// The bytes in Redis's format.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-
-    /// The bytes in Redis's format.
-    pub fn into_bytes(self) -> Vec<u8> {
-        self.0
+        &self.0.bytes()[..self.bytes_len()]
     }
 
     /// The size of [`Listpack::as_bytes`].
+    #[inline]
     pub fn bytes_len(&self) -> usize {
-        self.0.len()
+        total_field(self.0.bytes()) as usize
     }
 
     /// Allocated bytes.
     pub fn memory_bytes(&self) -> usize {
-        self.0.capacity()
+        self.0.memory_bytes()
+    }
+
+    /// What it lies in, with the mark that its owner has set.
+    pub fn room(&self) -> &Room {
+        &self.0
+    }
+
+    /// Sets the mark of what it lies in.
+    pub fn set_mark(&mut self, mark: u8) {
+        self.0.set_mark(mark);
     }
 
     /// How many more bytes of content may be added with [`Listpack::BYTES_MAX`] still kept.
     pub fn fits(&self, more_bytes: usize) -> bool {
-        self.0.len().saturating_add(more_bytes) <= Self::BYTES_MAX
+        self.bytes_len().saturating_add(more_bytes) <= Self::BYTES_MAX
     }
 
     /// Number of entries. Constant time below 65535 entries, a walk from there on.
@@ -140,7 +154,7 @@ impl Listpack {
     /// The element at `position`.
     #[inline]
     pub fn at(&self, position: Position) -> Item<'_> {
-        decode(&self.0[position.0 as usize..])
+        decode(&self.0.bytes()[position.0 as usize..])
     }
 
     /// The first entry.
@@ -286,8 +300,7 @@ impl Listpack {
     pub fn replace_item(&mut self, position: Position, item: Item<'_>) {
         let at = position.0 as usize;
         let entry = Entry::new(item);
-        self.splice(at, self.after(position) - at, entry.size());
-        entry.write(&mut self.0[at..at + entry.size()]);
+        entry.write(self.splice(at, self.after(position) - at, entry.size()));
     }
 
     /// Removes the entry at `position`; the result is the entry that followed it.
@@ -323,13 +336,12 @@ impl Listpack {
     /// Appends all entries of `other`.
     pub fn append(&mut self, other: &Self) {
         let at = self.end();
-        let entries = &other.0[HEADER..other.end()];
+        let entries = &other.0.bytes()[HEADER..other.end()];
         let count = match (self.count_field(), other.count_field()) {
             (COUNT_UNKNOWN, _) | (_, COUNT_UNKNOWN) => COUNT_UNKNOWN,
             (own, more) => (own + more).min(COUNT_UNKNOWN),
         };
-        self.splice(at, 0, entries.len());
-        self.0[at..at + entries.len()].copy_from_slice(entries);
+        self.splice(at, 0, entries.len()).copy_from_slice(entries);
         self.set_count_field(count);
     }
 
@@ -337,10 +349,9 @@ impl Listpack {
     pub fn split_off(&mut self, position: Position) -> Self {
         let at = position.0 as usize;
         let moved = self.iter_from(position).count();
-        let entries = &self.0[at..self.end()];
+        let entries = &self.0.bytes()[at..self.end()];
         let mut tail = Self::with_capacity(HEADER + entries.len() + 1);
-        tail.splice(HEADER, 0, entries.len());
-        tail.0[HEADER..HEADER + entries.len()].copy_from_slice(entries);
+        tail.splice(HEADER, 0, entries.len()).copy_from_slice(entries);
         tail.set_count_field(moved.min(COUNT_UNKNOWN));
         self.remove_entries(position, moved);
         tail
@@ -348,13 +359,13 @@ impl Listpack {
 
     /// Gives free capacity back.
     pub fn shrink_to_fit(&mut self) {
-        self.0.shrink_to_fit();
+        self.0.fit(self.bytes_len());
     }
 
     /// Offset of the end mark.
     #[inline]
     fn end(&self) -> usize {
-        self.0.len() - 1
+        self.bytes_len() - 1
     }
 
     #[inline]
@@ -365,7 +376,7 @@ impl Listpack {
     #[inline]
     fn entry_before(&self, offset: usize) -> Option<Position> {
         (offset > HEADER).then(|| {
-            let body = backlen(&self.0[..offset]).expect("an entry ends with its length");
+            let body = backlen(&self.0.bytes()[..offset]).expect("an entry ends with its length");
             Position((offset - with_backlen(body)) as u32)
         })
     }
@@ -374,7 +385,7 @@ impl Listpack {
     #[inline]
     fn after(&self, position: Position) -> usize {
         let at = position.0 as usize;
-        at + with_backlen(body_size(&self.0[at..]).expect("a position is where an entry starts"))
+        at + with_backlen(body_size(&self.0.bytes()[at..]).expect("a position is where an entry starts"))
     }
 
     fn walk_forward(&self, steps: usize) -> Option<Position> {
@@ -386,44 +397,55 @@ impl Listpack {
     }
 
     fn count_field(&self) -> usize {
-        usize::from(u16::from_le_bytes([self.0[4], self.0[5]]))
+        let bytes = self.0.bytes();
+        usize::from(u16::from_le_bytes([bytes[4], bytes[5]]))
     }
 
     fn set_count_field(&mut self, count: usize) {
-        self.0[4..6].copy_from_slice(&(count as u16).to_le_bytes());
+        self.0.bytes_mut()[4..6].copy_from_slice(&(count as u16).to_le_bytes());
     }
 
     fn insert_at(&mut self, at: usize, item: Item<'_>) -> Position {
         let entry = Entry::new(item);
-        self.splice(at, 0, entry.size());
-        entry.write(&mut self.0[at..at + entry.size()]);
+        entry.write(self.splice(at, 0, entry.size()));
         // One short of "not known" this step itself makes the count unknown, as in Redis.
         self.set_count_field((self.count_field() + 1).min(COUNT_UNKNOWN));
         Position(at as u32)
     }
 
-    /// Makes the `removed` bytes at `at` into `inserted` bytes, whose content is left to the caller, as is the count.
-    fn splice(&mut self, at: usize, removed: usize, inserted: usize) {
-        if inserted == removed {
-            return;
+    /// Makes the `removed` bytes at `at` into `inserted` bytes, which are left to the caller to write, as is the count.
+    fn splice(&mut self, at: usize, removed: usize, inserted: usize) -> &mut [u8] {
+        if inserted != removed {
+            let old_len = self.bytes_len();
+            let new_len = old_len - removed + inserted;
+            let total = u32::try_from(new_len).expect("callers keep a listpack below BYTES_MAX");
+            if new_len > self.0.size() {
+                self.0.fit(new_len);
+            }
+            let bytes = self.0.bytes_mut();
+            bytes.copy_within(at + removed..old_len, at + inserted);
+            bytes[..4].copy_from_slice(&total.to_le_bytes());
+            if new_len <= self.0.size() / 2 {
+                self.0.fit(new_len);
+            }
         }
-        let old_len = self.0.len();
-        let new_len = old_len - removed + inserted;
-        let total = u32::try_from(new_len).expect("callers keep a listpack below BYTES_MAX");
-        if new_len > self.0.capacity() {
-            self.0.reserve_exact(allocation_for(new_len) - old_len);
-        }
-        if new_len > old_len {
-            self.0.resize(new_len, 0);
-        }
-        self.0.copy_within(at + removed..old_len, at + inserted);
-        self.0.truncate(new_len);
-        if new_len <= self.0.capacity() / 2 {
-            self.0.shrink_to(allocation_for(new_len));
-        }
-        self.0[..4].copy_from_slice(&total.to_le_bytes());
+        &mut self.0.bytes_mut()[at..at + inserted]
     }
 }
+
+impl Clone for Listpack {
+    fn clone(&self) -> Self {
+        Self::copy_of(self.as_bytes(), self.0.mark())
+    }
+}
+
+impl PartialEq for Listpack {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for Listpack {}
 
 impl Default for Listpack {
     fn default() -> Self {
@@ -519,10 +541,4 @@ fn validate_entries(bytes: &[u8], end: usize) -> Result<(), Corrupt> {
         told if told == count => Ok(()),
         _ => Err(Corrupt::Count),
     }
-}
-
-/// The allocation that holds `bytes` without waste: multiples of 16, then four sizes for each doubling.
-const fn allocation_for(bytes: usize) -> usize {
-    let step = bytes.next_power_of_two() / 8;
-    bytes.next_multiple_of(if step < 16 { 16 } else { step })
 }

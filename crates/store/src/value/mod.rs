@@ -6,6 +6,7 @@ pub mod intset;
 mod limits;
 pub mod list;
 pub mod listpack;
+pub mod room;
 pub mod set;
 pub mod stream;
 mod string;

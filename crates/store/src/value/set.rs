@@ -11,6 +11,7 @@ use fastrand::Rng;
 
 use super::intset::{self, Intset};
 use super::listpack::{Item, Listpack, canonical_int};
+use super::room::{Compact, Room, View};
 use super::thin::ThinPair;
 use super::{Encoding, Limits};
 use crate::dict::Dict;
@@ -24,14 +25,30 @@ const PACKED_INTEGER_MAX: usize = 10;
 
 /// A set; see the top of the file.
 #[derive(Clone)]
-pub struct Set(Form);
+#[repr(transparent)]
+pub struct Set(Compact<Room, Table>);
 
-enum Form {
-    Ints(Intset),
-    Packed(Listpack),
-    /// Boxed, so that small sets do not pay for its size.
-    Table(Box<Dict<ThinPair>>),
+/// The members of the general form.
+#[derive(Default)]
+struct Table(Dict<ThinPair>);
+
+/// The form that a set has.
+enum Form<'a> {
+    Ints(&'a Intset),
+    Packed(&'a Listpack),
+    Table(&'a Dict<ThinPair>),
 }
+
+/// The form that a set has, to be changed.
+enum FormMut<'a> {
+    Ints(&'a mut Intset),
+    Packed(&'a mut Listpack),
+    Table(&'a mut Dict<ThinPair>),
+}
+
+/// The marks of rooms with a listpack and with integers.
+const PACKED: u8 = 0;
+const INTS: u8 = 1;
 
 impl Default for Set {
     fn default() -> Self {
@@ -42,54 +59,54 @@ impl Default for Set {
 impl Set {
     /// An empty set of integers.
     pub fn new() -> Self {
-        Self(Form::Ints(Intset::new()))
+        Self(ints(Intset::new()))
     }
 
     /// An empty set in the form for `members` members, of which `first` is one.
     pub fn with_hint(first: &[u8], members: usize, limits: &Limits) -> Self {
         Self(if canonical_int(first).is_some() && members <= limits.set_max_intset_entries {
-            Form::Ints(Intset::new())
+            ints(Intset::new())
         } else if members <= limits.set_max_listpack_entries {
-            Form::Packed(Listpack::new())
+            packed(Listpack::new())
         } else {
-            Form::Table(Box::default())
+            table(Dict::default())
         })
     }
 
     /// An empty set in the form of `other`, or packed if that is a hash table: the first form of an intersection whose
     /// smallest input is `other`.
     pub fn in_form_of(other: &Self) -> Self {
-        Self(match &other.0 {
-            Form::Ints(_) => Form::Ints(Intset::new()),
-            Form::Packed(_) | Form::Table(_) => Form::Packed(Listpack::new()),
+        Self(match other.form() {
+            Form::Ints(_) => ints(Intset::new()),
+            Form::Packed(_) | Form::Table(_) => packed(Listpack::new()),
         })
     }
 
     /// Takes over integers, as from a dump.
     pub fn from_intset(ints: Intset) -> Self {
-        Self(Form::Ints(ints))
+        Self(self::ints(ints))
     }
 
     /// Takes over a listpack, as from a dump; `None` if a member stands in it twice.
     pub fn from_listpack(listpack: Listpack) -> Option<Self> {
         let mut seen = HashSet::new();
         let distinct = listpack.iter().all(|(_, member)| seen.insert(member.to_vec()));
-        distinct.then_some(Self(Form::Packed(listpack)))
+        distinct.then_some(Self(packed(listpack)))
     }
 
     /// The integers, if the set is in that form.
     pub fn as_intset(&self) -> Option<&Intset> {
-        if let Form::Ints(ints) = &self.0 { Some(ints) } else { None }
+        if let Form::Ints(ints) = self.form() { Some(ints) } else { None }
     }
 
     /// The listpack, if the set is in that form.
     pub fn as_listpack(&self) -> Option<&Listpack> {
-        if let Form::Packed(listpack) = &self.0 { Some(listpack) } else { None }
+        if let Form::Packed(listpack) = self.form() { Some(listpack) } else { None }
     }
 
     /// How many members there are.
     pub fn len(&self) -> usize {
-        match &self.0 {
+        match self.form() {
             Form::Ints(ints) => ints.len(),
             Form::Packed(listpack) => listpack.len(),
             Form::Table(table) => table.len(),
@@ -103,7 +120,7 @@ impl Set {
 
     /// The name of the present form.
     pub fn encoding(&self) -> Encoding {
-        match &self.0 {
+        match self.form() {
             Form::Ints(_) => Encoding::Intset,
             Form::Packed(_) => Encoding::Listpack,
             Form::Table(_) => Encoding::Hashtable,
@@ -112,19 +129,19 @@ impl Set {
 
     /// Heap bytes, members included, without the allocator's own overhead. Walks all members of a hash table.
     pub fn memory_bytes(&self) -> usize {
-        match &self.0 {
+        match self.form() {
             Form::Ints(ints) => ints.memory_bytes(),
             Form::Packed(listpack) => listpack.memory_bytes(),
             Form::Table(table) => {
                 let members: usize = table.iter().map(ThinPair::memory_bytes).sum();
-                size_of::<Dict<ThinPair>>() + table.memory_bytes() + members
+                self.0.block_bytes() + table.memory_bytes() + members
             }
         }
     }
 
     /// Whether `member` is in the set.
     pub fn contains(&self, member: &[u8]) -> bool {
-        match &self.0 {
+        match self.form() {
             Form::Ints(ints) => canonical_int(member).is_some_and(|int| ints.contains(int)),
             Form::Packed(listpack) => listpack.find(member, 0).is_some(),
             Form::Table(table) => table.find(hash_bytes(member), |item| item.first() == member).is_some(),
@@ -133,7 +150,7 @@ impl Set {
 
     /// Whether a member of another set is in this one; integers need no text between two sets of integers.
     pub fn contains_item(&self, member: Item<'_>) -> bool {
-        match (&self.0, member) {
+        match (self.form(), member) {
             (Form::Ints(ints), Item::Int(int)) => ints.contains(int),
             _ => self.contains(member.bytes(&mut itoa::Buffer::new())),
         }
@@ -141,8 +158,8 @@ impl Set {
 
     /// Adds `member`; false if it was there. Converts to another form where the limits ask for it.
     pub fn add(&mut self, member: &[u8], limits: &Limits) -> bool {
-        match &mut self.0 {
-            Form::Ints(ints) => match canonical_int(member) {
+        match self.form_mut() {
+            FormMut::Ints(ints) => match canonical_int(member) {
                 Some(int) => {
                     let added = ints.add(int);
                     if added && ints.len() > limits.set_max_intset_entries.min(intset::MEMBERS_MAX) {
@@ -153,7 +170,7 @@ impl Set {
                 None if fits_packed(ints, member, limits) => self.become_listpack(),
                 None => self.become_table(),
             },
-            Form::Packed(listpack) => {
+            FormMut::Packed(listpack) => {
                 if listpack.find(member, 0).is_some() {
                     return false;
                 }
@@ -164,51 +181,51 @@ impl Set {
                     self.become_table();
                 }
             }
-            Form::Table(_) => {}
+            FormMut::Table(_) => {}
         }
-        match &mut self.0 {
-            Form::Ints(_) => unreachable!("a member that is no integer has converted the set"),
+        match self.form_mut() {
+            FormMut::Ints(_) => unreachable!("a member that is no integer has converted the set"),
             // Either the member was looked for above, or it is no integer and the set had none but integers.
-            Form::Packed(listpack) => {
+            FormMut::Packed(listpack) => {
                 listpack.push_back(member);
                 true
             }
-            Form::Table(table) => insert(table, member),
+            FormMut::Table(table) => insert(table, member),
         }
     }
 
     /// Removes `member`; false if it was not there.
     pub fn remove(&mut self, member: &[u8]) -> bool {
-        match &mut self.0 {
-            Form::Ints(ints) => canonical_int(member).is_some_and(|int| ints.remove(int)),
-            Form::Packed(listpack) => match listpack.find(member, 0) {
+        match self.form_mut() {
+            FormMut::Ints(ints) => canonical_int(member).is_some_and(|int| ints.remove(int)),
+            FormMut::Packed(listpack) => match listpack.find(member, 0) {
                 Some(position) => {
                     listpack.remove(position);
                     true
                 }
                 None => false,
             },
-            Form::Table(table) => table.remove(hash_bytes(member), |item| item.first() == member, rehash).is_some(),
+            FormMut::Table(table) => table.remove(hash_bytes(member), |item| item.first() == member, rehash).is_some(),
         }
     }
 
     /// All members: integers ascending, listpacks in order of insertion, tables in no order.
     pub fn iter(&self) -> impl Iterator<Item = Item<'_>> {
         // Two of the three are always empty; this costs neither an allocation nor a virtual call for each member.
-        let (ints, listpack, table) = match &self.0 {
+        let (ints, listpack, table) = match self.form() {
             Form::Ints(ints) => (Some(ints), None, None),
             Form::Packed(listpack) => (None, Some(listpack), None),
             Form::Table(table) => (None, None, Some(table)),
         };
         let ints = ints.into_iter().flat_map(Intset::iter).map(Item::Int);
         let packed = listpack.into_iter().flat_map(Listpack::iter).map(|(_, member)| member);
-        let table = table.into_iter().flat_map(|table| table.iter()).map(|member| Item::Bytes(member.first()));
+        let table = table.into_iter().flat_map(Dict::iter).map(|member| Item::Bytes(member.first()));
         ints.chain(packed).chain(table)
     }
 
     /// A member picked about evenly.
     pub fn random(&self, rng: &mut Rng) -> Option<Item<'_>> {
-        match &self.0 {
+        match self.form() {
             Form::Ints(ints) => ints.random(rng).map(Item::Int),
             Form::Packed(listpack) => listpack.random(1, rng).map(|position| listpack.at(position)),
             Form::Table(table) => table.random(rng).map(|member| Item::Bytes(member.first())),
@@ -221,7 +238,7 @@ impl Set {
         if count >= len {
             return self.iter().collect();
         }
-        match &self.0 {
+        match self.form() {
             Form::Table(table) if count <= len / 4 => {
                 let mut picked: HashSet<&[u8]> = HashSet::with_capacity(count);
                 while picked.len() < count {
@@ -266,9 +283,9 @@ impl Set {
             }
             return popped;
         }
-        let mut rest = Self(match &self.0 {
-            Form::Ints(_) => Form::Ints(Intset::new()),
-            Form::Packed(_) | Form::Table(_) => Form::Packed(Listpack::new()),
+        let mut rest = Self(match self.form() {
+            Form::Ints(_) => ints(Intset::new()),
+            Form::Packed(_) | Form::Table(_) => packed(Listpack::new()),
         });
         for member in self.random_distinct(stay, rng) {
             rest.add(member.bytes(&mut itoa::Buffer::new()), limits);
@@ -282,7 +299,7 @@ impl Set {
     /// One step of SSCAN: visits about `count` members, all at once unless the set is a hash table; returns the next cursor,
     /// 0 at the end.
     pub fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(Item<'_>)) -> u64 {
-        match &self.0 {
+        match self.form() {
             Form::Ints(_) | Form::Packed(_) => {
                 self.iter().for_each(visit);
                 0
@@ -293,7 +310,7 @@ impl Set {
 
     /// Turns to a hash table if `members` members, which a command is about to add, are beyond the present form's limit.
     pub fn prepare(&mut self, members: usize, limits: &Limits) {
-        let limit = match &self.0 {
+        let limit = match self.form() {
             Form::Ints(_) => limits.set_max_intset_entries,
             Form::Packed(_) => limits.set_max_listpack_entries,
             Form::Table(_) => return,
@@ -305,21 +322,42 @@ impl Set {
 
     /// Turns a freshly computed result into a set of integers if all members are integers and the limits allow it.
     pub fn pack_integers(&mut self, limits: &Limits) {
-        if matches!(self.0, Form::Ints(_)) || self.len() > limits.set_max_intset_entries.min(intset::MEMBERS_MAX) {
+        if matches!(self.form(), Form::Ints(_)) || self.len() > limits.set_max_intset_entries.min(intset::MEMBERS_MAX) {
             return;
         }
-        let mut ints: Vec<i64> = Vec::new();
+        let mut members: Vec<i64> = Vec::new();
         for member in self.iter() {
             let Some(int) = member.as_int() else { return };
-            ints.push(int);
+            members.push(int);
         }
         // Ascending insertions append.
-        ints.sort_unstable();
+        members.sort_unstable();
         let mut set = Intset::new();
-        for int in ints {
+        for int in members {
             set.add(int);
         }
-        self.0 = Form::Ints(set);
+        self.0 = ints(set);
+    }
+
+    /// One more owner of the same members; whoever changes his set first makes it his own.
+    pub(crate) fn share(&self) -> Self {
+        Self(self.0.share())
+    }
+
+    fn form(&self) -> Form<'_> {
+        match self.0.view() {
+            View::Small(room) if room.mark() == INTS => Form::Ints(room.holds()),
+            View::Small(room) => Form::Packed(room.holds()),
+            View::Large(table) => Form::Table(&table.0),
+        }
+    }
+
+    fn form_mut(&mut self) -> FormMut<'_> {
+        match self.0.view_mut() {
+            View::Small(room) if room.mark() == INTS => FormMut::Ints(room.holds_mut()),
+            View::Small(room) => FormMut::Packed(room.holds_mut()),
+            View::Large(table) => FormMut::Table(&mut table.0),
+        }
     }
 
     fn become_listpack(&mut self) {
@@ -327,15 +365,15 @@ impl Set {
         for member in self.iter() {
             listpack.push_back_item(member);
         }
-        self.0 = Form::Packed(listpack);
+        self.0 = packed(listpack);
     }
 
     fn become_table(&mut self) {
-        let mut table = Box::<Dict<ThinPair>>::default();
+        let mut table = Dict::<ThinPair>::default();
         for member in self.iter() {
             insert_new(&mut table, member.bytes(&mut itoa::Buffer::new()));
         }
-        self.0 = Form::Table(table);
+        self.0 = self::table(table);
     }
 }
 
@@ -348,17 +386,11 @@ pub fn intersection<'a>(sets: &[&'a Set]) -> impl Iterator<Item = Item<'a>> {
     members.filter(move |member| sets[1..].iter().all(|set| set.contains_item(*member)))
 }
 
-impl Clone for Form {
+impl Clone for Table {
     fn clone(&self) -> Self {
-        match self {
-            Self::Ints(ints) => Self::Ints(ints.clone()),
-            Self::Packed(listpack) => Self::Packed(listpack.clone()),
-            Self::Table(table) => {
-                let mut copy = Box::<Dict<ThinPair>>::default();
-                table.iter().for_each(|member| insert_new(&mut copy, member.first()));
-                Self::Table(copy)
-            }
-        }
+        let mut copy = Dict::default();
+        self.0.iter().for_each(|member| insert_new(&mut copy, member.first()));
+        Self(copy)
     }
 }
 
@@ -366,6 +398,22 @@ impl fmt::Debug for Set {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.iter()).finish()
     }
+}
+
+fn ints(ints: Intset) -> Compact<Room, Table> {
+    let mut room = Room::of(ints);
+    room.set_mark(INTS);
+    Compact::small(room)
+}
+
+fn packed(listpack: Listpack) -> Compact<Room, Table> {
+    let mut room = Room::of(listpack);
+    room.set_mark(PACKED);
+    Compact::small(room)
+}
+
+fn table(members: Dict<ThinPair>) -> Compact<Room, Table> {
+    Compact::large(Table(members))
 }
 
 /// Whether a set of integers may become a listpack to take `member`, judged by its longest possible member.

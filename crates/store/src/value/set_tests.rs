@@ -191,7 +191,7 @@ fn damaged_integers_never_panic() {
         let at = rng.usize(..bytes.len());
         bytes[at] = rng.u8(..);
         bytes.truncate(rng.usize(bytes.len() / 2..=bytes.len() * 2));
-        let Ok(ints) = Intset::from_bytes(bytes) else { continue };
+        let Ok(ints) = Intset::from_bytes(&bytes) else { continue };
         accepted += 1;
         let mut set = Set::from_intset(ints);
         set.add(b"12", &Limits::default());

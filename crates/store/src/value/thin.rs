@@ -13,7 +13,7 @@
 //! raw pointers from the table, saves that byte but lets a forgotten removal read freed memory; this cannot.
 //! The score is an atomic because both owners may reach it; relaxed loads and stores cost what plain ones do.
 //!
-//! This file is the only one of the value types with `unsafe`. Everything it exports is safe to call.
+//! Beside `room.rs` this file is the only one of the value types with `unsafe`. Everything it exports is safe to call.
 //!
 //! **Layout invariant** of both: the pointer comes from `alloc` with `layout(size)`, where `size` follows from the lengths, which
 //! are written once, at birth, and never change; all bytes are initialised at birth.

@@ -22,6 +22,7 @@ use self::packed::Pairs;
 pub use self::range::{LexBound, LexRange, ScoreRange};
 pub use self::score::{Aggregate, weighted};
 use super::listpack::{Item, Listpack};
+use super::room::{Compact, View};
 use super::thin::ScoredMember;
 use super::{Encoding, Limits};
 use crate::dict::Dict;
@@ -61,13 +62,8 @@ pub enum Added {
 
 /// A sorted set; see the top of the file.
 #[derive(Clone)]
-pub struct SortedSet(Form);
-
-#[derive(Clone)]
-enum Form {
-    Packed(Listpack),
-    General(Box<General>),
-}
+#[repr(transparent)]
+pub struct SortedSet(Compact<Listpack, General>);
 
 /// Invariant: `members` and `order` own the two halves of the same items, and the index has each item at its own score.
 #[derive(Default)]
@@ -85,7 +81,7 @@ impl Default for SortedSet {
 impl SortedSet {
     /// An empty sorted set in its small form.
     pub fn new() -> Self {
-        Self(Form::Packed(Listpack::new()))
+        Self(Compact::small(Listpack::new()))
     }
 
     /// An empty sorted set that will soon hold `members` members, of which one has `member_bytes` bytes: in the small form if
@@ -94,29 +90,29 @@ impl SortedSet {
         if members <= limits.zset_max_listpack_entries && member_bytes <= limits.zset_max_listpack_value {
             Self::new()
         } else {
-            Self(Form::General(Box::default()))
+            Self(Compact::large(General::default()))
         }
     }
 
     /// Takes over a small form from a dump; `None` if it is not one: odd in number, out of order, a member twice, or a score
     /// that is no number.
     pub fn from_listpack(listpack: Listpack) -> Option<Self> {
-        packed::is_valid(&listpack).then_some(Self(Form::Packed(listpack)))
+        packed::is_valid(&listpack).then_some(Self(Compact::small(listpack)))
     }
 
     /// The small form, as it is dumped.
     pub fn as_listpack(&self) -> Option<&Listpack> {
-        match &self.0 {
-            Form::Packed(listpack) => Some(listpack),
-            Form::General(_) => None,
+        match self.0.view() {
+            View::Small(listpack) => Some(listpack),
+            View::Large(_) => None,
         }
     }
 
     /// How many members there are.
     pub fn len(&self) -> usize {
-        match &self.0 {
-            Form::Packed(listpack) => listpack.len() / 2,
-            Form::General(general) => general.order.len(),
+        match self.0.view() {
+            View::Small(listpack) => listpack.len() / 2,
+            View::Large(general) => general.order.len(),
         }
     }
 
@@ -127,19 +123,19 @@ impl SortedSet {
 
     /// The name of the present form.
     pub fn encoding(&self) -> Encoding {
-        match &self.0 {
-            Form::Packed(_) => Encoding::Listpack,
-            Form::General(_) => Encoding::Skiplist,
+        match self.0.view() {
+            View::Small(_) => Encoding::Listpack,
+            View::Large(_) => Encoding::Skiplist,
         }
     }
 
     /// Heap bytes, members included, without the allocator's own overhead. Walks all members of the general form.
     pub fn memory_bytes(&self) -> usize {
-        match &self.0 {
-            Form::Packed(listpack) => listpack.memory_bytes(),
-            Form::General(general) => {
+        match self.0.view() {
+            View::Small(listpack) => listpack.memory_bytes(),
+            View::Large(general) => {
                 let members: usize = general.members.iter().map(ScoredMember::memory_bytes).sum();
-                size_of::<General>() + general.members.memory_bytes() + general.order.memory_bytes() + members
+                self.0.block_bytes() + general.members.memory_bytes() + general.order.memory_bytes() + members
             }
         }
     }
@@ -176,21 +172,21 @@ impl SortedSet {
 
     /// Removes `member`; its score, if it was there.
     pub fn remove(&mut self, member: &[u8]) -> Option<f64> {
-        match &mut self.0 {
-            Form::Packed(listpack) => {
+        match self.0.view_mut() {
+            View::Small(listpack) => {
                 let (position, score) = packed::find(listpack, member)?;
                 listpack.remove_entries(position, 2);
                 Some(score)
             }
-            Form::General(general) => general.remove(member),
+            View::Large(general) => general.remove(member),
         }
     }
 
     /// The score of `member`.
     pub fn score(&self, member: &[u8]) -> Option<f64> {
-        match &self.0 {
-            Form::Packed(listpack) => packed::find(listpack, member).map(|(_, score)| score),
-            Form::General(general) => general.find(member).map(ScoredMember::score),
+        match self.0.view() {
+            View::Small(listpack) => packed::find(listpack, member).map(|(_, score)| score),
+            View::Large(general) => general.find(member).map(ScoredMember::score),
         }
     }
 
@@ -212,26 +208,26 @@ impl SortedSet {
     /// The ranks of the members in `range`; meaningful where all scores are equal. O(log n).
     pub fn ranks_by_lex(&self, range: &LexRange<'_>) -> Range<usize> {
         let start = self.partition_point(|_, member| range.is_above(member));
-        let end = match &self.0 {
+        let end = match self.0.view() {
             // With mixed scores the answer is nobody's promise, but in the small form Redis's is the run that begins at
             // the first member not below the range.
-            Form::Packed(_) => {
+            View::Small(_) => {
                 start
                     + self
                         .range(start..usize::MAX)
                         .take_while(|(m, _)| range.reaches(m.bytes(&mut itoa::Buffer::new())))
                         .count()
             }
-            Form::General(general) => general.order.partition_point(|_, member| range.reaches(member)),
+            View::Large(general) => general.order.partition_point(|_, member| range.reaches(member)),
         };
         start..end.max(start)
     }
 
     /// The members and scores at these ranks, ascending, or descending with `rev()`; ranks beyond the end are left out.
     pub fn range(&self, ranks: Range<usize>) -> Members<'_> {
-        Members(match &self.0 {
-            Form::Packed(listpack) => MembersOf::Packed(Pairs::new(listpack, ranks)),
-            Form::General(general) => MembersOf::General(general.order.range(ranks)),
+        Members(match self.0.view() {
+            View::Small(listpack) => MembersOf::Packed(Pairs::new(listpack, ranks)),
+            View::Large(general) => MembersOf::General(general.order.range(ranks)),
         })
     }
 
@@ -244,9 +240,9 @@ impl SortedSet {
     pub fn remove_range(&mut self, ranks: Range<usize>) -> usize {
         let end = ranks.end.min(self.len());
         let count = end.saturating_sub(ranks.start);
-        match &mut self.0 {
-            Form::Packed(listpack) => listpack.remove_range(2 * ranks.start.min(end) as isize, 2 * count),
-            Form::General(general) => (0..count).for_each(|_| drop(general.remove_at(ranks.start))),
+        match self.0.view_mut() {
+            View::Small(listpack) => listpack.remove_range(2 * ranks.start.min(end) as isize, 2 * count),
+            View::Large(general) => (0..count).for_each(|_| drop(general.remove_at(ranks.start))),
         }
         count
     }
@@ -294,12 +290,12 @@ impl SortedSet {
 
     /// One step of ZSCAN: visits about `count` members, all at once in the small form; returns the next cursor, 0 at the end.
     pub fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(Item<'_>, f64)) -> u64 {
-        match &self.0 {
-            Form::Packed(_) => {
+        match self.0.view() {
+            View::Small(_) => {
                 self.iter().for_each(|(member, score)| visit(member, score));
                 0
             }
-            Form::General(general) => {
+            View::Large(general) => {
                 general.members.scan(cursor, count, |item| visit(Item::Bytes(item.member()), item.score()))
             }
         }
@@ -314,7 +310,7 @@ impl SortedSet {
 
     /// Turns a freshly computed result back into the small form if it is within the limits.
     pub fn pack_if_small(&mut self, limits: &Limits) {
-        let Form::General(general) = &self.0 else { return };
+        let View::Large(general) = self.0.view() else { return };
         let longest = || general.members.iter().map(|item| item.member().len()).max().unwrap_or(0);
         if self.len() > limits.zset_max_listpack_entries || longest() > limits.zset_max_listpack_value {
             return;
@@ -323,64 +319,69 @@ impl SortedSet {
         for entry in general.order.range(0..usize::MAX) {
             packed::push_back(&mut listpack, entry.score, entry.item.member());
         }
-        self.0 = Form::Packed(listpack);
+        self.0 = Compact::small(listpack);
+    }
+
+    /// One more owner of the same members; whoever changes his sorted set first makes it his own.
+    pub(crate) fn share(&self) -> Self {
+        Self(self.0.share())
     }
 
     /// How many members, from the first on, satisfy `before`.
     fn partition_point(&self, before: impl Fn(f64, &[u8]) -> bool) -> usize {
-        match &self.0 {
-            Form::Packed(listpack) => Pairs::new(listpack, 0..usize::MAX)
+        match self.0.view() {
+            View::Small(listpack) => Pairs::new(listpack, 0..usize::MAX)
                 .take_while(|(member, score)| before(*score, member.bytes(&mut itoa::Buffer::new())))
                 .count(),
-            Form::General(general) => general.order.partition_point(before),
+            View::Large(general) => general.order.partition_point(before),
         }
     }
 
     fn insert_new(&mut self, member: &[u8], score: f64, limits: &Limits) {
-        if let Form::Packed(listpack) = &self.0
+        if let View::Small(listpack) = self.0.view()
             && (listpack.len() / 2 + 1 > limits.zset_max_listpack_entries
                 || member.len() > limits.zset_max_listpack_value
                 || !listpack.fits(member.len()))
         {
             self.unpack();
         }
-        match &mut self.0 {
-            Form::Packed(listpack) => packed::insert(listpack, score, member),
-            Form::General(general) => general.insert(score, member),
+        match self.0.view_mut() {
+            View::Small(listpack) => packed::insert(listpack, score, member),
+            View::Large(general) => general.insert(score, member),
         }
     }
 
     /// Gives a member that is there another score.
     fn update(&mut self, member: &[u8], score: f64) {
-        match &mut self.0 {
-            Form::Packed(listpack) => {
+        match self.0.view_mut() {
+            View::Small(listpack) => {
                 let (position, _) = packed::find(listpack, member).expect("the member is there");
                 listpack.remove_entries(position, 2);
                 packed::insert(listpack, score, member);
             }
-            Form::General(general) => general.update(score, member),
+            View::Large(general) => general.update(score, member),
         }
     }
 
     fn pop_at(&mut self, rank: usize) -> Option<(Vec<u8>, f64)> {
-        match &mut self.0 {
-            Form::Packed(listpack) => {
+        match self.0.view_mut() {
+            View::Small(listpack) => {
                 let (member, score) = Pairs::new(listpack, rank..rank + 1).next()?;
                 let popped = (member.to_vec(), score);
                 listpack.remove_range(2 * rank as isize, 2);
                 Some(popped)
             }
-            Form::General(general) => general.remove_at(rank).map(|entry| (entry.item.member().to_vec(), entry.score)),
+            View::Large(general) => general.remove_at(rank).map(|entry| (entry.item.member().to_vec(), entry.score)),
         }
     }
 
     fn unpack(&mut self) {
-        if let Form::Packed(listpack) = &self.0 {
-            let mut general = Box::<General>::default();
+        if let View::Small(listpack) = self.0.view() {
+            let mut general = General::default();
             for (member, score) in Pairs::new(listpack, 0..usize::MAX) {
                 general.insert(score, member.bytes(&mut itoa::Buffer::new()));
             }
-            self.0 = Form::General(general);
+            self.0 = Compact::large(general);
         }
     }
 }

@@ -7,23 +7,24 @@ use std::collections::HashSet;
 use super::Entry;
 use crate::value::listpack::{Item, Listpack, Position};
 
-/// The small form; see the top of the file.
+/// The small form; see the top of the file. The mark of the listpack's room tells whether it has expiries.
 #[derive(Clone)]
-pub(super) enum Packed {
-    Plain(Listpack),
-    /// With expiries. Boxed, so that hashes without, the many, need no word to tell the two apart.
-    Timed(Box<Listpack>),
-}
+#[repr(transparent)]
+pub(in crate::value) struct Packed(Listpack);
+
+/// The marks of rooms without and with expiries.
+const PLAIN: u8 = 0;
+const TIMED: u8 = 1;
 
 impl Packed {
     pub(super) fn new() -> Self {
-        Self::Plain(Listpack::new())
+        Self(Listpack::new())
     }
 
     /// Takes over a listpack from a dump. `None` if elements are missing or a field comes twice, and with `timed` if an expiry
     /// is no positive number or 0, or out of order.
     pub(super) fn from_listpack(listpack: Listpack, timed: bool) -> Option<Self> {
-        let packed = if timed { Self::Timed(Box::new(listpack)) } else { Self::Plain(listpack) };
+        let packed = Self::marked(listpack, timed);
         if !packed.listpack().len().is_multiple_of(packed.stride()) {
             return None;
         }
@@ -45,14 +46,11 @@ impl Packed {
     }
 
     pub(super) fn listpack(&self) -> &Listpack {
-        match self {
-            Self::Plain(listpack) => listpack,
-            Self::Timed(listpack) => listpack,
-        }
+        &self.0
     }
 
-    pub(super) const fn is_timed(&self) -> bool {
-        matches!(self, Self::Timed(_))
+    pub(super) fn is_timed(&self) -> bool {
+        self.0.room().mark() == TIMED
     }
 
     pub(super) fn len(&self) -> usize {
@@ -112,7 +110,7 @@ impl Packed {
             timed.push_back_item(entry.value);
             timed.push_back_int(0);
         }
-        *self = Self::Timed(Box::new(timed));
+        *self = Self::marked(timed, true);
     }
 
     /// Gives a field that is there an expiry, or takes it away, and moves the field to its place: before those that expire at
@@ -153,10 +151,12 @@ impl Packed {
     }
 
     fn listpack_mut(&mut self) -> &mut Listpack {
-        match self {
-            Self::Plain(listpack) => listpack,
-            Self::Timed(listpack) => listpack,
-        }
+        &mut self.0
+    }
+
+    fn marked(mut listpack: Listpack, timed: bool) -> Self {
+        listpack.set_mark(if timed { TIMED } else { PLAIN });
+        Self(listpack)
     }
 
     fn stride(&self) -> usize {

@@ -300,7 +300,7 @@ fn damaged_dumps_never_panic() {
             let at = rng.usize(..bytes.len());
             bytes[at] = rng.u8(..);
         }
-        let Some(mut hash) = Listpack::from_bytes(bytes).ok().and_then(|lp| Hash::from_listpack(lp, timed)) else {
+        let Some(mut hash) = Listpack::from_bytes(&bytes).ok().and_then(|lp| Hash::from_listpack(lp, timed)) else {
             continue;
         };
         accepted += 1;

@@ -76,21 +76,19 @@ impl NodeLimit {
     }
 }
 
-/// One node: never empty while it stands in a chain.
+/// One node: never empty while it stands in a chain. Two words.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Node {
-    /// Number of elements, kept beside the body so that finding an index need not touch it.
-    count: u32,
-    body: Body,
+pub(super) enum Node {
+    Packed {
+        /// Number of elements, kept beside the listpack so that finding an index need not touch it.
+        count: u32,
+        listpack: Listpack,
+    },
+    /// One element too large for a listpack. Boxed once more, since such nodes are rare and large anyway.
+    Plain(Box<Box<[u8]>>),
 }
 
-/// What a node holds.
-#[derive(Clone, PartialEq, Eq)]
-enum Body {
-    Packed(Listpack),
-    /// One element too large for a listpack.
-    Plain(Box<[u8]>),
-}
+const _: () = assert!(size_of::<Node>() == 16);
 
 /// What a node holds, as a dump writes it.
 #[derive(Clone, Copy, Debug)]
@@ -103,11 +101,11 @@ pub enum NodeRef<'a> {
 
 impl Node {
     pub(super) fn packed(listpack: Listpack) -> Self {
-        Self { count: u32::try_from(listpack.len()).expect("below 2^30 bytes"), body: Body::Packed(listpack) }
+        Self::Packed { count: u32::try_from(listpack.len()).expect("below 2^30 bytes"), listpack }
     }
 
     pub(super) fn plain(element: Box<[u8]>) -> Self {
-        Self { count: 1, body: Body::Plain(element) }
+        Self::Plain(Box::new(element))
     }
 
     /// A node of one element.
@@ -117,54 +115,50 @@ impl Node {
             item => {
                 let mut listpack = Listpack::new();
                 listpack.push_back_item(item);
-                Self { count: 1, body: Body::Packed(listpack) }
+                Self::Packed { count: 1, listpack }
             }
         }
     }
 
     pub(super) fn count(&self) -> usize {
-        self.count as usize
+        match self {
+            Self::Packed { count, .. } => *count as usize,
+            Self::Plain(_) => 1,
+        }
     }
 
     pub(super) fn view(&self) -> NodeRef<'_> {
-        match &self.body {
-            Body::Packed(listpack) => NodeRef::Packed(listpack),
-            Body::Plain(element) => NodeRef::Plain(element),
+        match self {
+            Self::Packed { listpack, .. } => NodeRef::Packed(listpack),
+            Self::Plain(element) => NodeRef::Plain(element),
         }
     }
 
     pub(super) fn is_plain(&self) -> bool {
-        matches!(self.body, Body::Plain(_))
+        matches!(self, Self::Plain(_))
     }
 
     /// The listpack; `None` for a plain node.
     pub(super) fn listpack(&self) -> Option<&Listpack> {
-        match &self.body {
-            Body::Packed(listpack) => Some(listpack),
-            Body::Plain(_) => None,
-        }
-    }
-
-    pub(super) fn into_listpack(self) -> Option<Listpack> {
-        match self.body {
-            Body::Packed(listpack) => Some(listpack),
-            Body::Plain(_) => None,
+        match self {
+            Self::Packed { listpack, .. } => Some(listpack),
+            Self::Plain(_) => None,
         }
     }
 
     /// The single element of a plain node.
     pub(super) fn into_plain(self) -> Option<Box<[u8]>> {
-        match self.body {
-            Body::Packed(_) => None,
-            Body::Plain(element) => Some(element),
+        match self {
+            Self::Packed { .. } => None,
+            Self::Plain(element) => Some(*element),
         }
     }
 
     /// The element at `index`.
     pub(super) fn get(&self, index: usize) -> Option<Item<'_>> {
-        match &self.body {
-            Body::Packed(listpack) => listpack.get(index as isize),
-            Body::Plain(element) => (index == 0).then_some(Item::Bytes(element)),
+        match self {
+            Self::Packed { listpack, .. } => listpack.get(index as isize),
+            Self::Plain(element) => (index == 0).then_some(Item::Bytes(element)),
         }
     }
 
@@ -185,93 +179,100 @@ impl Node {
 
     /// Adds an element that [`Node::allows`] before the one at `index`, or at the end.
     pub(super) fn insert(&mut self, index: usize, item: Item<'_>) {
-        let listpack = self.listpack_mut();
+        let (count, listpack) = self.parts_mut();
         match listpack.seek(index as isize) {
             Some(position) => {
                 listpack.insert_item_before(position, item);
             }
             None => listpack.push_back_item(item),
         }
-        self.count += 1;
+        *count += 1;
     }
 
     /// Puts `item` in the place of the element at `index` of a packed node.
     pub(super) fn replace(&mut self, index: usize, item: Item<'_>) {
-        let listpack = self.listpack_mut();
+        let (_, listpack) = self.parts_mut();
         let position = listpack.seek(index as isize).expect("the index is within the node");
         listpack.replace_item(position, item);
     }
 
-    /// Removes `count` elements from `index` on. A node that loses all is for the caller to take away.
-    pub(super) fn remove(&mut self, index: usize, count: usize) {
-        if let Body::Packed(listpack) = &mut self.body {
-            listpack.remove_range(index as isize, count);
-        }
-        self.count -= count as u32;
+    /// Removes `count` elements from `index` on of a packed node. A node that loses all is for the caller to take away.
+    pub(super) fn remove(&mut self, index: usize, removed: usize) {
+        let (count, listpack) = self.parts_mut();
+        listpack.remove_range(index as isize, removed);
+        *count -= removed as u32;
     }
 
-    /// Removes up to `max` elements equal to `element`, from the tail if `backward`, and tells how many.
+    /// Removes up to `max` entries equal to `element`, from the tail if `backward`, and tells how many. A node that loses
+    /// all is an empty listpack then, for the caller to take away.
     pub(super) fn remove_equal(&mut self, element: &[u8], max: usize, backward: bool) -> usize {
-        let removed = match &mut self.body {
-            Body::Packed(listpack) => remove_equal(listpack, element, max, backward),
-            Body::Plain(own) => usize::from(max > 0 && **own == *element),
-        };
-        self.count -= removed as u32;
-        removed
+        match self {
+            Self::Packed { count, listpack } => {
+                let removed = remove_equal(listpack, element, max, backward);
+                *count -= removed as u32;
+                removed
+            }
+            Self::Plain(own) if max > 0 && ***own == *element => {
+                *self = Self::packed(Listpack::new());
+                1
+            }
+            Self::Plain(_) => 0,
+        }
     }
 
     /// Cuts a packed node before `index`; the result has the elements from there on.
     pub(super) fn split_off(&mut self, index: usize) -> Self {
-        let listpack = self.listpack_mut();
+        let (count, listpack) = self.parts_mut();
         let position = listpack.seek(index as isize).expect("the index is within the node");
         let tail = listpack.split_off(position);
-        let moved = self.count - index as u32;
-        self.count -= moved;
-        Self { count: moved, body: Body::Packed(tail) }
+        let moved = *count - index as u32;
+        *count -= moved;
+        Self::Packed { count: moved, listpack: tail }
     }
 
     /// Takes the elements of `other`, also packed, to its end.
     pub(super) fn append(&mut self, other: &Self) {
         let others = other.listpack().expect("only packed nodes merge");
-        self.listpack_mut().append(others);
-        self.count += other.count;
+        let (count, listpack) = self.parts_mut();
+        listpack.append(others);
+        *count += other.count() as u32;
     }
 
     pub(super) fn iter(&self) -> NodeIter<'_> {
-        match &self.body {
-            Body::Packed(listpack) => NodeIter::Packed(listpack.iter()),
-            Body::Plain(element) => NodeIter::Plain(Some(element)),
+        match self {
+            Self::Packed { listpack, .. } => NodeIter::Packed(listpack.iter()),
+            Self::Plain(element) => NodeIter::Plain(Some(element)),
         }
     }
 
     /// The elements from `index` on.
     pub(super) fn iter_from(&self, index: usize) -> NodeIter<'_> {
-        match &self.body {
-            Body::Packed(listpack) => NodeIter::packed_from(listpack, index),
-            Body::Plain(element) => NodeIter::Plain(Some(element)),
+        match self {
+            Self::Packed { listpack, .. } => NodeIter::packed_from(listpack, index),
+            Self::Plain(element) => NodeIter::Plain(Some(element)),
         }
     }
 
     /// The elements up to the one at `index`.
     pub(super) fn iter_through(&self, index: usize) -> NodeIter<'_> {
-        match &self.body {
-            Body::Packed(listpack) => NodeIter::packed_through(listpack, index),
-            Body::Plain(element) => NodeIter::Plain(Some(element)),
+        match self {
+            Self::Packed { listpack, .. } => NodeIter::packed_through(listpack, index),
+            Self::Plain(element) => NodeIter::Plain(Some(element)),
         }
     }
 
     /// Allocated bytes, without the node's own place in the chain.
     pub(super) fn memory_bytes(&self) -> usize {
-        match &self.body {
-            Body::Packed(listpack) => listpack.memory_bytes(),
-            Body::Plain(element) => element.len() * size_of::<u8>(),
+        match self {
+            Self::Packed { listpack, .. } => listpack.memory_bytes(),
+            Self::Plain(element) => element.len() * size_of::<u8>(),
         }
     }
 
-    fn listpack_mut(&mut self) -> &mut Listpack {
-        match &mut self.body {
-            Body::Packed(listpack) => listpack,
-            Body::Plain(_) => unreachable!("callers ask only packed nodes"),
+    fn parts_mut(&mut self) -> (&mut u32, &mut Listpack) {
+        match self {
+            Self::Packed { count, listpack } => (count, listpack),
+            Self::Plain(_) => unreachable!("callers ask only packed nodes"),
         }
     }
 }

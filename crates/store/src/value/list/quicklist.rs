@@ -1,6 +1,6 @@
 //! The general form of a list: a chain of nodes, each a listpack of bounded size or one large element by itself.
 //!
-//! Redis links its nodes by pointers. Here they stand in a ring of 32-byte entries that carry each node's count, so an
+//! Redis links its nodes by pointers. Here they stand in a ring of 16-byte entries that carry each node's count, so an
 //! index is found by reading along one array, from the nearer end, and pushing and popping stay constant-time. The
 //! price is that a node put into the middle moves the entries beside it: a megabyte of them for a quarter of a
 //! gigabyte of elements. Where nodes are split and joined follows Redis, for the joining decides when a list that
@@ -44,10 +44,6 @@ impl Quicklist {
     /// The listpack that is the only node, if it is one.
     pub(super) fn only_listpack(&self) -> Option<&Listpack> {
         if self.nodes.len() == 1 { self.nodes[0].listpack() } else { None }
-    }
-
-    pub(super) fn into_only_listpack(mut self) -> Option<Listpack> {
-        self.nodes.pop_front().and_then(Node::into_listpack)
     }
 
     /// Adds a node at the tail; an empty one is dropped.

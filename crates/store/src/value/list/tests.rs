@@ -201,7 +201,7 @@ fn step(list: &mut List, model: &mut Vec<Vec<u8>>, limits: &Limits, rng: &mut fa
 }
 
 fn assert_same(list: &List, model: &[Vec<u8>], limits: &Limits, rng: &mut fastrand::Rng) {
-    if let Form::Chain(chain) = &list.form {
+    if let View::Large(chain) = list.form.view() {
         chain.assert_sound();
     }
     assert_eq!((list.len(), list.is_empty()), (model.len(), model.is_empty()));

@@ -133,7 +133,7 @@ impl Stream {
 fn check_nodes(parts: Vec<(StreamId, Vec<u8>)>) -> Result<Nodes, StreamCorrupt> {
     let mut nodes = Nodes::new();
     for (master, bytes) in parts {
-        let pack = Listpack::from_bytes(bytes).map_err(|corrupt| StreamCorrupt::Listpack(master, corrupt))?;
+        let pack = Listpack::from_bytes(&bytes).map_err(|corrupt| StreamCorrupt::Listpack(master, corrupt))?;
         if !is_sound(&pack) {
             return Err(StreamCorrupt::Node(master));
         }

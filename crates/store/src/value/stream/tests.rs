@@ -495,7 +495,7 @@ fn parts_that_do_not_fit_are_refused() {
     check(|parts| parts.last_id = id(1, 9), StreamCorrupt::Order(id(2, 0)));
     check(|parts| parts.nodes.push(parts.nodes[0].clone()), StreamCorrupt::DoubleNode(id(1, 0)));
     check(|parts| parts.nodes.push((id(1, 1), parts.nodes[0].1.clone())), StreamCorrupt::Order(id(1, 1)));
-    check(|parts| parts.nodes[0].1 = Listpack::new().into_bytes(), StreamCorrupt::Node(id(1, 0)));
+    check(|parts| parts.nodes[0].1 = Listpack::new().as_bytes().to_vec(), StreamCorrupt::Node(id(1, 0)));
     check(|parts| parts.nodes[0].1.clear(), StreamCorrupt::Listpack(id(1, 0), crate::value::listpack::Corrupt::Size));
     check(|parts| parts.groups.push(parts.groups[0].clone()), StreamCorrupt::DoubleGroup);
     check(
@@ -517,7 +517,7 @@ fn corrupt_nodes_are_refused_or_harmless() {
     stream.append(NewId::Exact(id(3, 0)), [(&b"other"[..], &b"1"[..])], 0, &Limits::default()).expect("ids ascend");
     stream.delete(&[id(1, 0)]);
     let parts = parts_of(&stream);
-    let good = Listpack::from_bytes(parts.nodes[0].1.clone()).expect("well-formed");
+    let good = Listpack::from_bytes(&parts.nodes[0].1).expect("well-formed");
     let (mut refused, mut accepted) = (0, 0);
     for index in 0..good.len() {
         let values: [&[u8]; 9] =
@@ -527,7 +527,7 @@ fn corrupt_nodes_are_refused_or_harmless() {
             let position = bad.seek(index as isize).expect("within the listpack");
             bad.replace(position, value);
             let mut parts = parts.clone();
-            parts.nodes[0].1 = bad.into_bytes();
+            parts.nodes[0].1 = bad.as_bytes().to_vec();
             match Stream::from_parts(parts) {
                 Ok(stream) => accepted += usize::from(use_up(stream)),
                 Err(_) => refused += 1,
@@ -595,8 +595,8 @@ fn a_million_entries_stay_compact() {
         stream.append(NewId::Auto, [(&b"field"[..], value)], 1_700_000_000_000 + n / 3, &limits).expect("ids ascend");
     }
     assert_eq!(stream.nodes().len(), 10_000);
-    // Flags, deltas, value, count: eleven to thirteen bytes an entry.
-    assert!(stream.memory_bytes() < 15_000_000, "{}", stream.memory_bytes());
+    // Flags, deltas, value, count: eleven to thirteen bytes an entry, and what the blocks of the nodes have beyond.
+    assert!(stream.memory_bytes() < 17_000_000, "{}", stream.memory_bytes());
     let middle = id(1_700_000_000_000 + 166_666, 1);
     let found: Vec<_> = stream.get(middle).expect("it is there").fields().map(|(_, value)| value.as_int()).collect();
     assert_eq!(found, [Some(499_999)]);

@@ -54,7 +54,7 @@ fn check_all(set: &SortedSet, model: &Model) {
         let again = SortedSet::from_listpack(listpack.clone()).expect("our own bytes are valid");
         assert!(again.iter().map(owned).eq(model.0.iter().cloned()));
     }
-    if let Form::General(general) = &set.0 {
+    if let View::Large(general) = set.0.view() {
         assert_eq!(general.members.len(), general.order.len());
         assert!(general.order.range(0..usize::MAX).all(|entry| entry.score == entry.item.score()));
     }
@@ -316,7 +316,7 @@ fn damaged_dumps_never_panic() {
             let at = rng.usize(..bytes.len());
             bytes[at] = rng.u8(..);
         }
-        let Some(mut set) = Listpack::from_bytes(bytes).ok().and_then(SortedSet::from_listpack) else { continue };
+        let Some(mut set) = Listpack::from_bytes(&bytes).ok().and_then(SortedSet::from_listpack) else { continue };
         accepted += 1;
         set.add(b"c", 0.5, AddFlags::INCR, &limits);
         set.ranks_by_score(&ScoreRange { min: -1.0, max: 1.0, min_exclusive: true, max_exclusive: false });

@@ -37,6 +37,8 @@ const CHAINED: usize = 7;
 const ITEMS_MASK: u64 = 0x0080_8080_8080_8080;
 /// Items a bucket holds on average before the table grows.
 const LOAD_MAX: usize = SLOTS;
+/// See [`Table::prefetch_items`].
+const BUCKETS_AHEAD: usize = 2;
 
 #[repr(C, align(64))]
 struct Bucket {
@@ -230,7 +232,9 @@ impl<T: Word> Table<T> {
 
     /// Takes out all items that `take` names, handing each to `out`.
     pub fn extract_if(&mut self, mut take: impl FnMut(&mut T) -> bool, mut out: impl FnMut(T)) {
+        (0..BUCKETS_AHEAD).for_each(|home| self.prefetch_items(home));
         for home in 0..self.count as usize {
+            self.prefetch_items(home + BUCKETS_AHEAD);
             let mut next = NonNull::new(self.bucket_at(home));
             while let Some(mut bucket) = next {
                 // SAFETY: the chain belongs to us, and `self` is borrowed exclusively.
@@ -460,8 +464,25 @@ impl<T: Word> Table<T> {
         len
     }
 
+    /// Brings near the items in a home bucket, if there is one, and the bucket behind it. Whoever looks at all items, to hash
+    /// or to drop them, does so some buckets ahead: else he waits for memory at every single one.
+    #[inline]
+    fn prefetch_items(&self, home: usize) {
+        if home >= self.count as usize {
+            return;
+        }
+        // SAFETY: the home is below `count`.
+        let bucket = unsafe { &*self.bucket_at(home) };
+        bucket.items().for_each(|slot| prefetch(bucket.slots[slot]));
+        if let Some(next) = bucket.next() {
+            prefetch(next.as_ptr().cast());
+        }
+    }
+
     fn for_each_word(&self, mut visit: impl FnMut(*mut u8)) {
+        (0..BUCKETS_AHEAD).for_each(|home| self.prefetch_items(home));
         for home in 0..self.count as usize {
+            self.prefetch_items(home + BUCKETS_AHEAD);
             let mut next = NonNull::new(self.bucket_at(home));
             while let Some(here) = next {
                 // SAFETY: buckets of a chain live as long as the table.

@@ -234,6 +234,12 @@ fn write_evenly(address: SocketAddr, bytes_a_second: u64, goes_on: impl Fn() -> 
     per_slot
 }
 
+/// The longest run of half seconds in which nothing was written, but for the last one, which is cut short.
+fn longest_stop(slots: &[u64]) -> usize {
+    let whole = &slots[..slots.len().saturating_sub(1)];
+    whole.split(|bytes| *bytes > 0).map(<[u64]>::len).max().unwrap_or(0)
+}
+
 const RATE: u64 = 8_000_000;
 /// Half of the time that a replica needs to fall behind beyond this limit at the rate above.
 const LIMITS: &str = "replica 24mb 12mb 5";
@@ -299,11 +305,14 @@ fn a_replica_that_reads_nothing_is_dropped_and_writers_go_on() {
     follow(&good, primary.address());
     until_up(&dead);
     until_up(&good);
+    // What the machine alone does to a writer shows beside it, on a server that has no replicas.
+    let calm = start(&subject, &["--io-threads", "2"]);
     let (goes_on, full) = (AtomicBool::new(true), stat(&primary, "sync_full"));
-    let slots = thread::scope(|scope| {
+    let (slots, calm_slots) = thread::scope(|scope| {
         let _stop = Stop(&goes_on);
-        let (goes_on, address) = (&goes_on, primary.address());
-        let writer = scope.spawn(move || write_evenly(address, RATE, || goes_on.load(SeqCst)));
+        let goes_on = &goes_on;
+        let [writer, calm_writer] = [primary.address(), calm.address()]
+            .map(|address| scope.spawn(move || write_evenly(address, RATE, || goes_on.load(SeqCst))));
         thread::sleep(Duration::from_secs(2));
         proxy.stall(true);
         let is_dropped = || info(&mut primary.connect().unwrap())["connected_slaves"] == "1";
@@ -311,14 +320,14 @@ fn a_replica_that_reads_nothing_is_dropped_and_writers_go_on() {
         proxy.refuse(true);
         thread::sleep(Duration::from_secs(1));
         goes_on.store(false, SeqCst);
-        writer.join().unwrap()
+        (writer.join().unwrap(), calm_writer.join().unwrap())
     });
     assert!(primary.log().contains("overcoming of output buffer limits"), "{}", primary.log());
-    // No time is asserted on: the machine may be busy. That writers were not stopped is.
     println!("KB written in each half second: {:?}", slots.iter().map(|bytes| bytes / 1000).collect::<Vec<_>>());
-    let stopped = slots[..slots.len() - 1].windows(3).filter(|slots| slots.iter().sum::<u64>() == 0).count();
-    assert_eq!(stopped, 0, "{slots:?}");
-    if is_full() {
+    // Writers were not stopped, but for what a busy machine does to any writer.
+    let (stop, calm_stop) = (longest_stop(&slots), longest_stop(&calm_slots));
+    assert!(stop < 3 + 2 * calm_stop, "{stop} half seconds, and {calm_stop} without replicas: {slots:?}");
+    if is_full() && calm_stop == 0 {
         // The full depth is for a machine that has time: two seconds together are at no moment less than half of the two
         // before the replica stopped, but for what half a second's share may be off.
         let (before, windows) = (slots[..4].iter().sum::<u64>(), slots[..slots.len() - 1].windows(4));

@@ -2,6 +2,7 @@ package brindle.clients.replicas;
 
 import static brindle.clients.Judge.holds;
 
+import java.io.File;
 import java.io.IOException;
 import java.net.ServerSocket;
 import java.nio.file.Files;
@@ -24,16 +25,20 @@ final class Nodes implements AutoCloseable {
     private static final long READY_SECONDS_MAX = 25;
 
     final Node primary;
+    /** Those that follow the primary; a check takes out what it has promoted. */
     final List<Node> replicas = new ArrayList<>();
+    private final List<Node> all = new ArrayList<>();
 
     /** Starts a primary and so many replicas, and returns when all links are up and the primary lists them all. */
     Nodes(String program, int count) throws Exception {
         primary = new Node(program);
+        all.add(primary);
         // Whatever ends this program ends them, too.
         Runtime.getRuntime().addShutdownHook(new Thread(this::close));
         for (int index = 0; index < count; index++) {
             replicas.add(new Node(program));
         }
+        all.addAll(replicas);
         try {
             primary.start();
             for (Node replica : replicas) {
@@ -76,8 +81,6 @@ final class Nodes implements AutoCloseable {
     }
 
     void forgetCalls() {
-        List<Node> all = new ArrayList<>(replicas);
-        all.add(primary);
         for (Node node : all) {
             if (node.runs()) {
                 try (Jedis jedis = node.connect()) {
@@ -89,8 +92,7 @@ final class Nodes implements AutoCloseable {
 
     @Override
     public void close() {
-        replicas.forEach(Node::remove);
-        primary.remove();
+        all.forEach(Node::remove);
     }
 
     /** One server, on a port of its own that outlives it. */
@@ -150,9 +152,12 @@ final class Nodes implements AutoCloseable {
 
         private void remove() {
             kill();
-            for (String file : List.of("server.log", "dump.rdb", "")) {
-                folder.resolve(file).toFile().delete();
+            // A copy that was broken off may have left a file as well.
+            File[] files = folder.toFile().listFiles();
+            for (File file : files == null ? new File[0] : files) {
+                file.delete();
             }
+            folder.toFile().delete();
         }
 
         boolean runs() {

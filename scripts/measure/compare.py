@@ -5,9 +5,7 @@ Redis 8.0.2 for all). Rounds are interleaved: in each, every server runs the sam
 that a machine that is slow for a while is slow for all. Look at the ratios; they are of medians over the rounds.
 """
 
-import argparse
 import collections
-import csv
 import os
 import random
 import re
@@ -18,6 +16,8 @@ import sys
 import time
 
 import replication
+import script
+from script import publish, write_csv
 from servers import Server, batched, encode, say, wanted_servers
 from workers import CLIENTS, KEYS, Worker, benchmark, pace, percentile, probe, rate_of
 
@@ -73,41 +73,25 @@ class Results:
 
 def main():
     options = arguments()
-    # An end from outside is an interrupt too, so that the servers are ended and the report is written.
-    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
-    results, status = Results(), 0
+    results = Results()
     commands = wanted_servers(options.ours, options.reference, options.peer)
     commands["Brindle"] += ["--io-threads", "1"]
-    try:
-        measure(commands, options, results)
-    except KeyboardInterrupt:
-        results.notes.append("Interrupted: what follows holds what was measured until then.")
-        say("interrupted; writing what there is")
-        status = 130
-    # The report is short work; a second interrupt must not spoil it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    report(results, options)
-    sys.exit(status)
+
+    def finish(interrupted):
+        if interrupted:
+            results.notes.append("Interrupted: what follows holds what was measured until then.")
+        report(results, options)
+
+    script.run(lambda: measure(commands, options, results), finish)
 
 
 def arguments():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--ours", required=True)
-    parser.add_argument("--benchmark", required=True)
-    parser.add_argument("--reference", action="append", default=[])
-    parser.add_argument("--peer", action="append", default=[])
-    parser.add_argument("--out", required=True)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--rounds", type=int)
-    parser.add_argument("--only", default="")
-    options = parser.parse_args()
+    options = script.arguments()
     options.rounds = options.rounds or (1 if options.quick else 5)
     options.requests = QUICK_REQUESTS if options.quick else REQUESTS
     options.half_load_seconds = 2 if options.quick else 10
     options.replicas = (0, 1, 4, 16) if options.quick else replication.REPLICAS
     options.fan_out_requests = replication.QUICK_REQUESTS if options.quick else replication.REQUESTS
-    replication.choose_cores(options)
-    options.servers_folder = os.path.join(options.out, "servers")
     options.workloads = [w for w in WORKLOADS if options.only.lower() in w[0].lower()]
     if not options.workloads:
         sys.exit(f"no workload has '{options.only}' in its name: {', '.join(w[0] for w in WORKLOADS)}")
@@ -282,17 +266,8 @@ def report(results, options):
     write_csv(options.out, "replicas.csv", replication.FanOut._fields, results.fan_out)
     summary = summarise(results)
     write_csv(options.out, "summary.csv", Sample._fields[:3] + Sample._fields[4:], summary)
-    text = markdown(results, summary, options)
-    with open(os.path.join(options.out, "compare.md"), "w") as file:
-        file.write(text)
-    print(text)
-    try:
-        import plots
-    except ImportError:
-        say("no plots: matplotlib is not here")
-        return
-    for path in plots.draw(results, summary, options.out):
-        say(f"plot: {path}")
+    publish(markdown(results, summary, options), os.path.join(options.out, "compare.md"),
+            lambda plots: plots.draw(results, summary, options.out))
 
 
 def summarise(results):
@@ -301,13 +276,6 @@ def summarise(results):
     for sample in results.samples:
         groups[sample.server, sample.workload, sample.pipeline].append(sample[4:])
     return [(*cell, *(statistics.median(column) for column in zip(*rows))) for cell, rows in groups.items()]
-
-
-def write_csv(folder, name, header, rows):
-    with open(os.path.join(folder, name), "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows([[f"{cell:.4g}" if isinstance(cell, float) else cell for cell in row] for row in rows])
 
 
 def markdown(results, summary, options):

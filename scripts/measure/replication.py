@@ -6,19 +6,18 @@ replica matters, it is a server of the primary's kind. Rounds are interleaved; f
 where the slowest of all is asked for.
 """
 
-import argparse
 import collections
-import csv
 import glob
 import os
 import re
-import signal
 import socket
 import statistics
 import sys
 import time
 
-from servers import Server, encode, say, wanted_servers
+import script
+from script import publish, write_csv
+from servers import Server, say, wanted_servers
 from workers import (KEYS, Worker, benchmark, follow, idle_loop, overwrite, pace, percentile, probe, random_groups, rate_of,
                      sets, visible)
 
@@ -72,39 +71,28 @@ class Results:
 
 def main():
     options = arguments()
-    # An end from outside is an interrupt too, so that the servers are ended and the report is written.
-    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
-    results, status, began = Results(), 0, time.monotonic()
+    results, began = Results(), time.monotonic()
     commands = wanted_servers(options.ours, options.reference, options.peer)
     parts = {"copy": measure_copies, "fan-out": measure_fan_out, "visible": measure_visible, "away": measure_away}
-    try:
+
+    def measure():
         if options.cores < 3:
             results.notes.append("With two cores, replicas, load and probes share one: look at ratios, not at latencies.")
         for name, part in parts.items():
             if options.only in name:
                 part(commands, options, results)
-    except KeyboardInterrupt:
-        results.notes.append("Interrupted: what follows holds what was measured until then.")
-        say("interrupted; writing what there is")
-        status = 130
-    # The report is short work; a second interrupt must not spoil it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    report(results, options)
-    say(f"took {time.monotonic() - began:.0f} s")
-    sys.exit(status)
+
+    def finish(interrupted):
+        if interrupted:
+            results.notes.append("Interrupted: what follows holds what was measured until then.")
+        report(results, options)
+        say(f"took {time.monotonic() - began:.0f} s")
+
+    script.run(measure, finish)
 
 
 def arguments():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--ours", required=True)
-    parser.add_argument("--benchmark", required=True)
-    parser.add_argument("--reference", action="append", default=[])
-    parser.add_argument("--peer", action="append", default=[])
-    parser.add_argument("--out", required=True)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--rounds", type=int)
-    parser.add_argument("--only", default="")
-    options = parser.parse_args()
+    options = script.arguments()
     quick = options.quick
     options.rounds = options.rounds or (1 if quick else 3)
     options.replicas = (0, 1, 4, 16) if quick else REPLICAS
@@ -112,16 +100,7 @@ def arguments():
     options.copy_keys = QUICK_COPY_KEYS if quick else COPY_KEYS
     options.away_seconds = QUICK_AWAY_SECONDS if quick else AWAY_SECONDS
     options.samples = QUICK_SAMPLES if quick else SAMPLES
-    choose_cores(options)
-    options.servers_folder = os.path.join(options.out, "servers")
     return options
-
-
-def choose_cores(options):
-    """One core serves, the last makes the load, and replicas get one of their own if there is a third."""
-    cores = sorted(os.sched_getaffinity(0))
-    options.cores = len(cores)
-    options.server_core, options.load_core, options.replica_core = cores[0], cores[-1], cores[len(cores) // 2]
 
 
 def started(name, command, options, core, where="", extra=()):
@@ -379,21 +358,9 @@ def report(results, options):
     for name, kind, rows in (("replication_fan_out", FanOut, results.fan_out), ("replication_copy", Copy, results.copies),
                              ("replication_peak", Peak, results.peaks), ("replication_visible", Visible, results.visible),
                              ("replication_away", Away, results.away)):
-        with open(os.path.join(options.out, f"{name}.csv"), "w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(kind._fields)
-            writer.writerows([[f"{cell:.5g}" if isinstance(cell, float) else cell for cell in row] for row in rows])
-    text = markdown(results, options)
-    with open(os.path.join(options.out, "replication.md"), "w") as file:
-        file.write(text)
-    print(text)
-    try:
-        import plots
-    except ImportError:
-        say("no plots: matplotlib is not here")
-        return
-    for path in plots.draw_replication(results, options.out):
-        say(f"plot: {path}")
+        write_csv(options.out, f"{name}.csv", kind._fields, rows)
+    publish(markdown(results, options), os.path.join(options.out, "replication.md"),
+            lambda plots: plots.draw_replication(results, options.out))
 
 
 def markdown(results, options):

@@ -7,16 +7,13 @@ is the machine's if these account for at least half of it. What is left is the s
 this to be told.
 """
 
-import argparse
 import collections
-import csv
 import glob
 import os
-import signal
-import sys
 import time
 
-import replication
+import script
+from script import publish, write_csv
 from servers import Connection, Server, batched, encode, say, wanted_servers
 from workers import Worker, percentile
 
@@ -41,25 +38,14 @@ Found = collections.namedtuple(
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--ours", required=True)
-    parser.add_argument("--benchmark")
-    parser.add_argument("--reference", action="append", default=[])
-    parser.add_argument("--peer", action="append", default=[])
-    parser.add_argument("--out", required=True)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--rounds")
-    parser.add_argument("--only", default="")
-    options = parser.parse_args()
+    options = script.arguments()
     options.keys = QUICK_LOAD_KEYS if options.quick else LOAD_KEYS
     options.members = QUICK_MEMBERS if options.quick else MEMBERS
-    options.servers_folder = os.path.join(options.out, "servers")
-    replication.choose_cores(options)
-    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
     commands = wanted_servers(options.ours, options.reference, options.peer)
     commands["Brindle"] += ["--io-threads", "1"]
-    found, versions, status, began = [], {}, 0, time.monotonic()
-    try:
+    found, versions, began = [], {}, time.monotonic()
+
+    def measure():
         for name, command in commands.items():
             with Server(name, command, options.servers_folder, options.server_core) as server:
                 versions[name] = server.version()
@@ -68,13 +54,12 @@ def main():
                         found.append(watch(server, phase, work, options))
                         say("   {0.server}, {0.phase}: p99.9 {0.p999_ms:.2f} ms, slowest {0.slowest_ms:.2f} ms, without the "
                             "machine's {0.slowest_own_ms:.2f} ms ({0.seconds:.0f} s)".format(found[-1]))
-    except KeyboardInterrupt:
-        say("interrupted; writing what there is")
-        status = 130
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    report(found, versions, options)
-    say(f"took {time.monotonic() - began:.0f} s")
-    sys.exit(status)
+
+    def finish(interrupted):
+        report(found, versions, interrupted, options)
+        say(f"took {time.monotonic() - began:.0f} s")
+
+    script.run(measure, finish)
 
 
 # --- what is done while the probe goes on ---------------------------------------------------------------------------
@@ -222,12 +207,9 @@ def is_the_machine(start, end, waited, stalls):
 # --- the report -----------------------------------------------------------------------------------------------------
 
 
-def report(found, versions, options):
+def report(found, versions, interrupted, options):
     os.makedirs(options.out, exist_ok=True)
-    with open(os.path.join(options.out, "stalls.csv"), "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(Found._fields)
-        writer.writerows([[f"{cell:.4g}" if isinstance(cell, float) else cell for cell in row] for row in found])
+    write_csv(options.out, "stalls.csv", Found._fields, found)
     lines = ["# The slowest request", "",
              f"{', '.join(f'{name} ({version})' for name, version in versions.items())}, one event loop on one core. Single "
              f"GETs while {options.keys:,} keys are loaded, while {EXPIRING_KEYS:,} keys are loaded and expire in one second, "
@@ -241,17 +223,10 @@ def report(found, versions, options):
         lines += [f"| {f.phase} | {f.server} | {f.requests:,} | {f.p50_ms:.3f} | {f.p99_ms:.2f} | {f.p999_ms:.2f} | "
                   f"{f.slowest_ms:.1f} | {f.over_aim} | {f.slowest_own_ms:.1f} | {f.over_aim_own} | {f.machine_slowest_ms:.1f} | "
                   f"{f.seconds:.0f} |" for f in found if f.phase == phase]
-    text = "\n".join(lines) + "\n"
-    with open(os.path.join(options.out, "stalls.md"), "w") as file:
-        file.write(text)
-    print(text)
-    try:
-        import plots
-    except ImportError:
-        say("no plot: matplotlib is not here")
-        return
-    for path in plots.draw_stalls(found, AIM_MS, options.out):
-        say(f"plot: {path}")
+    if interrupted:
+        lines += ["", "Interrupted: this holds what was measured until then."]
+    publish("\n".join(lines) + "\n", os.path.join(options.out, "stalls.md"),
+            lambda plots: plots.draw_stalls(found, AIM_MS, options.out))
 
 
 if __name__ == "__main__":

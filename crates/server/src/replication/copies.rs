@@ -391,7 +391,13 @@ impl Data {
             }
             ControlFlow::Continue(())
         };
-        save(walk, &preamble, out, key).map(drop).map_err(|error| match error.kind() {
+        let saved = save(walk, &preamble, out, key).map(drop);
+        // To bring a file to the disk can take longer than to write it.
+        let saved = saved.and_then(|()| match self.is_file && is_abandoned() {
+            true => Err(io::ErrorKind::Interrupted.into()),
+            false => Ok(()),
+        });
+        saved.map_err(|error| match error.kind() {
             io::ErrorKind::Interrupted => io::Error::new(error.kind(), "nobody waits for it any more"),
             _ => error,
         })

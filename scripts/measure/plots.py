@@ -19,14 +19,11 @@ def draw(results, summary, folder, suffix="svg"):
     """Draws what there are figures for; returns the files."""
     cells = {row[:3]: row[3:] for row in summary}
     servers = list(results.versions)
-    colours = {server: COLOURS[index % len(COLOURS)] for index, server in enumerate(servers)}
+    colours = colours_of(servers)
     made = []
 
     def save(figure, name):
-        path = os.path.join(folder, f"{name}.{suffix}")
-        figure.savefig(path, bbox_inches="tight", dpi=110)
-        plt.close(figure)
-        made.append(path)
+        made.append(written(figure, folder, name, suffix))
 
     if cells:
         figures = [
@@ -48,14 +45,11 @@ def draw(results, summary, folder, suffix="svg"):
 def draw_replication(results, folder, suffix="svg"):
     """Draws what there are figures for; returns the files."""
     servers = list(results.versions)
-    colours = {server: COLOURS[index % len(COLOURS)] for index, server in enumerate(servers)}
+    colours = colours_of(servers)
     made = []
 
     def save(figure, name):
-        path = os.path.join(folder, f"replication_{name}.{suffix}")
-        figure.savefig(path, bbox_inches="tight", dpi=110)
-        plt.close(figure)
-        made.append(path)
+        made.append(written(figure, folder, f"replication_{name}", suffix))
 
     def of(rows, server, value, fold=statistics.median):
         values = [value(row) for row in rows if row.server == server]
@@ -93,7 +87,7 @@ def draw_stalls(found, aim_ms, folder, suffix="svg"):
         return []
     servers = list(dict.fromkeys(row.server for row in found))
     phases = list(dict.fromkeys(row.phase for row in found))
-    colours = {server: COLOURS[index % len(COLOURS)] for index, server in enumerate(servers)}
+    colours = colours_of(servers)
     figure, axis = plt.subplots(figsize=(8, 0.3 * len(servers) * len(phases) + 1.5))
     step = 0.8 / len(servers)
     for row in found:
@@ -114,10 +108,19 @@ def draw_stalls(found, aim_ms, folder, suffix="svg"):
     axis.set_axisbelow(True)
     axis.spines[["top", "right"]].set_visible(False)
     legend(figure, servers, colours, "The slowest single request")
-    path = os.path.join(folder, f"stalls.{suffix}")
+    return [written(figure, folder, "stalls", suffix)]
+
+
+def colours_of(servers):
+    return {server: COLOURS[index % len(COLOURS)] for index, server in enumerate(servers)}
+
+
+def written(figure, folder, name, suffix):
+    """Writes a figure that is complete; returns its file."""
+    path = os.path.join(folder, f"{name}.{suffix}")
     figure.savefig(path, bbox_inches="tight", dpi=110)
     plt.close(figure)
-    return [path]
+    return path
 
 
 def columns(servers, colours, title, panels):

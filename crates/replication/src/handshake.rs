@@ -55,8 +55,8 @@ pub enum Event {
     },
     /// PSYNC was sent, from this position or for a full copy.
     Asked(Option<Position>),
-    /// The primary refuses PSYNC, and, unless it was to take over the role, was asked by SYNC: a full copy follows, or an error. Such a primary tells no
-    /// position, so a broken link cannot be continued, and it wants no acknowledgements.
+    /// The primary refuses PSYNC, and, unless it was to take over the role, was asked by SYNC: a full copy follows, or an
+    /// error. Such a primary tells no position, so a broken link cannot be continued, and it wants no acknowledgements.
     FallenBack {
         /// What it has answered.
         reply: Vec<u8>,

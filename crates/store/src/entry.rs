@@ -24,7 +24,11 @@
 
 #![allow(unsafe_code)]
 
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+mod layout;
+#[cfg(test)]
+mod tests;
+
+use std::alloc::{alloc, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -39,6 +43,10 @@ use crate::value::set::Set;
 use crate::value::stream::Stream;
 use crate::value::zset::SortedSet;
 use crate::value::{Encoding, Str, ValueType};
+pub use layout::Kind;
+use layout::{
+    CLOCK_SHIFT, GROWN, HAS_EXPIRY, HAS_WORD, HEAD, Head, KIND, LONG, Lengths, SHORT_MAX, Shape, TIMED, WORD, word_at,
+};
 
 /// Strings from this length on live in a shared buffer, so that a reply can borrow them after the lock is gone.
 pub const SHARED_MIN: usize = 16 * 1024;
@@ -48,45 +56,6 @@ const COPIED_PARTS_MAX: usize = if cfg!(test) { 64 } else { 4096 };
 const COPIED_BYTES_MAX: usize = 1 << 20;
 /// Redis's limit for the `embstr` encoding.
 const EMBSTR_MAX: usize = 44;
-
-/// The bits of an entry's tag that tell its [`Kind`]. The others are flags.
-const KIND: u8 = 0b111;
-/// The lengths have a word of their own. Its value is that word's size, which spares the reader a branch.
-const LONG: u8 = 1 << 3;
-/// There is an expiry; twice its size.
-const HAS_EXPIRY: u8 = 1 << 4;
-/// A hash that its stripe has counted among those with fields that expire.
-const TIMED: u8 = 1 << 5;
-/// A string that APPEND or SETRANGE has made: `OBJECT ENCODING` calls it `raw` however short it is.
-const GROWN: u8 = 1 << 6;
-/// There is a word, since this is no inline string; sixteen times its size.
-const HAS_WORD: u8 = 1 << 7;
-/// The longest key, and the longest value, whose length the head tells.
-const SHORT_MAX: usize = u8::MAX as usize;
-/// The word of the access clock holds the value's length in its low bits.
-const CLOCK_SHIFT: u32 = 8;
-
-/// What the body holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Kind {
-    /// A string that is an integer.
-    Int,
-    /// A string inside the entry.
-    Inline,
-    /// A string in a shared buffer.
-    Shared,
-    /// A [`List`].
-    List,
-    /// A [`Set`].
-    Set,
-    /// A [`SortedSet`].
-    SortedSet,
-    /// A [`Hash`].
-    Hash,
-    /// A [`Stream`].
-    Stream,
-}
 
 /// A value type that lies outside of its entry, in an allocation that has a count of its owners.
 ///
@@ -158,93 +127,6 @@ unsafe impl Boxed for Stream {
 
     fn value_mut(owner: &mut Counted<Self>) -> &mut Self {
         Counted::make_mut(owner)
-    }
-}
-
-#[repr(C, align(8))]
-struct Head {
-    /// Kind and flags.
-    tag: u8,
-    /// Without meaning where the lengths have a word of their own.
-    key_len: u8,
-    epoch: u16,
-    /// The access clock, and in the low byte the length of an inline value, with the same exception.
-    access: AtomicU32,
-}
-
-/// The lengths, where they do not fit into the head.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Lengths {
-    key: u32,
-    value: u32,
-}
-
-/// What an entry's layout follows from.
-#[derive(Clone, Copy)]
-struct Shape {
-    tag: u8,
-    key_len: usize,
-    /// Of an inline value; else 0.
-    value_len: usize,
-}
-
-const HEAD: usize = size_of::<Head>();
-const WORD: usize = 8;
-
-const _: () = {
-    assert!(HEAD == WORD && size_of::<Lengths>() == LONG as usize);
-    assert!(2 * WORD == HAS_EXPIRY as usize && 16 * WORD == HAS_WORD as usize);
-};
-
-impl Kind {
-    #[inline]
-    const fn of(tag: u8) -> Self {
-        match tag & KIND {
-            0 => Self::Int,
-            1 => Self::Inline,
-            2 => Self::Shared,
-            3 => Self::List,
-            4 => Self::Set,
-            5 => Self::SortedSet,
-            6 => Self::Hash,
-            _ => Self::Stream,
-        }
-    }
-}
-
-/// Where the word is.
-#[inline]
-const fn word_at(tag: u8) -> usize {
-    HEAD + (tag & LONG) as usize
-}
-
-impl Shape {
-    #[inline]
-    const fn key_at(self) -> usize {
-        word_at(self.tag) + ((self.tag & HAS_WORD) >> 4) as usize
-    }
-
-    /// The expiry, if there is one.
-    #[inline]
-    const fn expiry_at(self) -> usize {
-        self.key_at() + self.key_len
-    }
-
-    /// The inline value.
-    #[inline]
-    const fn value_at(self) -> usize {
-        self.expiry_at() + ((self.tag & HAS_EXPIRY) >> 1) as usize
-    }
-
-    #[inline]
-    const fn size(self) -> usize {
-        (self.value_at() + self.value_len).next_multiple_of(WORD)
-    }
-
-    #[inline]
-    fn layout(self) -> Layout {
-        Layout::from_size_align(self.size(), WORD).expect("an entry is far smaller than the address space")
     }
 }
 
@@ -864,157 +746,4 @@ pub fn parse_canonical(bytes: &[u8]) -> Option<i64> {
         value = value * 10 + u64::from(digit);
     }
     if negative { 0i64.checked_sub_unsigned(value) } else { i64::try_from(value).ok() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::value::list::Side;
-
-    fn text(entry: &Entry) -> Vec<u8> {
-        entry.as_str().unwrap().to_vec()
-    }
-
-    #[test]
-    fn strings_take_the_form_that_fits() {
-        let check = |value: &[u8], kind, encoding| {
-            for expiry in [None, Some(77)] {
-                let entry = Entry::string(b"key", value, expiry);
-                assert_eq!((entry.kind(), entry.encoding()), (kind, encoding));
-                assert_eq!((entry.key(), text(&entry).as_slice(), entry.expiry()), (&b"key"[..], value, expiry));
-            }
-        };
-        check(b"", Kind::Inline, Encoding::Embstr);
-        check(b"-9223372036854775808", Kind::Int, Encoding::Int);
-        check(b"9223372036854775808", Kind::Inline, Encoding::Embstr);
-        check(b"007", Kind::Inline, Encoding::Embstr);
-        check(&[b'x'; 44], Kind::Inline, Encoding::Embstr);
-        check(&[b'x'; 45], Kind::Inline, Encoding::Raw);
-        check(&[b'x'; SHARED_MIN], Kind::Shared, Encoding::Raw);
-    }
-
-    #[test]
-    fn an_expiry_comes_and_goes() {
-        for value in [&b"12"[..], b"some text", &[b'x'; SHARED_MIN + 5]] {
-            let mut entry = Entry::string(b"k", value, None);
-            entry.set_access(9);
-            entry.set_epoch(4);
-            for expiry in [None, Some(5), Some(6), None, Some(-1)] {
-                entry.set_expiry(expiry);
-                assert_eq!((entry.expiry(), text(&entry).as_slice(), entry.key()), (expiry, value, &b"k"[..]));
-                assert_eq!((entry.access(), entry.epoch()), (9, 4));
-            }
-            let entry = entry.rekeyed(b"another key", None);
-            assert_eq!((entry.expiry(), text(&entry).as_slice(), entry.key()), (None, value, &b"another key"[..]));
-        }
-    }
-
-    #[test]
-    fn lengths_of_every_size_come_back() {
-        let lengths = [0, 1, 16, 254, 255, 256, 300, 5000];
-        for (key_len, value_len) in lengths.iter().flat_map(|key| lengths.map(|value| (*key, value))) {
-            let (key, value) = (vec![b'k'; key_len], vec![b'v'; value_len]);
-            let mut entry = Entry::raw_string(&key, &value, None);
-            // All bits that a clock may have: none of them may get into the length beside it.
-            entry.set_access(0xff_ffff);
-            for expiry in [Some(-1), Some(i64::MAX), None] {
-                entry.set_expiry(expiry);
-                assert_eq!((entry.key(), text(&entry), entry.expiry()), (&*key, value.clone(), expiry));
-                entry.set_access(0xab_cdef);
-                assert_eq!((entry.access(), text(&entry).len()), (0xab_cdef, value_len));
-            }
-            let moved = entry.share().rekeyed(b"short", Some(1));
-            assert_eq!((moved.key(), text(&moved), moved.access()), (&b"short"[..], value.clone(), 0xab_cdef));
-            let moved = moved.rekeyed(&key, None);
-            assert_eq!((moved.key(), text(&moved)), (&*key, value));
-        }
-    }
-
-    #[test]
-    fn small_entries_fill_the_blocks_they_are_given() {
-        let bytes = |value: &[u8], expiry| Entry::string(&[b'k'; 16], value, expiry).allocation_bytes();
-        assert_eq!((bytes(b"123456", None), bytes(b"123456", Some(1))), (32, 40));
-        assert_eq!((bytes(&[b'v'; 16], None), bytes(&[b'v'; 16], Some(1))), (40, 48));
-        assert_eq!((bytes(&[b'v'; 255], None), bytes(&[b'v'; 256], None)), (280, 288));
-    }
-
-    #[test]
-    fn a_kind_is_told_by_its_tag() {
-        for kind in
-            [Kind::Int, Kind::Inline, Kind::Shared, Kind::List, Kind::Set, Kind::SortedSet, Kind::Hash, Kind::Stream]
-        {
-            assert_eq!(Kind::of(kind as u8 | !KIND), kind);
-        }
-    }
-
-    #[test]
-    fn strings_grow_across_all_forms() {
-        let mut entry = Entry::string(b"k", b"41", Some(3));
-        entry.set_int(42);
-        entry.string_mut(4).unwrap()[3] = b'!';
-        assert_eq!((text(&entry), entry.encoding()), (b"42\0!".to_vec(), Encoding::Raw));
-        let len = SHARED_MIN + 1;
-        entry.string_mut(len).unwrap()[len - 1] = b'z';
-        assert_eq!((entry.kind(), text(&entry).len(), text(&entry)[len - 1]), (Kind::Shared, len, b'z'));
-        let Some(Str::Shared(held)) = entry.as_str() else { panic!() };
-        let held = held.clone();
-        entry.string_mut(len + 1).unwrap()[0] = b'A';
-        assert_eq!((held[0], text(&entry)[0], held.len()), (b'4', b'A', len), "a borrowed payload was changed");
-        entry.set_string(b"short", Some(8));
-        assert_eq!((text(&entry), entry.expiry()), (b"short".to_vec(), Some(8)));
-        entry.set_string(b"shore", Some(9));
-        assert_eq!((text(&entry), entry.expiry()), (b"shore".to_vec(), Some(9)));
-    }
-
-    #[test]
-    fn a_shared_entry_keeps_what_it_was_given() {
-        let list = |entry: &Entry| entry.get::<List>().unwrap().iter().map(|item| item.to_vec()).collect::<Vec<_>>();
-        let limits = crate::value::Limits::default();
-        let mut entry = Entry::boxed(b"k", List::from_elements([&b"a"[..]], &limits), Some(7));
-        entry.set_epoch(3);
-        entry.set_access(9);
-        let shared = entry.share();
-        assert_eq!((shared.key(), shared.expiry(), shared.epoch(), shared.access()), (&b"k"[..], Some(7), 3, 9));
-        let at = |entry: &Entry| entry.value_address().unwrap();
-        assert_eq!(at(&entry), at(&shared), "the value itself is not copied");
-        let before = at(&entry);
-        entry.get_mut::<List>().unwrap().push_all(Side::Right, [&b"b"[..]], &limits);
-        assert_eq!((list(&entry), list(&shared)), (vec![b"a".to_vec(), b"b".to_vec()], vec![b"a".to_vec()]));
-        assert_eq!(at(&shared), before);
-        let own = at(&entry);
-        entry.get_mut::<List>().unwrap().push_all(Side::Right, [&b"c"[..]], &limits);
-        assert_eq!(at(&entry), own, "what is one's own already is not copied again");
-        drop(entry);
-        assert_eq!(list(&shared), [b"a"]);
-
-        for value in [&b"12"[..], b"text", &[b'x'; SHARED_MIN]] {
-            let mut entry = Entry::string(b"k", value, None);
-            let shared = entry.share();
-            entry.string_mut(value.len()).unwrap()[0] = b'!';
-            assert_eq!((text(&shared), text(&entry)[0]), (value.to_vec(), b'!'));
-        }
-    }
-
-    #[test]
-    fn only_canonical_integers_are_integers() {
-        for text in ["0", "-1", "9223372036854775807", "-9223372036854775808", "10"] {
-            assert_eq!(parse_canonical(text.as_bytes()), text.parse().ok());
-        }
-        for text in [
-            "",
-            "-",
-            "-0",
-            "+1",
-            "01",
-            " 1",
-            "1 ",
-            "9223372036854775808",
-            "-9223372036854775809",
-            "1a",
-            "99999999999999999999",
-            "18446744073709551616",
-        ] {
-            assert_eq!(parse_canonical(text.as_bytes()), None, "{text}");
-        }
-    }
 }

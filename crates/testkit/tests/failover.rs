@@ -29,6 +29,17 @@ fn until_online(primary: &Server, replicas: usize) {
     });
 }
 
+/// Makes a server with data the primary of another, which then hears no more of it until the link goes on.
+fn behind_a_stalled_link(primary: &Server, replica: &Server) -> Proxy {
+    fill(primary);
+    let proxy = Proxy::start(primary.address()).unwrap();
+    follow(replica, proxy.address());
+    until_up(replica);
+    until_online(primary, 1);
+    proxy.stall(true);
+    proxy
+}
+
 fn to(server: &Server) -> String {
     format!("TO {} {}", server.address().ip(), server.address().port())
 }
@@ -133,12 +144,7 @@ fn nothing_moves_the_offset_while_the_target_is_awaited_and_the_wait_can_be_give
     let Some(subject) = subject() else { return };
     let old = start(&subject, &["--repl-ping-replica-period", "1", "--io-threads", "2"]);
     let new = start(&subject, &[]);
-    fill(&old);
-    let proxy = Proxy::start(old.address()).unwrap();
-    follow(&new, proxy.address());
-    until_up(&new);
-    until_online(&old, 1);
-    proxy.stall(true);
+    let proxy = behind_a_stalled_link(&old, &new);
     let mut client = old.connect().unwrap();
     call(&mut client, "SET goes soon PX 300");
     call(&mut client, "SET late 1");
@@ -222,12 +228,7 @@ fn a_target_that_is_forced_gives_what_it_has() {
     for other in references().into_iter().chain([subject.clone()]) {
         for (old, new) in [(&subject, &other), (&other, &subject)] {
             let (old, new) = (start(old, &["--save", ""]), start(new, &["--save", ""]));
-            fill(&old);
-            let proxy = Proxy::start(old.address()).unwrap();
-            follow(&new, proxy.address());
-            until_up(&new);
-            until_online(&old, 1);
-            proxy.stall(true);
+            let _proxy = behind_a_stalled_link(&old, &new);
             let mut client = old.connect().unwrap();
             call(&mut client, "SET late 1");
             assert_eq!(text(&mut client, &format!("FAILOVER {} TIMEOUT 200 FORCE", to(&new))), "OK");

@@ -158,7 +158,7 @@ keys! {
         REPL_TIMEOUT = "repl-timeout", MIN_REPLICAS_MAX_LAG = "min-replicas-max-lag", REPL_BACKLOG_TTL = "repl-backlog-ttl", SHUTDOWN_TIMEOUT = "shutdown-timeout",
         REPL_DISKLESS_SYNC_DELAY = "repl-diskless-sync-delay", REPL_PING_REPLICA_PERIOD = "repl-ping-replica-period",
         TCP_BACKLOG = "tcp-backlog", TCP_KEEPALIVE = "tcp-keepalive", TIMEOUT = "timeout";
-    i64: KEY_LOAD_DELAY = "key-load-delay", LIST_MAX_LISTPACK_SIZE = "list-max-listpack-size",
+    i64: REPL_PACING_TIMEOUT = "repl-pacing-timeout", KEY_LOAD_DELAY = "key-load-delay", LIST_MAX_LISTPACK_SIZE = "list-max-listpack-size",
         RDB_KEY_SAVE_DELAY = "rdb-key-save-delay",
         SLOWLOG_LOG_SLOWER_THAN = "slowlog-log-slower-than";
     Text: DBFILENAME = "dbfilename", DIR = "dir", REQUIREPASS = "requirepass", SYSLOG_IDENT = "syslog-ident";

@@ -187,6 +187,7 @@ pub const ROWS: &[Row] = &[
     choice("repl-diskless-load", DISKLESS_LOAD, "disabled").denied_while_loading(),
     integer("repl-ping-replica-period", 1, INT, 10).alias("repl-ping-slave-period"),
     integer("repl-timeout", 1, INT, 60),
+    integer("repl-pacing-timeout", -1, INT, -1).hidden(),
     yes_no("repl-disable-tcp-nodelay", false),
     memory("repl-backlog-size", 1, LONG, MIB),
     integer("repl-backlog-ttl", 0, LONG, 3600),

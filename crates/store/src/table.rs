@@ -106,6 +106,17 @@ unsafe impl<T: Word + Send> Send for Table<T> {}
 // SAFETY: as above.
 unsafe impl<T: Word + Sync> Sync for Table<T> {}
 
+/// What [`Table::prefetch_candidate`] has seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sighting {
+    /// There is no such item.
+    Nothing,
+    /// An item, which is on its way.
+    Item,
+    /// The chain goes on; its next bucket is on its way.
+    Further,
+}
+
 /// Where an item was found; valid until the table changes.
 type Place = (NonNull<Bucket>, usize);
 
@@ -156,15 +167,15 @@ impl<T: Word> Table<T> {
 
     /// Brings near an item that carries the tag of `hash`: nearly always the one that has this hash, if there is one. Looks
     /// into the home chain's first bucket, and into so many `links` of the chain, which are near already. If the item must be
-    /// further along the chain, its next bucket is brought near instead; that is what is returned.
+    /// further along the chain, its next bucket is brought near instead.
     #[inline]
-    pub fn prefetch_candidate(&self, hash: u64, links: usize) -> bool {
+    pub fn prefetch_candidate(&self, hash: u64, links: usize) -> Sighting {
         if self.count == 0 {
-            return false;
+            return Sighting::Nothing;
         }
         let mut here = NonNull::new(self.bucket_at(self.home(hash)));
         for _ in 0..=links {
-            let Some(bucket) = here else { return false };
+            let Some(bucket) = here else { return Sighting::Nothing };
             // SAFETY: buckets of a chain live as long as the table.
             let bucket = unsafe { bucket.as_ref() };
             let found = bucket.matches(tag_of(hash));
@@ -173,11 +184,13 @@ impl<T: Word> Table<T> {
                 // What an item begins with lies in its first line, and all of it in two if it is small.
                 prefetch(item);
                 prefetch(item.wrapping_add(size_of::<Bucket>()));
-                return false;
+                return Sighting::Item;
             }
             here = bucket.next();
         }
-        here.inspect(|next| prefetch(next.as_ptr().cast())).is_some()
+        let Some(next) = here else { return Sighting::Nothing };
+        prefetch(next.as_ptr().cast());
+        Sighting::Further
     }
 
     /// An item that carries the tag of `hash`, in its home chain's first bucket.

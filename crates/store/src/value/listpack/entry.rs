@@ -71,6 +71,7 @@ impl<'a> Entry<'a> {
     }
 
     /// Bytes of the whole entry, backlen included.
+    #[inline]
     pub(super) fn size(&self) -> usize {
         with_backlen(self.head_len + self.data.len())
     }
@@ -78,8 +79,16 @@ impl<'a> Entry<'a> {
     /// Writes the entry over `out`, which is exactly `size` bytes.
     pub(super) fn write(&self, out: &mut [u8]) {
         let body = self.head_len + self.data.len();
-        out[..self.head_len].copy_from_slice(&self.head[..self.head_len]);
+        // Nearly every head is one byte, for which a copy of any length would be a call.
+        out[0] = self.head[0];
+        if self.head_len > 1 {
+            out[1..self.head_len].copy_from_slice(&self.head[1..self.head_len]);
+        }
         out[self.head_len..body].copy_from_slice(self.data);
+        if let [only] = &mut out[body..] {
+            *only = body as u8;
+            return;
+        }
         let mut rest = body;
         let (first, later) = out[body..].split_first_mut().expect("a backlen has at least one byte");
         for byte in later.iter_mut().rev() {

@@ -160,6 +160,11 @@ impl Database {
         self.glance(hash, |inner| inner.table.prefetch_candidate(hash, links)).unwrap_or(Sighting::Nothing)
     }
 
+    /// Brings near what the hash's stripe needs to grow, if it can be looked at without waiting.
+    pub fn prefetch_growth(&self, hash: u64) {
+        self.glance(hash, |inner| inner.table.prefetch_first_items());
+    }
+
     /// Brings near what the entry of the hash leads to, if its stripe can be looked at without waiting; the entry itself is
     /// near already.
     #[inline]

@@ -39,6 +39,9 @@ const ITEMS_MASK: u64 = 0x0080_8080_8080_8080;
 const LOAD_MAX: usize = SLOTS;
 /// See [`Table::prefetch_items`].
 const BUCKETS_AHEAD: usize = 2;
+/// Buckets that are brought near before the table grows: all of them in most of the stripes of a million keys, and no more
+/// than the processor can wait for.
+const GROWING_AHEAD: usize = 8;
 
 #[repr(C, align(64))]
 struct Bucket {
@@ -115,6 +118,8 @@ pub enum Sighting {
     Item,
     /// The chain goes on; its next bucket is on its way.
     Further,
+    /// There is no such item, and if one comes the table grows; its first buckets are on their way.
+    Full,
 }
 
 /// Where an item was found; valid until the table changes.
@@ -188,9 +193,22 @@ impl<T: Word> Table<T> {
             }
             here = bucket.next();
         }
-        let Some(next) = here else { return Sighting::Nothing };
-        prefetch(next.as_ptr().cast());
-        Sighting::Further
+        match here {
+            Some(next) => {
+                prefetch(next.as_ptr().cast());
+                Sighting::Further
+            }
+            None if self.len() >= self.home_slots() => {
+                self.homes_ahead().for_each(|home| prefetch(self.bucket_at(home).cast()));
+                Sighting::Full
+            }
+            None => Sighting::Nothing,
+        }
+    }
+
+    /// Brings near what growing begins with: the first of all items. Their buckets are near already ([`Sighting::Full`]).
+    pub fn prefetch_first_items(&self) {
+        self.homes_ahead().for_each(|home| self.prefetch_items(home));
     }
 
     /// An item that carries the tag of `hash`, in its home chain's first bucket.
@@ -475,6 +493,10 @@ impl<T: Word> Table<T> {
             next = unsafe { here.as_ref() }.next();
         }
         len
+    }
+
+    fn homes_ahead(&self) -> std::ops::Range<usize> {
+        0..(self.count as usize).min(GROWING_AHEAD)
     }
 
     /// Brings near the items in a home bucket, if there is one, and the bucket behind it. Whoever looks at all items, to hash

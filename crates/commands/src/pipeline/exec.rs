@@ -24,6 +24,7 @@ use crate::session::{Queued, Session};
 use crate::spec::Spec;
 use crate::table::Command;
 
+#[inline(never)]
 pub(super) fn exec(
     env: &mut Env,
     section: &Section<'_>,

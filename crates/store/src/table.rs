@@ -172,9 +172,10 @@ impl<T: Word> Table<T> {
 
     /// Brings near an item that carries the tag of `hash`: nearly always the one that has this hash, if there is one. Looks
     /// into the home chain's first bucket, and into so many `links` of the chain, which are near already. If the item must be
-    /// further along the chain, its next bucket is brought near instead.
+    /// further along the chain, its next bucket is brought near instead; if it is nowhere, what growing for it would begin with
+    /// (see [`Table::make_room`] for `usual`).
     #[inline]
-    pub fn prefetch_candidate(&self, hash: u64, links: usize) -> Sighting {
+    pub fn prefetch_candidate(&self, hash: u64, links: usize, usual: u32) -> Sighting {
         if self.count == 0 {
             return Sighting::Nothing;
         }
@@ -198,7 +199,7 @@ impl<T: Word> Table<T> {
                 prefetch(next.as_ptr().cast());
                 Sighting::Further
             }
-            None if self.len() >= self.home_slots() => {
+            None if self.grows(usual) => {
                 self.homes_ahead().for_each(|home| prefetch(self.bucket_at(home).cast()));
                 Sighting::Full
             }
@@ -235,9 +236,8 @@ impl<T: Word> Table<T> {
     /// how many buckets there were, if it has grown.
     #[inline]
     pub fn make_room(&mut self, usual: u32, rehash: impl Fn(&T) -> u64) -> Option<u32> {
-        let (before, room) = (self.count, self.home_slots());
-        let grows = self.len() >= room || before < usual && self.len() >= room / 2;
-        grows.then(|| {
+        let before = self.count;
+        self.grows(usual).then(|| {
             self.resize(grown(before as usize), rehash);
             before
         })
@@ -493,6 +493,12 @@ impl<T: Word> Table<T> {
             next = unsafe { here.as_ref() }.next();
         }
         len
+    }
+
+    #[inline]
+    fn grows(&self, usual: u32) -> bool {
+        let room = self.home_slots();
+        self.len() >= room || self.count < usual && self.len() >= room / 2
     }
 
     fn homes_ahead(&self) -> std::ops::Range<usize> {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Fuzzes what reads bytes that nobody vouches for: requests and replies, RDB files, RESTORE payloads and the packed
-# forms in them.
+# forms in them, and what a primary says to its replica.
 #
 #     scripts/fuzz.sh [--seconds N] [TARGET...]
 #
@@ -19,7 +19,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 # The crates with a folder `fuzz`.
-crates=(resp-parser store rdb)
+crates=(resp-parser store rdb replication)
 
 # The longest input, in bytes. What matters is met in small ones, and these are quick.
 input_len_max=8192

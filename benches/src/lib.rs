@@ -9,7 +9,7 @@ use commands::blocking::{WaitQueues, Waiter};
 use commands::client::Client;
 use commands::effect::Change;
 use commands::env::Env;
-use commands::error::Result;
+use commands::error::{Error, Result};
 use commands::eviction::Exceeded;
 use commands::failover::Failover;
 use commands::host::{Crash, Ended, Host, Pause, Shutdown};
@@ -135,6 +135,7 @@ impl Host for NoHost {
     fn set_active_expiry(&self, _: bool) {}
     fn sleep(&self, _: Duration) {}
     fn log_warning(&self, _: &str) {}
+    fn failed_from_primary(&self, _: &str, _: &Error) {}
     fn change_replication_id(&self) {}
     fn replicate_from(&self, _: &Client, _: Option<(&[u8], u16)>) -> Result<Followed> {
         Ok(Followed::Done)

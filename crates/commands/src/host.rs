@@ -11,7 +11,7 @@ use store::gate::Section;
 use crate::blocking::{WaitQueues, Waiter};
 use crate::client::Client;
 use crate::effect::Change;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::eviction::Exceeded;
 use crate::failover::Failover;
 use crate::info;
@@ -180,6 +180,9 @@ pub trait Host: Send + Sync {
 
     /// Writes a line to the server's log, as a warning.
     fn log_warning(&self, message: &str);
+
+    /// A command of the primary's stream has failed here, though it has succeeded there: the two are not alike any more.
+    fn failed_from_primary(&self, command: &str, error: &Error);
 
     /// Takes a new replication id and forgets the second one.
     fn change_replication_id(&self);

@@ -330,6 +330,9 @@ fn run(call: &mut Call<'_>, command: Command) -> Effect {
         call.out.error(&error);
         stats.failed.add(1);
         env.count_error(error.code());
+        if call.session.applies {
+            env.host.failed_from_primary(command.spec.full_name, &error);
+        }
         Effect::None
     });
     if deaf {

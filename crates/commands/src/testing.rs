@@ -224,6 +224,8 @@ fn words(line: &str) -> impl Iterator<Item = &str> {
 /// Keeps what it is told. It logs, and it observes all keys.
 pub struct FakeHost {
     pub expiry_is_paused: AtomicBool,
+    /// Commands of a primary that have failed, and why.
+    pub failed: Mutex<Vec<String>>,
     /// A background save was begun, or is to begin later.
     pub is_saving: AtomicBool,
     /// See above.
@@ -284,6 +286,7 @@ impl Default for FakeHost {
     fn default() -> Self {
         Self {
             expiry_is_paused: AtomicBool::new(false),
+            failed: Mutex::default(),
             is_saving: AtomicBool::new(false),
             begin_save_later: AtomicBool::new(false),
             used_memory: AtomicU64::new(0),
@@ -518,6 +521,10 @@ impl Host for FakeHost {
     }
 
     fn log_warning(&self, _: &str) {}
+
+    fn failed_from_primary(&self, command: &str, error: &Error) {
+        self.failed.lock().unwrap().push(format!("{command}: {}", error.0));
+    }
 
     fn change_replication_id(&self) {}
 

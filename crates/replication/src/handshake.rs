@@ -273,7 +273,7 @@ fn full_resync(rest: &[u8]) -> Option<Position> {
     let mut words = rest.strip_prefix(b" ")?.split(|&byte| byte == b' ');
     let id = ReplicationId::parse(words.next()?)?;
     let offset = std::str::from_utf8(words.next()?).ok()?.parse().ok()?;
-    Some(Position { id, offset })
+    Position::told(id, offset)
 }
 
 impl fmt::Display for Event {

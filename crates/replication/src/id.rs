@@ -5,6 +5,9 @@ use std::fmt;
 /// Letters of a replication id.
 pub const ID_LEN: usize = 40;
 
+/// Beyond this no offset is believed: nobody comes so far, and sums with it must not overflow.
+pub const OFFSET_MAX: u64 = 1 << 60;
+
 /// Names one history of effects: 40 hexadecimal digits, drawn at random. Whoever shares id and offset has the same data.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ReplicationId([u8; ID_LEN]);
@@ -16,6 +19,13 @@ pub struct Position {
     pub id: ReplicationId,
     /// Bytes of it so far: the offset of the last byte that was taken in. PSYNC asks for the one behind it.
     pub offset: u64,
+}
+
+impl Position {
+    /// The place that somebody else tells of, if it can be one: at most [`OFFSET_MAX`].
+    pub fn told(id: ReplicationId, offset: u64) -> Option<Self> {
+        (offset <= OFFSET_MAX).then_some(Self { id, offset })
+    }
 }
 
 impl ReplicationId {

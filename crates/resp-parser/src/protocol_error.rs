@@ -61,8 +61,11 @@ impl fmt::Display for ProtocolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.text())?;
         match self {
-            // A byte beyond ASCII is shown as the Latin-1 letter; the wire has the byte itself.
-            ProtocolError::ExpectedDollar(byte) => write!(f, ", got '{}'", char::from(printed(*byte))),
+            // For a log, on which nobody from outside may play with what terminals obey; the wire has the byte itself.
+            ProtocolError::ExpectedDollar(byte) => match printed(*byte) {
+                letter @ b' '..=b'~' => write!(f, ", got '{}'", char::from(letter)),
+                byte => write!(f, ", got '\\x{byte:02x}'"),
+            },
             _ => Ok(()),
         }
     }

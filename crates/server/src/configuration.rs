@@ -52,6 +52,7 @@ pub fn reset_stats(server: &Server) {
         &server.connections_rejected,
         &server.query_limit_disconnections,
         &server.output_limit_disconnections,
+        &server.replication.divergence.errors,
         &server.replication.primary.sync_full,
         &server.replication.primary.sync_partial_ok,
         &server.replication.primary.sync_partial_err,

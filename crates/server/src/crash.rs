@@ -64,6 +64,12 @@ pub fn on_purpose(how: Crash) {
     }
 }
 
+/// Ends the process, with a report: it is set up not to go on after this.
+pub fn stop(why: &str) -> ! {
+    report(&format!("has stopped itself: {why}"));
+    std::process::abort()
+}
+
 fn report(what: &str) {
     let Some(log) = LOG.get() else { return };
     if !ENABLED.load(SeqCst) || REPORTED.swap(true, SeqCst) {

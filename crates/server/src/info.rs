@@ -197,7 +197,7 @@ fn stats(server: &Server, out: &mut String) {
         "tracking_total_keys:0";
         "tracking_total_items:0";
         "tracking_total_prefixes:0";
-        "unexpected_error_replies:0";
+        "unexpected_error_replies:{}", server.replication.divergence.errors.load(Relaxed);
         "total_error_replies:{}", sum(server, |stats| &stats.error_replies);
         "dump_payload_sanitizations:{}", sum(server, |stats| &stats.payloads_checked);
         "total_reads_processed:{}", sum(server, |stats| &stats.reads);

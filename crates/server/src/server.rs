@@ -425,6 +425,10 @@ impl Host for Server {
         self.log.warning(message);
     }
 
+    fn failed_from_primary(&self, command: &str, error: &Error) {
+        self.replication.failed_from_primary(self, command, error);
+    }
+
     fn change_replication_id(&self) {
         self.replication.change_id();
     }

@@ -48,6 +48,12 @@ fn kill(server: &Server, id: &str) {
     assert_eq!(text(&mut server.connect().unwrap(), &format!("CLIENT KILL ID {id}")), "1");
 }
 
+/// Whether it loads a copy.
+fn is_loading(replica: &Server) -> bool {
+    let info = section(&mut replica.connect().unwrap(), "persistence");
+    ["loading", "async_loading"].iter().any(|what| info.get(*what).map(String::as_str) == Some("1"))
+}
+
 /// What the primary says of its only replica.
 fn state(primary: &Server) -> String {
     let info = info(&mut primary.connect().unwrap());
@@ -248,17 +254,39 @@ fn a_replica_keeps_no_more_of_the_stream_than_it_is_told() {
 }
 
 #[test]
+fn a_replica_that_takes_no_more_of_the_stream_is_dropped_by_the_limit_and_comes_back() {
+    let Some(subject) = subject() else { return };
+    for theirs in [Some(subject.clone()), stock()].into_iter().flatten() {
+        let limits = ["--client-output-buffer-limit", "replica 100k 0 0", "--repl-backlog-size", "1mb"];
+        let primary = start(&theirs, &[&limits[..], &["--repl-rdb-channel", "yes"]].concat());
+        fill(&primary);
+        // It keeps a little of what comes while it loads, and leaves the rest to the primary.
+        let replica = start(&subject, &["--replica-full-sync-buffer-limit", "1mb", "--key-load-delay", "10000"]);
+        follow(&replica, primary.address());
+        until("the copy is loaded", || is_loading(&replica));
+        let mut client = primary.connect().unwrap();
+        let value = "v".repeat(1_000_000);
+        (0..30).for_each(|at| _ = call(&mut client, &format!("SET large:{at} {value}")));
+        until("it is dropped", || primary.log().contains("for overcoming of output buffer limits."));
+        call(&mut replica.connect().unwrap(), "CONFIG SET key-load-delay 0");
+        until_up(&replica);
+        call(&mut client, "SET after 1");
+        assert_same(&primary, &replica);
+    }
+}
+
+#[test]
 fn a_copy_that_is_here_as_a_whole_is_used_though_the_stream_has_broken() {
     let Some(subject) = subject() else { return };
     let primaries = [subject.clone()].into_iter().chain(stock());
-    for program in primaries {
+    for (program, how) in primaries.flat_map(|program| ["disabled", "swapdb"].map(|how| (program.clone(), how))) {
         let primary = start(&program, &["--repl-rdb-channel", "yes", "--repl-backlog-size", "10mb"]);
         fill(&primary);
-        let replica = start(&subject, &["--key-load-delay", "1000", "--repl-diskless-load", "disabled"]);
+        let replica = start(&subject, &["--key-load-delay", "1000", "--repl-diskless-load", how]);
         follow(&replica, primary.address());
-        until("the copy is loaded", || {
-            section(&mut replica.connect().unwrap(), "persistence").get("loading").map(String::as_str) == Some("1")
-        });
+        until("the copy is loaded", || is_loading(&replica));
+        // Straight from the socket it may still be on its way, though it is here in the end.
+        until("the copy is sent", || primary.log().contains("RDB transfer completed"));
         for id in clients(&primary, "S") {
             kill(&primary, &id);
         }
@@ -269,5 +297,28 @@ fn a_copy_that_is_here_as_a_whole_is_used_though_the_stream_has_broken() {
         assert_same(&primary, &replica);
         let counts = ["sync_full", "sync_partial_ok"].map(|name| stat(&primary, name));
         assert_eq!(counts, [1, 1], "{}\n{}", primary.log(), replica.log());
+    }
+}
+
+#[test]
+fn a_copy_that_breaks_off_leaves_the_old_data_and_comes_again() {
+    let Some(subject) = subject() else { return };
+    for program in [Some(subject.clone()), stock()].into_iter().flatten() {
+        let primary = slow_primary(&program, &[]);
+        let replica = start(&subject, &["--repl-rdb-channel", "yes", "--repl-diskless-load", "swapdb"]);
+        call(&mut replica.connect().unwrap(), "SET old 1");
+        follow(&replica, primary.address());
+        until("the copy is loaded", || is_loading(&replica));
+        for id in clients(&primary, "S") {
+            kill(&primary, &id);
+        }
+        let line = "Failed trying to load the MASTER synchronization DB from socket, check server logs.";
+        until("the load is given up", || replica.log().contains(line));
+        assert!(replica.log().contains("Aborting rdb channel sync while loading the RDB."), "{}", replica.log());
+        at_full_speed(&primary);
+        until_up(&replica);
+        assert_same(&primary, &replica);
+        assert_eq!(stat(&primary, "sync_partial_ok"), 0);
+        assert!(stat(&primary, "sync_full") > 1);
     }
 }

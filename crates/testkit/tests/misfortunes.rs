@@ -291,6 +291,160 @@ fn a_replica_without_room_follows_its_primary_all_the_same() {
     }
 }
 
+#[test]
+fn a_replica_without_room_that_looks_after_itself_passes_over_what_needs_memory() {
+    for program in both() {
+        let primary = start(&program, &[]);
+        let replica = start(&program, &["--replica-ignore-maxmemory", "no"]);
+        let (mut client, mut theirs) = (primary.connect().unwrap(), replica.connect().unwrap());
+        call(&mut client, "RPUSH list a b c d e");
+        call(&mut client, "SET base 1");
+        follow(&replica, primary.address());
+        until_up(&replica);
+        assert_same(&primary, &replica);
+        assert_eq!(text(&mut theirs, "CONFIG SET maxmemory 100kb"), "OK");
+        assert_eq!(text(&mut theirs, "CONFIG RESETSTAT"), "OK");
+        for line in ["SET a 1", "DEL base", "INCR b", "LPOP list", "EXPIRE list 1000", "RPUSH list x"] {
+            call(&mut client, line);
+        }
+        // A transaction of which a part needs memory is left out as a whole, another one is not.
+        for line in ["MULTI", "LPOP list", "SET c 1", "SELECT 1", "EXEC", "DEL none", "SELECT 0"] {
+            call(&mut client, line);
+        }
+        for line in ["MULTI", "LPOP list", "LPOP list", "EXEC"] {
+            call(&mut client, line);
+        }
+        let offset = |server: &Server| info(&mut server.connect().unwrap())["master_repl_offset"].clone();
+        until("all is counted as applied", || offset(&primary) == offset(&replica));
+        let name = &program.name;
+        assert!(is_up(&replica), "{name}: {}", replica.log());
+        assert_eq!(text(&mut theirs, "EXISTS a b c base"), "0", "{name}");
+        assert_eq!(text(&mut theirs, "LINDEX list 0"), "d", "{name}");
+        assert_eq!(text(&mut theirs, "LLEN list"), "2", "{name}");
+        assert_eq!(text(&mut theirs, "PERSIST list"), "-READONLY You can't write against a read only replica.");
+        let errors = section(&mut theirs, "errorstats");
+        let counts = ["errorstat_OOM", "errorstat_EXECABORT"].map(|code| errors.get(code).map(String::as_str));
+        assert_eq!(counts, [Some("count=4"), Some("count=1")], "{name}");
+        assert_eq!(stat(&replica, "unexpected_error_replies"), 5, "{name}");
+        let commands = section(&mut theirs, "commandstats");
+        assert!(commands["cmdstat_set"].contains("calls=0,") && commands["cmdstat_set"].contains("rejected_calls=2"));
+        let told = "This replica is sending an error to its master: '-OOM command not allowed when used memory > \
+                    'maxmemory'.' after processing the command";
+        let log = replica.log();
+        let times = |command: &str| log.matches(&format!("{told} '{command}'")).count();
+        assert_eq!(["set", "incr", "rpush", "lpop"].map(times), [2, 1, 1, 0], "{name}: {log}");
+        let aborted =
+            "'-EXECABORT Transaction discarded because of previous errors.' after processing the command 'exec'";
+        assert_eq!(log.matches(aborted).count(), 1, "{name}: {log}");
+        // With room again it follows as before, and so does the database that is selected.
+        assert_eq!(text(&mut theirs, "CONFIG SET maxmemory 0"), "OK");
+        call(&mut client, "SET after 1");
+        until("it is applied", || text(&mut theirs, "GET after") == "1");
+    }
+}
+
+#[test]
+fn a_replica_that_cannot_save_stops_at_the_next_write_unless_it_is_told_to_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    for program in both() {
+        let primary = start(&program, &[]);
+        fill_beyond_limit(&primary);
+        let program = program.ignoring_file_limits(folder.path()).unwrap();
+        let mut replica = start(&program, &["--replica-ignore-disk-write-errors", "yes"]);
+        follow(&replica, primary.address());
+        until_up(&replica);
+        replica.limit_files(Some(FILE_BYTES_MAX)).unwrap();
+        let mut theirs = replica.connect().unwrap();
+        call(&mut theirs, "BGSAVE");
+        until_told(&replica, "Background saving error");
+        let failed = |theirs: &mut testkit::Client| section(theirs, "persistence")["rdb_last_bgsave_status"] == "err";
+        until("it is known", || failed(&mut theirs));
+        // Nobody relies on saves, so nothing is made of it.
+        let mut client = primary.connect().unwrap();
+        call(&mut client, "SET a 1");
+        until("it is applied", || text(&mut theirs, "GET a") == "1");
+        let line = "Replica is applying a command even though it is unable to write to disk.";
+        assert!(!replica.log().contains(line), "{}", replica.log());
+        theirs.call(&["CONFIG", "SET", "save", "3600 1000000"]).unwrap();
+        call(&mut client, "SET a 2");
+        until_told(&replica, line);
+        until("it is applied", || text(&mut theirs, "GET a") == "2");
+        assert_eq!(text(&mut theirs, "CONFIG SET replica-ignore-disk-write-errors no"), "OK");
+        call(&mut client, "SET a 3");
+        until_told(&replica, "Replica was unable to write command to disk.");
+        until("the process is gone", || replica.ended().unwrap().is_some());
+    }
+}
+
+#[test]
+fn an_error_in_the_stream_ends_a_replica_that_is_told_so() {
+    for program in both() {
+        let mut replica = start(&program, &["--propagation-error-behavior", "panic-on-replicas"]);
+        follow(&replica, liar(b"+CONTINUE\r\n*1\r\n$4\r\nEVIL\r\n".to_vec()));
+        until_told(&replica, "panicked sending an error to its master after processing the command");
+        until("the process is gone", || replica.ended().unwrap().is_some());
+        // Where clients may write, the two are not alike anyhow.
+        let replica = start(
+            &program,
+            &["--propagation-error-behavior", "panic", "--replica-read-only", "no", "--loglevel", "notice"],
+        );
+        follow(&replica, liar(b"+CONTINUE\r\n*1\r\n$4\r\nEVIL\r\n".to_vec()));
+        until_told(&replica, "This replica is sending an error to its master: 'unknown command 'EVIL'");
+        assert_eq!(text(&mut replica.connect().unwrap(), "PING"), "PONG");
+    }
+}
+
+#[test]
+fn a_lost_link_is_tried_again_at_once_but_not_without_end() {
+    for program in both() {
+        let (primary, replica) = (start(&program, &[]), start(&program, &[]));
+        follow(&replica, primary.address());
+        until_up(&replica);
+        let mut client = primary.connect().unwrap();
+        // Once may be chance: who tries only each second might just be about to.
+        for _ in 0..3 {
+            let continued = stat(&primary, "sync_partial_ok");
+            let begin = std::time::Instant::now();
+            // Right after a copy, its connection may be there as well.
+            assert_ne!(text(&mut client, "CLIENT KILL TYPE replica"), "0");
+            until("it is back", || stat(&primary, "sync_partial_ok") > continued);
+            assert!(begin.elapsed() < Duration::from_millis(900), "{}: {:?}", program.name, begin.elapsed());
+            until_up(&replica);
+        }
+        let lost = replica.log();
+        let line = lost.lines().find(|line| line.contains("Connection with master lost.")).unwrap();
+        assert!(line.contains(" * "), "{}: {line}", program.name);
+    }
+    // Redis would be kept busy by this.
+    let Some(ours) = subject() else { return };
+    let replica = start(&ours, &[]);
+    follow(&replica, fleeting());
+    thread::sleep(Duration::from_secs(3));
+    let tried = replica.log().matches("Trying a partial resynchronization").count();
+    assert!((4..=8).contains(&tried), "{tried}: {}", replica.log());
+}
+
+/// A primary that accepts each replica, and lets it go at once.
+fn fleeting() -> SocketAddr {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut request = vec![0; 4096];
+            while let Ok(length @ 1..) = stream.read(&mut request) {
+                let request = String::from_utf8_lossy(&request[..length]);
+                let answers = "+PONG\r\n".repeat(request.matches("PING").count())
+                    + &"+OK\r\n".repeat(request.matches("REPLCONF").count())
+                    + &"+CONTINUE\r\n".repeat(request.matches("PSYNC").count());
+                if stream.write_all(answers.as_bytes()).is_err() || request.contains("PSYNC") {
+                    break;
+                }
+            }
+        }
+    });
+    address
+}
+
 /// A primary that greets as one does, and answers PSYNC with these bytes.
 fn liar(answer: Vec<u8>) -> SocketAddr {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();

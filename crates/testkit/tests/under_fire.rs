@@ -296,6 +296,27 @@ fn a_replica_that_takes_seven_tenths_is_kept_and_holds_back_nobody() {
 }
 
 #[test]
+fn nobody_is_slowed_down_where_that_is_not_wanted() {
+    let Some(subject) = subject() else { return };
+    for (seconds, is_paced) in [("-1", true), ("0", false)] {
+        let limit = ["--client-output-buffer-limit", "replica 8mb 0 0", "--repl-pacing-timeout", seconds];
+        let primary = start(&subject, &limit);
+        let replica = start(&subject, &[]);
+        let proxy = Proxy::start(primary.address()).unwrap();
+        follow(&replica, proxy.address());
+        until_up(&replica);
+        proxy.stall(true);
+        let mut client = primary.connect().unwrap();
+        let value = "v".repeat(100_000);
+        until("it is dropped", || {
+            call(&mut client, &format!("SET large {value}"));
+            primary.log().contains("overcoming of output buffer limits")
+        });
+        assert_eq!(primary.log().contains("A replica lags, writers are slowed down."), is_paced, "{}", primary.log());
+    }
+}
+
+#[test]
 fn a_replica_that_reads_nothing_is_dropped_and_writers_go_on() {
     let Some(subject) = subject() else { return };
     let primary = start(&subject, &["--client-output-buffer-limit", LIMITS, "--io-threads", "2"]);

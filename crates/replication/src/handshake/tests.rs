@@ -2,6 +2,7 @@
 
 use super::payload::{Framing, Part, Payload};
 use super::*;
+use crate::id::OFFSET_MAX;
 use crate::units::Units;
 
 const TRANSCRIPTS: [(&str, &[u8]); 7] = [
@@ -178,9 +179,15 @@ fn what_goes_wrong_is_told_in_redis_s_words() {
         "Master does not support PSYNC or is in error state (reply: -ERR unknown command)"
     );
     assert_eq!(psync("+WHAT"), "Unexpected reply to PSYNC from master: +WHAT");
-    for wrong in ["+FULLRESYNC", "+FULLRESYNC abc 1", "+FULLRESYNC 4c320be79c57fa3cdf6e0d27ca13bd1c8220a105"] {
-        assert_eq!(psync(wrong), "Master replied with wrong +FULLRESYNC syntax.");
+    let id = "4c320be79c57fa3cdf6e0d27ca13bd1c8220a105";
+    // An offset that nobody comes to would make sums overflow, which the fuzzer has found.
+    let offset = |offset: u64| format!("+FULLRESYNC {id} {offset}");
+    let beyond = [OFFSET_MAX + 1, u64::MAX].map(offset);
+    let wrong = ["+FULLRESYNC".to_owned(), "+FULLRESYNC abc 1".into(), format!("+FULLRESYNC {id}")];
+    for wrong in wrong.into_iter().chain(beyond) {
+        assert_eq!(psync(&wrong), "Master replied with wrong +FULLRESYNC syntax.");
     }
+    assert_eq!(psync(&offset(OFFSET_MAX)), format!("Full resync from master: {id}:{OFFSET_MAX}"));
     assert_eq!(psync("+CONTINUE"), "Successful partial resynchronization with master.");
 }
 

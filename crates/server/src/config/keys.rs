@@ -132,7 +132,8 @@ keys! {
         PROTECTED_MODE = "protected-mode",
         APPENDONLY = "appendonly", RDBCHECKSUM = "rdbchecksum", RDBCOMPRESSION = "rdbcompression",
         RDB_DEL_SYNC_FILES = "rdb-del-sync-files", RDB_SAVE_INCREMENTAL_FSYNC = "rdb-save-incremental-fsync",
-        REPLICA_ANNOUNCED = "replica-announced", REPLICA_IGNORE_MAXMEMORY = "replica-ignore-maxmemory", REPLICA_READ_ONLY = "replica-read-only",
+        REPLICA_ANNOUNCED = "replica-announced", REPLICA_IGNORE_DISK_WRITE_ERRORS = "replica-ignore-disk-write-errors",
+        REPLICA_IGNORE_MAXMEMORY = "replica-ignore-maxmemory", REPLICA_READ_ONLY = "replica-read-only",
         REPLICA_SERVE_STALE_DATA = "replica-serve-stale-data", REPL_DISABLE_TCP_NODELAY = "repl-disable-tcp-nodelay",
         REPL_DISKLESS_SYNC = "repl-diskless-sync", REPL_RDB_CHANNEL = "repl-rdb-channel", STOP_WRITES_ON_BGSAVE_ERROR = "stop-writes-on-bgsave-error",
         SYSLOG_ENABLED = "syslog-enabled";
@@ -157,14 +158,14 @@ keys! {
         REPL_TIMEOUT = "repl-timeout", MIN_REPLICAS_MAX_LAG = "min-replicas-max-lag", REPL_BACKLOG_TTL = "repl-backlog-ttl", SHUTDOWN_TIMEOUT = "shutdown-timeout",
         REPL_DISKLESS_SYNC_DELAY = "repl-diskless-sync-delay", REPL_PING_REPLICA_PERIOD = "repl-ping-replica-period",
         TCP_BACKLOG = "tcp-backlog", TCP_KEEPALIVE = "tcp-keepalive", TIMEOUT = "timeout";
-    i64: KEY_LOAD_DELAY = "key-load-delay", LIST_MAX_LISTPACK_SIZE = "list-max-listpack-size",
+    i64: REPL_PACING_TIMEOUT = "repl-pacing-timeout", KEY_LOAD_DELAY = "key-load-delay", LIST_MAX_LISTPACK_SIZE = "list-max-listpack-size",
         RDB_KEY_SAVE_DELAY = "rdb-key-save-delay",
         SLOWLOG_LOG_SLOWER_THAN = "slowlog-log-slower-than";
     Text: DBFILENAME = "dbfilename", DIR = "dir", REQUIREPASS = "requirepass", SYSLOG_IDENT = "syslog-ident";
     Option<PathBuf>: LOGFILE = "logfile", PIDFILE = "pidfile", UNIXSOCKET = "unixsocket";
     &'static str: ENABLE_DEBUG_COMMAND = "enable-debug-command", LOGLEVEL = "loglevel",
         ENABLE_PROTECTED_CONFIGS = "enable-protected-configs", MAXMEMORY_POLICY = "maxmemory-policy",
-        OOM_SCORE_ADJ = "oom-score-adj", REPL_DISKLESS_LOAD = "repl-diskless-load", SUPERVISED = "supervised", SYSLOG_FACILITY = "syslog-facility";
+        OOM_SCORE_ADJ = "oom-score-adj", PROPAGATION_ERROR_BEHAVIOR = "propagation-error-behavior", REPL_DISKLESS_LOAD = "repl-diskless-load", SUPERVISED = "supervised", SYSLOG_FACILITY = "syslog-facility";
     Option<Text>: BIND_SOURCE_ADDR = "bind-source-addr", MASTERAUTH = "masterauth", MASTERUSER = "masteruser",
         REPLICA_ANNOUNCE_IP = "replica-announce-ip";
     Option<(Text, u16)>: REPLICAOF = "replicaof";

@@ -30,7 +30,6 @@ const LATENCY: &str = "the latency monitor is still to come";
 const LOCALE: &str = "sorting by locale is still to come";
 const MODULES: &str = "modules are not supported";
 const APPEND_ONLY: &str = "the append-only file is still to come, snapshots are there";
-const REPLICATION: &str = "replication is still to come";
 const SCRIPTING: &str = "scripting is still to come";
 const SLOWLOG: &str = "the slow log is still to come";
 const SOCKET_MARKS: &str = "marking sockets is still to come";
@@ -158,7 +157,7 @@ pub const ROWS: &[Row] = &[
     yes_no("rdbchecksum", true).immutable(),
     choice("sanitize-dump-payload", SANITIZE, "no").no_effect("every payload is checked in full, always"),
     text("dbfilename", "dump.rdb").protected().check(dump_file_name),
-    yes_no("rdb-del-sync-files", false).warned(REPLICATION),
+    yes_no("rdb-del-sync-files", false),
     yes_no("rdb-save-incremental-fsync", true),
     // The append-only file.
     yes_no("appendonly", false).warned_at_start(APPEND_ONLY),
@@ -188,13 +187,14 @@ pub const ROWS: &[Row] = &[
     choice("repl-diskless-load", DISKLESS_LOAD, "disabled").denied_while_loading(),
     integer("repl-ping-replica-period", 1, INT, 10).alias("repl-ping-slave-period"),
     integer("repl-timeout", 1, INT, 60),
+    integer("repl-pacing-timeout", -1, INT, -1).hidden(),
     yes_no("repl-disable-tcp-nodelay", false),
     memory("repl-backlog-size", 1, LONG, MIB),
     integer("repl-backlog-ttl", 0, LONG, 3600),
     memory("replica-full-sync-buffer-limit", 0, LONG, 0),
     integer("replica-priority", 0, INT, 100).alias("slave-priority"),
-    choice("propagation-error-behavior", PROPAGATION_ERRORS, "ignore").warned(REPLICATION),
-    yes_no("replica-ignore-disk-write-errors", false).warned(REPLICATION),
+    choice("propagation-error-behavior", PROPAGATION_ERRORS, "ignore"),
+    yes_no("replica-ignore-disk-write-errors", false),
     yes_no("replica-announced", true),
     integer("min-replicas-to-write", 0, INT, 0).alias("min-slaves-to-write"),
     integer("min-replicas-max-lag", 0, INT, 10).alias("min-slaves-max-lag"),

@@ -35,8 +35,9 @@ use crate::server::Server;
 
 /// Bytes read from a socket at once.
 pub(super) const READ_BYTES: usize = 32 * 1024;
-/// Events taken from the poll at once.
-const EVENTS_MAX: usize = 1024;
+/// Events taken from the poll at once. They fill a block of 16 KiB, which is what a buffer for replies has: so both lie in
+/// one page of the allocator, which has half a MiB for blocks of this size.
+const EVENTS_MAX: usize = 1365;
 
 const WAKER: Token = Token(usize::MAX);
 /// Listeners have the tokens from here on upwards.

@@ -13,6 +13,7 @@ use commands::reply::Reply;
 use commands::session::Session;
 use commands::settings::Stop;
 use commands::spec::Flags;
+use commands::standing::Standing;
 use commands::table;
 use replication::id::{Position, ReplicationId};
 use replication::units::{Unit, UnitCommand, Units};
@@ -39,8 +40,6 @@ const ACK_NS: u64 = 1_000_000_000;
 const HELD_BYTES_MAX: usize = 16 << 20;
 /// From one look whether it may be applied again to the next.
 const HELD_LOOK: Duration = Duration::from_millis(10);
-/// Bytes of an error and of its command that the log repeats.
-const ECHO_BYTES_MAX: usize = 128;
 /// See [`is_inline`]; the words are Redis's.
 const INLINE: &str = "WARNING: Receiving inline protocol from master, master stream corruption? Closing the master connection \
                       and discarding the cached master.";
@@ -133,7 +132,7 @@ impl<'t> Applier<'t> {
         self.log().notice(&format!(
             "MASTER <-> REPLICA sync: Successfully streamed replication buffer into the db ({bytes} bytes in total)"
         ));
-        if beside.is_broken() { Err(Ended::Failed("Connection with master lost.".into())) } else { Ok(()) }
+        if beside.is_broken() { Err(Ended::Lost) } else { Ok(()) }
     }
 
     /// Applies all units that are complete, however long that takes.
@@ -193,10 +192,10 @@ impl<'t> Applier<'t> {
                     return Err(Ended::Failed("MASTER timeout: no data nor PING received...".into()));
                 }
                 Ok(Filled::Nothing) => {}
-                Ok(Filled::Closed) => return Err(Ended::Failed("Connection with master lost.".into())),
+                Ok(Filled::Closed) => return Err(Ended::Lost),
                 Err(error) => {
                     self.log().verbose(&format!("Reading from client: {}", system_text(&error)));
-                    return Err(Ended::Failed("Connection with master lost.".into()));
+                    return Err(Ended::Lost);
                 }
             }
         }
@@ -236,6 +235,9 @@ impl<'t> Applier<'t> {
                 *is_held = true;
                 break;
             }
+            if env.host.standing().contains(Standing::SAVE_FAILED) && unit.commands().any(writes) {
+                server.replication.write_without_disk(server);
+            }
             apply_unit(env, &mut gate, session, &unit, kind, out);
             asked |= kind == Kind::GetAck;
             in_section += 1;
@@ -260,8 +262,10 @@ impl<'t> Applier<'t> {
         let mut bytes = Vec::new();
         let offset = self.term.server.replication.offset().to_string();
         encode_request(["REPLCONF", "ACK", &offset], &mut bytes);
-        let lost = |error| format!("Connection with master lost: {}", system_text(&error));
-        wire.send(&bytes, patience(self.term)).map_err(lost)?;
+        if let Err(error) = wire.send(&bytes, patience(self.term)) {
+            self.log().verbose(&format!("Error writing to client: {}", system_text(&error)));
+            return Err(Ended::Lost);
+        }
         self.session.client.net_out.add(bytes.len() as u64);
         Ok(())
     }
@@ -279,6 +283,11 @@ impl Drop for Applier<'_> {
     fn drop(&mut self) {
         self.term.server.registry.remove(self.session.client.id);
     }
+}
+
+fn writes(command: UnitCommand<'_>) -> bool {
+    let named = command.words().next().and_then(table::lookup);
+    named.is_some_and(|named| named.spec.flags.contains(Flags::WRITE))
 }
 
 /// Whether a unit has to wait: CLIENT PAUSE holds for the primary as for clients, and a replica of this process that lags
@@ -335,36 +344,7 @@ fn apply_unit(
         .map(|command| Args::new(command.base(), command.spans()))
         .collect();
     let begin = out.mark();
-    let errors = env.stats.error_replies.get();
-    let applied = pipeline::Unit { commands: &commands, raw: unit.raw() };
+    let applied = pipeline::Unit { commands: &commands, raw: unit.raw(), is_transaction: unit.is_transaction() };
     pipeline::apply(env, gate, &clock::now_ms, session, &applied, out);
-    if env.stats.error_replies.get() != errors {
-        complain(env, &commands, out);
-    }
     out.rewind(begin);
-}
-
-/// A command that fails here has succeeded on the primary: the two are not alike any more.
-fn complain(env: &Env, commands: &[Args<'_>], out: &Reply) {
-    let mut slices = Vec::new();
-    out.slices(&mut slices, usize::MAX);
-    let answer: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
-    let start = if answer.first() == Some(&b'-') { 1 } else { memchr_error(&answer) };
-    let shown = |bytes: &[u8]| {
-        // In one line, but with quotes as they are.
-        let shown = bytes[..bytes.len().min(ECHO_BYTES_MAX)].escape_ascii().to_string();
-        shown.replace("\\'", "'").replace("\\\"", "\"")
-    };
-    let error = answer[start..].split(|&byte| byte == b'\r').next().map(shown).unwrap_or_default();
-    // As Redis writes it: a code of its own stands there with its minus, the general one not at all.
-    let error = error.strip_prefix("ERR ").map_or_else(|| format!("-{error}"), str::to_owned);
-    let name = commands.first().map(|args| shown(args.get(0))).unwrap_or_default();
-    env.host.log_warning(&format!(
-        "== CRITICAL == This replica is sending an error to its master: '{error}' after processing the command '{name}'"
-    ));
-}
-
-/// Where the first error behind other answers begins.
-fn memchr_error(answer: &[u8]) -> usize {
-    answer.windows(3).position(|window| window == b"\r\n-").map_or(0, |at| at + 3)
 }

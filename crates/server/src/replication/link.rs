@@ -1,5 +1,6 @@
 //! The thread that talks to a primary: it connects, introduces this process, takes a full copy over if it must, and then
-//! applies the stream until something ends it. It tries once at once, and then once a second, until it is told to end.
+//! applies the stream until something ends it. It tries at once, at the start and when a link is lost, and then once a
+//! second, until it is told to end.
 
 use std::io;
 use std::net::IpAddr;
@@ -18,9 +19,13 @@ use crate::clock;
 use crate::config::error::system_text;
 use crate::config::keys;
 
-/// The least time from one attempt to the next,
+/// The least time from one attempt to the next, unless what was lost had come further than a handshake: then it is tried
+/// again at once, as the primary's backlog may be short,
 const PERIOD: Duration = Duration::from_secs(1);
-/// and while writes wait for it.
+/// but not more often than this until a link has held for that long, so that nobody is kept busy by a primary that lets go
+/// of each.
+const AT_ONCE_MAX: u32 = 4;
+/// The least time from one attempt to the next while writes wait for it.
 const URGENT_PERIOD: Duration = Duration::from_millis(100);
 /// How long a read waits before it is looked whether there is still a point in it.
 const LOOK: Duration = Duration::from_millis(500);
@@ -29,6 +34,8 @@ const LOOK: Duration = Duration::from_millis(500);
 pub(super) enum Ended {
     /// For this reason, which stands in the log then.
     Failed(String),
+    /// The connection that brought the stream is gone, which happens.
+    Lost,
     /// The log has the reason already, or the link was told to end.
     Quietly,
     /// The other side was to become the primary, and does not.
@@ -55,6 +62,7 @@ pub(super) fn run(term: &Term) {
     let log = &term.server.log;
     let Term { primary, .. } = term;
     let mut what = ("Connecting", "");
+    let mut at_once = AT_ONCE_MAX;
     while term.is_current() {
         let began_ns = clock::ticks_ns();
         log.notice(&format!("{} to MASTER {}:{}{}", what.0, primary.host, primary.port, what.1));
@@ -64,21 +72,32 @@ pub(super) fn run(term: &Term) {
         }
         match ended {
             Err(Ended::Failed(reason)) => log.warning(&reason),
+            Err(Ended::Lost) => log.notice("Connection with master lost."),
             Err(Ended::Refused { reason, verdict }) => {
                 reason.iter().for_each(|reason| log.warning(reason));
                 return term.failover_refused(verdict);
             }
             Ok(()) | Err(Ended::Quietly) => {}
         }
-        what = match term.disconnected() {
+        let came_to = term.disconnected();
+        what = match came_to {
             LinkState::Connected => ("Reconnecting", ""),
             LinkState::Transfer => ("Reconnecting", " after failure"),
             _ => ("Connecting", ""),
         };
-        // A link that has held for a while is tried again at once, as the primary's backlog may be short.
         let spent = Duration::from_nanos(clock::ticks_ns().saturating_sub(began_ns));
+        if spent >= PERIOD {
+            at_once = AT_ONCE_MAX;
+        }
         let period = if term.fails_over() { URGENT_PERIOD } else { PERIOD };
-        if !term.wait(period.saturating_sub(spent)) {
+        let pause = match came_to {
+            LinkState::Connected | LinkState::Transfer if at_once > 0 => {
+                at_once -= 1;
+                Duration::ZERO
+            }
+            _ => period.saturating_sub(spent),
+        };
+        if !term.wait(pause) {
             return;
         }
     }

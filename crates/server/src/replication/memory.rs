@@ -67,6 +67,6 @@ fn told(facts: &[(Vec<u8>, Vec<u8>)]) -> Option<Resume> {
     let fact = |name: &str| facts.iter().find(|(known, _)| known == name.as_bytes()).map(|(_, value)| &value[..]);
     let number = |name| std::str::from_utf8(fact(name)?).ok()?.parse().ok();
     let (db, offset) = (number(STREAM_DB)?, number(OFFSET)?);
-    let id = ReplicationId::parse(fact(ID)?)?;
-    Some(Resume { position: Position { id, offset }, db: u32::try_from(db).ok()? })
+    let position = Position::told(ReplicationId::parse(fact(ID)?)?, offset)?;
+    Some(Resume { position, db: u32::try_from(db).ok()? })
 }

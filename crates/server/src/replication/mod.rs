@@ -6,6 +6,7 @@
 //!   stream is kept [`beside`] it meanwhile;
 //! - [`primary`]: who follows it; [`copies`] and [`outgoing`] are the full copies that they are sent, and the feeders
 //!   (`net::feeder`) the threads that send; [`pacing`] slows writers down while a replica lags;
+//! - [`divergence`]: what a replica does that cannot be what its primary is;
 //! - [`failover`]: how the role of the primary goes over to a replica;
 //! - [`stream`]: its own end of the log; [`memory`] is how a restarted process knows where it was;
 //! - [`info`]: the section of INFO, and ROLE.
@@ -18,6 +19,7 @@ pub mod beside;
 mod channel;
 pub mod copies;
 mod copy;
+pub mod divergence;
 pub mod failover;
 pub mod info;
 mod link;
@@ -46,6 +48,7 @@ use crate::config::keys;
 use crate::net::feeder::Feeders;
 use crate::server::Server;
 use crate::vitals;
+use divergence::Divergence;
 use failover::Failover;
 use own_keys::OwnKeys;
 use pacing::Pacing;
@@ -72,6 +75,8 @@ pub struct State {
     pub failover: Failover,
     /// What clients have written to a replica.
     pub own_keys: OwnKeys,
+    /// Where a replica is not what its primary is.
+    pub divergence: Divergence,
 }
 
 impl Default for State {
@@ -86,6 +91,7 @@ impl Default for State {
             following: Following::default(),
             failover: Failover::default(),
             own_keys: OwnKeys::default(),
+            divergence: Divergence::default(),
         }
     }
 }

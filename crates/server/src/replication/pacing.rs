@@ -4,8 +4,9 @@
 //! much of it. From half of that limit on, writers get a share of the rate that they had before: all of it at half the
 //! limit, half of it at the limit, and in between in proportion. So a replica that takes at least half of what is written
 //! finds its balance below the limit, and one that takes less is dropped by the limit as ever. Nobody is slowed down for one
-//! and the same replica for longer than `repl-timeout`; a replica that is still behind then is left to the limit. Where the
-//! limit is off, there is no pacing either, and a replica may lag for as long as memory lasts.
+//! and the same replica for longer than `repl-pacing-timeout` (by default `repl-timeout`); a replica that is still behind then
+//! is left to the limit. Where the limit is off, there is no pacing either, and a replica may lag for as long as memory
+//! lasts; where that time is 0, the limit drops a replica as in Redis.
 //!
 //! On a replica with replicas of its own the one who writes is the applier. It is slowed down alike, and reads no more than
 //! it may keep, so that in the end its primary slows down, or drops it.
@@ -125,8 +126,7 @@ impl State {
     /// How near the replica that lags most is to its limit: 0 is half way, 1 is there. Those count for whom writers have
     /// not been slowed down for too long already.
     fn pressure(&self, server: &Server, spent_ms: i64) -> f64 {
-        let Some(limit) = limit(server) else { return 0.0 };
-        let patience_ms = server.config.get(keys::REPL_TIMEOUT) as i64 * 1000;
+        let (Some(limit), Some(patience_ms)) = (limit(server), patience_ms(server)) else { return 0.0 };
         let near = |replica: &Replica| {
             let half = limit as f64 / 2.0;
             let (lag, near) = (&replica.lag, (replica.lag.bytes.load(Relaxed) as f64 - half) / half);
@@ -147,6 +147,15 @@ impl State {
         };
         self.primary.replicas().iter().map(|replica| near(replica)).fold(0.0, f64::max)
     }
+}
+
+/// For how long writers are slowed down for one replica; nothing if they never are.
+fn patience_ms(server: &Server) -> Option<i64> {
+    let seconds = match server.config.get(keys::REPL_PACING_TIMEOUT) {
+        -1 => server.config.get(keys::REPL_TIMEOUT) as i64,
+        seconds => seconds,
+    };
+    (seconds > 0).then_some(seconds * 1000)
 }
 
 /// At how many bytes a replica is dropped, at once or after a while; nothing if it never is.

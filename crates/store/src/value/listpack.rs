@@ -46,6 +46,9 @@ pub enum Corrupt {
 
 const HEADER: usize = 6;
 const COUNT_UNKNOWN: usize = u16::MAX as usize;
+/// The most capacity that is taken ahead, whatever the node before has: that may be one element of any size. With the head of
+/// the room it is a block of 8 KiB, which is what a node of a list may have.
+const AHEAD_BYTES_MAX: usize = 8192 - 8;
 
 impl Listpack {
     /// Beyond this many bytes nothing more should be added; Redis draws the same line, far below what the header can tell.
@@ -54,12 +57,15 @@ impl Listpack {
     /// What an empty listpack has in its [`Listpack::as_bytes`].
     pub const EMPTY_BYTES: usize = HEADER + 1;
 
+    /// From so many nodes on a chain takes capacity ahead, see [`Listpack::finish`].
+    pub const AHEAD_NODES_MIN: usize = 16;
+
     /// An empty listpack.
     pub fn new() -> Self {
         Self::with_capacity(0)
     }
 
-    /// An empty listpack with room for `bytes` bytes, header and end mark included.
+    /// An empty listpack with room for `bytes` bytes, header and end mark included. It keeps the room while it grows.
     pub fn with_capacity(bytes: usize) -> Self {
         const EMPTY: [u8; Listpack::EMPTY_BYTES] = [Listpack::EMPTY_BYTES as u8, 0, 0, 0, 0, 0, END];
         let mut room = Room::new(bytes.max(EMPTY.len()), 0);
@@ -383,6 +389,15 @@ impl Listpack {
         self.0.fit(self.bytes_len());
     }
 
+    /// Ends a full node of a chain: gives free capacity back, and tells what capacity suits the node after it.
+    ///
+    /// A node that grows passes through thirty sizes of block, and the allocator keeps a page for each; in a chain of
+    /// [`Listpack::AHEAD_NODES_MIN`] nodes it costs little beside the others to have the last size at once.
+    pub fn finish(&mut self) -> usize {
+        self.shrink_to_fit();
+        self.0.size().min(AHEAD_BYTES_MAX)
+    }
+
     /// Offset of the end mark.
     #[inline]
     fn end(&self) -> usize {
@@ -446,7 +461,7 @@ impl Listpack {
             let bytes = self.0.bytes_mut();
             bytes.copy_within(at + removed..old_len, at + inserted);
             bytes[..4].copy_from_slice(&total.to_le_bytes());
-            // What grows keeps the room that was made for it.
+            // Not where it grows: the room may have been taken ahead, see `with_capacity`.
             if inserted < removed && new_len <= self.0.size() / 2 {
                 self.0.fit(new_len);
             }

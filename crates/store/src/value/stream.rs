@@ -209,11 +209,10 @@ impl Stream {
                 let master = *tail.key();
                 node::append(tail.get_mut(), master, id, fields);
             }
-            tail => {
-                if let Some(mut full) = tail {
-                    full.get_mut().shrink_to_fit();
-                }
-                let mut pack = node::create(fields.clone());
+            full => {
+                let ahead = full.map(|mut full| full.get_mut().finish());
+                let room = ahead.filter(|_| self.nodes.len() >= Listpack::AHEAD_NODES_MIN).unwrap_or(0);
+                let mut pack = node::create(fields.clone(), room);
                 node::append(&mut pack, id, id, fields);
                 self.nodes.insert(id, pack);
             }

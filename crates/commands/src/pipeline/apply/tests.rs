@@ -20,7 +20,8 @@ fn apply_lines(primary: &mut TestClient, raw: &str, lines: &[&str]) -> String {
     primary.session.applies = true;
     let mut gate = GateHold::new(primary.env.keyspace);
     let now = AtomicI64::new(START_MS + 500);
-    let unit = Unit { commands: &commands, raw: raw.as_bytes() };
+    let is_transaction = commands.len() > 1;
+    let unit = Unit { commands: &commands, raw: raw.as_bytes(), is_transaction };
     let TestClient { env, session, out, .. } = primary;
     assert_eq!(apply(env, &mut gate, &|| now.load(Relaxed), session, &unit, out), Flow::Next);
     drop(gate);
@@ -150,4 +151,50 @@ fn the_standing_refuses_clients_but_not_the_primary() {
     client.check("GET a", "$1\r\n1\r\n");
     stand(Standing::empty());
     client.check("SET a 2", "+OK\r\n");
+}
+
+#[test]
+fn what_needs_memory_is_passed_over_where_there_is_none() {
+    let server = replica();
+    let (mut primary, mut client) = (server.client(), server.client());
+    apply_lines(&mut primary, "", &["RPUSH list a b c d"]);
+    apply_lines(&mut primary, "", &["SET base 1"]);
+    server.settings.maxmemory.store(100, Relaxed);
+    server.host.used_memory.store(200, Relaxed);
+    let failed = || std::mem::take(&mut *server.host.failed.lock().unwrap());
+    // As long as the primary looks after it, there is room enough.
+    server.host.may_evict.store(false, Relaxed);
+    apply_lines(&mut primary, "", &["SET base 2"]);
+    assert_eq!(failed(), Vec::<String>::new());
+    server.host.may_evict.store(true, Relaxed);
+    applied(&server);
+    const OOM: &str = "OOM command not allowed when used memory > 'maxmemory'.";
+    apply_lines(&mut primary, "set", &["SET base 3"]);
+    assert_eq!(failed(), [format!("set: {OOM}")]);
+    apply_lines(&mut primary, "pop", &["LPOP list"]);
+    apply_lines(&mut primary, "pops", &["LPOP list", "DEL none"]);
+    assert_eq!(failed(), Vec::<String>::new());
+    apply_lines(&mut primary, "mixed", &["LPOP list", "SELECT 2", "SET base 4"]);
+    let aborted = "exec: EXECABORT Transaction discarded because of previous errors.".to_owned();
+    assert_eq!(failed(), [format!("set: {OOM}"), aborted]);
+    // All of it counts, and is handed on; and what comes next is for the database that was selected.
+    let bytes = |text: &str, db| (text.to_owned(), db);
+    assert_eq!(applied(&server), [bytes("set", 0), bytes("pop", 0), bytes("pops", 0), bytes("mixed", 2)]);
+    assert_eq!(primary.session.db, 2);
+    client.check("GET base", "$1\r\n2\r\n");
+    client.check("LLEN list", ":2\r\n");
+}
+
+#[test]
+fn what_may_go_makes_room_for_the_stream() {
+    let server = replica();
+    let mut primary = server.client();
+    server.settings.set_policy(crate::eviction::Policy::AllkeysRandom);
+    server.host.may_evict.store(true, Relaxed);
+    server.settings.maxmemory.store(500, Relaxed);
+    server.host.bytes_a_key.store(100, Relaxed);
+    server.settings.eviction_limit_ns.store(u64::MAX, Relaxed);
+    (0..20).for_each(|n| _ = apply_lines(&mut primary, "", &[&format!("SET k{n} 1")]));
+    assert_eq!(server.entries(0), 6, "the last one was let in while the limit was kept");
+    assert_eq!(server.host.failed.lock().unwrap().len(), 0);
 }

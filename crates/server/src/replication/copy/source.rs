@@ -93,7 +93,7 @@ impl<'t, 'w> Source<'t, 'w> {
     /// What a failure to load comes to: that, unless there was an error before, or the link is to end.
     pub(super) fn ended(&mut self, failure: &str) -> Ended {
         match self.failed.take() {
-            Some(ended @ (Ended::Quietly | Ended::Refused { .. })) => ended,
+            Some(ended @ (Ended::Quietly | Ended::Lost | Ended::Refused { .. })) => ended,
             _ if !self.term.is_current() => Ended::Quietly,
             Some(Ended::Failed(reason)) => {
                 self.term.server.log.warning(&reason);

@@ -108,12 +108,12 @@ impl Node {
         Self::Plain(Box::new(element))
     }
 
-    /// A node of one element.
-    pub(super) fn of_one(item: Item<'_>, limit: NodeLimit) -> Self {
+    /// A node of one element, with room for a listpack of `room` bytes if it becomes one.
+    pub(super) fn of_one(item: Item<'_>, limit: NodeLimit, room: usize) -> Self {
         match item {
             Item::Bytes(bytes) if limit.is_large(bytes.len()) => Self::plain(bytes.into()),
             item => {
-                let mut listpack = Listpack::new();
+                let mut listpack = Listpack::with_capacity(room);
                 listpack.push_back_item(item);
                 Self::Packed { count: 1, listpack }
             }
@@ -140,6 +140,14 @@ impl Node {
 
     /// The listpack; `None` for a plain node.
     pub(super) fn listpack(&self) -> Option<&Listpack> {
+        match self {
+            Self::Packed { listpack, .. } => Some(listpack),
+            Self::Plain(_) => None,
+        }
+    }
+
+    /// The same, to be changed; the count must stay.
+    pub(super) fn listpack_mut(&mut self) -> Option<&mut Listpack> {
         match self {
             Self::Packed { listpack, .. } => Some(listpack),
             Self::Plain(_) => None,

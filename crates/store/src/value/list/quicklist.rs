@@ -64,8 +64,10 @@ impl Quicklist {
                 let index = if side == Side::Left { 0 } else { node.count() };
                 node.insert(index, item);
             }
-            _ => {
-                let node = Node::of_one(item, limit);
+            full => {
+                let ahead = full.and_then(Node::listpack_mut).map(Listpack::finish);
+                let room = ahead.filter(|_| self.nodes.len() >= Listpack::AHEAD_NODES_MIN).unwrap_or(0);
+                let node = Node::of_one(item, limit, room);
                 match side {
                     Side::Left => self.nodes.push_front(node),
                     Side::Right => self.nodes.push_back(node),
@@ -150,7 +152,7 @@ impl Quicklist {
         let large = limit.is_large(item.len());
         match (node.is_plain(), large) {
             (false, false) => node.replace(place.index, item),
-            (true, true) => *node = Node::of_one(item, limit),
+            (true, true) => *node = Node::of_one(item, limit, 0),
             (true, false) => {
                 self.insert_after(place, item, limit);
                 self.len -= 1;
@@ -167,7 +169,7 @@ impl Quicklist {
         node.remove(place.index, 1);
         let emptied = node.count() == 0;
         let at = place.node + 1;
-        self.nodes.insert(at, Node::of_one(item, limit));
+        self.nodes.insert(at, Node::of_one(item, limit, 0));
         if let Some(rest) = rest {
             self.nodes.insert(at + 1, rest);
         }
@@ -190,7 +192,7 @@ impl Quicklist {
             let end = self.nodes[before].count();
             self.nodes[before].insert(end, item);
         } else {
-            self.nodes.insert(place.node, Node::of_one(item, limit));
+            self.nodes.insert(place.node, Node::of_one(item, limit, 0));
         }
         self.len += 1;
     }
@@ -206,7 +208,7 @@ impl Quicklist {
         } else if self.nodes.get(after).is_some_and(|next| next.allows(item, limit)) {
             self.nodes[after].insert(0, item);
         } else {
-            self.nodes.insert(after, Node::of_one(item, limit));
+            self.nodes.insert(after, Node::of_one(item, limit, 0));
         }
         self.len += 1;
     }
@@ -216,7 +218,7 @@ impl Quicklist {
     fn split_and_insert(&mut self, node: usize, index: usize, item: Item<'_>, limit: NodeLimit, pivot_follows: bool) {
         let mut tail = self.nodes[node].split_off(index);
         if limit.is_large(item.len()) {
-            self.nodes.insert(node + 1, Node::of_one(item, limit));
+            self.nodes.insert(node + 1, Node::of_one(item, limit, 0));
             self.nodes.insert(node + 2, tail);
             return;
         }

@@ -209,6 +209,24 @@ fn random_element(rng: &mut fastrand::Rng) -> Vec<u8> {
 }
 
 #[test]
+fn room_taken_ahead_stays_until_something_goes() {
+    let mut listpack = Listpack::with_capacity(5000);
+    let ahead = listpack.memory_bytes();
+    assert!((5000..5200).contains(&ahead), "{ahead}");
+    for n in 0..100 {
+        listpack.push_front(b"an element of twenty");
+        listpack.push_back_int(n);
+        // What is put in the place of something smaller grows as well.
+        listpack.replace(listpack.first().expect("just pushed"), b"an element of some thirty bytes");
+        assert_eq!(listpack.memory_bytes(), ahead);
+    }
+    listpack.remove_range(-1, 1);
+    assert!(listpack.memory_bytes() > listpack.bytes_len() + 1000, "more than half of it is used");
+    listpack.remove_range(0, 50);
+    assert!(listpack.memory_bytes() < listpack.bytes_len() + 500, "{}", listpack.memory_bytes());
+}
+
+#[test]
 fn more_entries_than_the_header_can_count() {
     let mut listpack = Listpack::new();
     for int in 0..65_534 {

@@ -220,9 +220,9 @@ impl<'a> Iterator for Walk<'a> {
     }
 }
 
-/// A new node with the master entry that suits an entry of these fields, and no entry yet.
-pub(super) fn create<'f>(fields: impl Iterator<Item = (&'f [u8], &'f [u8])> + Clone) -> Listpack {
-    let mut pack = Listpack::new();
+/// A new node with the master entry that suits an entry of these fields, no entry yet, and room for `room` bytes.
+pub(super) fn create<'f>(fields: impl Iterator<Item = (&'f [u8], &'f [u8])> + Clone, room: usize) -> Listpack {
+    let mut pack = Listpack::with_capacity(room);
     pack.push_back_int(0);
     pack.push_back_int(0);
     pack.push_back_int(fields.clone().count() as i64);

@@ -586,6 +586,29 @@ fn use_up(mut stream: Stream) -> bool {
 }
 
 #[test]
+fn a_long_stream_has_room_for_its_newest_node_at_once() {
+    let limits = entries_a_node(100);
+    let mut stream = Stream::new();
+    for n in 0..3_000u64 {
+        let value = format!("value {n:08}");
+        stream.append(NewId::Auto, [(&b"field"[..], value.as_bytes())], n + 1, &limits).expect("ids ascend");
+        let rooms: Vec<_> = stream.nodes().map(|(_, pack)| (pack.bytes_len(), pack.memory_bytes())).collect();
+        let (newest, full) = rooms.split_last().expect("it has entries");
+        // Blocks come in four sizes for each doubling.
+        let fits = |(len, room): &(usize, usize)| *room <= 32 + len * 5 / 4;
+        assert!(full.iter().all(fits), "{full:?}");
+        if full.len() < 16 {
+            assert!(fits(newest), "{newest:?} after {} nodes", full.len());
+        } else {
+            assert_eq!(newest.1, full[full.len() - 1].1, "after {} entries", n + 1);
+        }
+        let content: usize = rooms.iter().map(|(_, room)| room).sum();
+        assert!(stream.memory_bytes() >= content);
+    }
+    assert_eq!(stream.nodes().len(), 30);
+}
+
+#[test]
 fn a_million_entries_stay_compact() {
     let limits = Limits::default();
     let mut stream = Stream::new();

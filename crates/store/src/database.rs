@@ -157,13 +157,7 @@ impl Database {
     /// many `links` of a chain; see [`crate::table::Table::prefetch_candidate`].
     #[inline]
     pub fn prefetch_entry(&self, hash: u64, links: usize) -> Sighting {
-        self.glance(hash, |inner| inner.table.prefetch_candidate(hash, links, self.growth.usual()))
-            .unwrap_or(Sighting::Nothing)
-    }
-
-    /// Brings near what the hash's stripe needs to grow, if it can be looked at without waiting.
-    pub fn prefetch_growth(&self, hash: u64) {
-        self.glance(hash, |inner| inner.table.prefetch_first_items());
+        self.glance(hash, |inner| inner.table.prefetch_candidate(hash, links)).unwrap_or(Sighting::Nothing)
     }
 
     /// Brings near what the entry of the hash leads to, if its stripe can be looked at without waiting; the entry itself is

@@ -39,9 +39,6 @@ const ITEMS_MASK: u64 = 0x0080_8080_8080_8080;
 const LOAD_MAX: usize = SLOTS;
 /// See [`Table::prefetch_items`].
 const BUCKETS_AHEAD: usize = 2;
-/// Buckets that are brought near before the table grows: all of them in most of the stripes of a million keys, and no more
-/// than the processor can wait for.
-const GROWING_AHEAD: usize = 8;
 
 #[repr(C, align(64))]
 struct Bucket {
@@ -118,8 +115,6 @@ pub enum Sighting {
     Item,
     /// The chain goes on; its next bucket is on its way.
     Further,
-    /// There is no such item, and if one comes the table grows; its first buckets are on their way.
-    Full,
 }
 
 /// Where an item was found; valid until the table changes.
@@ -172,16 +167,15 @@ impl<T: Word> Table<T> {
 
     /// Brings near an item that carries the tag of `hash`: nearly always the one that has this hash, if there is one. Looks
     /// into the home chain's first bucket, and into so many `links` of the chain, which are near already. If the item must be
-    /// further along the chain, its next bucket is brought near instead; if it is nowhere, what growing for it would begin with
-    /// (see [`Table::make_room`] for `usual`).
+    /// further along the chain, its next bucket is brought near instead.
     #[inline]
-    pub fn prefetch_candidate(&self, hash: u64, links: usize, usual: u32) -> Sighting {
+    pub fn prefetch_candidate(&self, hash: u64, links: usize) -> Sighting {
         if self.count == 0 {
             return Sighting::Nothing;
         }
         let mut here = NonNull::new(self.bucket_at(self.home(hash)));
         for _ in 0..=links {
-            let Some(bucket) = here else { return Sighting::Nothing };
+            let Some(bucket) = here else { break };
             // SAFETY: buckets of a chain live as long as the table.
             let bucket = unsafe { bucket.as_ref() };
             let found = bucket.matches(tag_of(hash));
@@ -194,22 +188,9 @@ impl<T: Word> Table<T> {
             }
             here = bucket.next();
         }
-        match here {
-            Some(next) => {
-                prefetch(next.as_ptr().cast());
-                Sighting::Further
-            }
-            None if self.grows(usual) => {
-                self.homes_ahead().for_each(|home| prefetch(self.bucket_at(home).cast()));
-                Sighting::Full
-            }
-            None => Sighting::Nothing,
-        }
-    }
-
-    /// Brings near what growing begins with: the first of all items. Their buckets are near already ([`Sighting::Full`]).
-    pub fn prefetch_first_items(&self) {
-        self.homes_ahead().for_each(|home| self.prefetch_items(home));
+        let Some(next) = here else { return Sighting::Nothing };
+        prefetch(next.as_ptr().cast());
+        Sighting::Further
     }
 
     /// An item that carries the tag of `hash`, in its home chain's first bucket.
@@ -236,8 +217,9 @@ impl<T: Word> Table<T> {
     /// how many buckets there were, if it has grown.
     #[inline]
     pub fn make_room(&mut self, usual: u32, rehash: impl Fn(&T) -> u64) -> Option<u32> {
-        let before = self.count;
-        self.grows(usual).then(|| {
+        let (before, room) = (self.count, self.home_slots());
+        let grows = self.len() >= room || before < usual && self.len() >= room / 2;
+        grows.then(|| {
             self.resize(grown(before as usize), rehash);
             before
         })
@@ -495,16 +477,6 @@ impl<T: Word> Table<T> {
         len
     }
 
-    #[inline]
-    fn grows(&self, usual: u32) -> bool {
-        let room = self.home_slots();
-        self.len() >= room || self.count < usual && self.len() >= room / 2
-    }
-
-    fn homes_ahead(&self) -> std::ops::Range<usize> {
-        0..(self.count as usize).min(GROWING_AHEAD)
-    }
-
     /// Brings near the items in a home bucket, if there is one, and the bucket behind it. Whoever looks at all items, to hash
     /// or to drop them, does so some buckets ahead: else he waits for memory at every single one.
     #[inline]
@@ -739,6 +711,22 @@ mod tests {
     #[test]
     fn survives_colliding_hashes() {
         against_model(poor_hash, 300, 20_000);
+    }
+
+    #[test]
+    fn a_look_ahead_sees_what_is_there() {
+        let mut table = Table::<Number>::new(0);
+        let rehash = |item: &Number| hash(item.value());
+        let mut further = 0;
+        for n in 0..500 {
+            table.insert_unique(hash(n), Number::new(n), rehash);
+            // Nearer than the item may be another one with the same tag.
+            assert_eq!(table.prefetch_candidate(hash(n), usize::MAX - 1), Sighting::Item);
+            further += usize::from(table.prefetch_candidate(hash(n), 0) == Sighting::Further);
+        }
+        assert!(further > 0);
+        let nothing = (500..600).filter(|&n| table.prefetch_candidate(hash(n), 99) == Sighting::Nothing);
+        assert!(nothing.count() > 50);
     }
 
     #[test]

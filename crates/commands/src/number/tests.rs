@@ -140,3 +140,13 @@ fn sizes_take_units_of_both_families() {
     check("99999999999999999999", Some(u64::MAX));
     check(&"9".repeat(128), None);
 }
+
+#[test]
+fn digits_are_read_as_the_library_reads_them() {
+    for text in ["0", "7", "000", "007", "000000123456", "999999999999999", "000000000000001", "0000000000000001"] {
+        assert_eq!(parse_f64(text.as_bytes()), text.parse().ok(), "{text}");
+    }
+    for text in ["", "1 ", " 1", "1x", "12/", "12:"] {
+        assert_eq!(parse_f64(text.as_bytes()), None, "{text}");
+    }
+}

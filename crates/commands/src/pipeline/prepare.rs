@@ -13,15 +13,14 @@ use store::table::Sighting;
 use super::GateHold;
 use crate::args::Args;
 use crate::env::Env;
-use crate::spec::Flags;
 use crate::table::{self, Command};
 
 /// Commands between one hint and the next for the same command, at most: enough to hide a wait for memory even while the
 /// first commands of a batch are only prepared and do not run yet.
 const LAG_MAX: usize = 6;
 /// What a command goes through one after the other, each a lag behind the one before: it is prepared and its stripe hinted,
-/// its bucket is hinted, its entry is hinted, the entry again if the bucket has overflowed or else a container's content (or all
-/// entries of a stripe that is about to grow), it runs.
+/// its bucket is hinted, its entry is hinted, the entry again if the bucket has overflowed or else a container's content, it
+/// runs.
 const STAGES: usize = 5;
 /// Commands between the first stage and the last, both included, rounded up so that a position is a mask away.
 const RING: usize = ((STAGES - 1) * LAG_MAX + 1).next_power_of_two();
@@ -97,16 +96,10 @@ impl<'a, I: ExactSizeIterator<Item = Args<'a>>> Lookahead<'a, I> {
             prepared.sighting = database.prefetch_entry(hash, 0);
         }
         if let Some((hash, prepared)) = self.hash(rest) {
-            let sighting = match prepared.sighting {
-                Sighting::Further => database.prefetch_entry(hash, 1),
-                Sighting::Item if prepared.is_of_containers() => {
-                    database.prefetch_value(hash);
-                    return;
-                }
-                sighting => sighting,
-            };
-            if sighting == Sighting::Full && prepared.is_write() {
-                database.prefetch_growth(hash);
+            match prepared.sighting {
+                Sighting::Further => _ = database.prefetch_entry(hash, 1),
+                Sighting::Item if prepared.is_of_containers() => database.prefetch_value(hash),
+                Sighting::Item | Sighting::Nothing => {}
             }
         }
     }
@@ -154,10 +147,6 @@ impl<'a> Prepared<'a> {
         let place = named.map_or(0, |command| usize::from(command.first_key));
         let key = if ahead && place != 0 { args.opt(place) } else { None };
         Self { args, named, first: key.map(Key::new), sighting: Sighting::Nothing }
-    }
-
-    fn is_write(&self) -> bool {
-        self.named.is_some_and(|command| command.spec.flags.contains(Flags::WRITE))
     }
 
     #[inline]

@@ -26,6 +26,22 @@ fn bytes_are_those_of_redis() {
 }
 
 #[test]
+fn elements_that_are_known_take_one_allocation() {
+    let long = vec![b'x'; 5000];
+    let elements: [&[u8]; 6] = [b"one", b"12", b"-70000", &long[..70], &long, b""];
+    let mut one_by_one = Listpack::new();
+    elements.iter().for_each(|element| one_by_one.push_back(element));
+    let mut together = Listpack::with_room_for(elements.into_iter().map(Item::Bytes));
+    let room = together.memory_bytes();
+    for pair in elements.chunks(2) {
+        together.push_back_items([Item::Bytes(pair[0]), Item::Bytes(pair[1])]);
+    }
+    assert_eq!(together.as_bytes(), one_by_one.as_bytes());
+    // Neither more than was needed, nor less.
+    assert_eq!([together.memory_bytes(), one_by_one.memory_bytes()], [room; 2]);
+}
+
+#[test]
 fn integers_take_the_shortest_encoding() {
     assert_eq!(entry_of(b"127"), [127, 1]);
     assert_eq!(entry_of(b"128"), [0xC0, 128, 2]);

@@ -85,7 +85,7 @@ fn client_info(call: &mut Call<'_>) -> Result<Effect> {
 }
 
 fn client_list(call: &mut Call<'_>) -> Result<Effect> {
-    let host = &call.env.host;
+    let host = call.env.host;
     let clients = match Listed::parse(call.args)? {
         Listed::All => host.clients(),
         Listed::Kind(kind) => host.clients().into_iter().filter(|client| client.kind() == kind).collect(),
@@ -109,7 +109,7 @@ fn line(call: &Call<'_>, client: &Client) -> String {
 fn client_kill(call: &mut Call<'_>) -> Result<Effect> {
     let old_form = call.args.len() == 3;
     let victims = if old_form { Victims::at(call.arg(2)) } else { Victims::parse(call.args)? };
-    let (host, now_ms, me) = (&call.env.host, call.env.now_ms, call.session.client.id);
+    let (host, now_ms, me) = (call.env.host, call.env.now_ms, call.session.client.id);
     let (mut killed, mut suicide) = (0, false);
     for client in host.clients().iter().filter(|client| victims.include(client, now_ms)) {
         if client.id != me {
@@ -241,7 +241,7 @@ fn client_unblock(call: &mut Call<'_>) -> Result<Effect> {
         _ => return Err(too_many(call)),
     };
     let id = number::parse_i64(call.arg(2)).ok_or(NOT_INTEGER)?;
-    let host = &call.env.host;
+    let host = call.env.host;
     // A postponed command is none that waits for something, and has no waiter.
     let clients = host.clients();
     let client = clients.iter().find(|client| i64::try_from(client.id) == Ok(id));
@@ -257,7 +257,7 @@ fn client_unblock(call: &mut Call<'_>) -> Result<Effect> {
             call.env.count_error(unblocked.code());
             reply
         } else {
-            waiter.nothing(&**host)
+            waiter.nothing(host)
         };
         host.deliver(waiter, reply);
     }

@@ -176,7 +176,7 @@ fn reset(call: &mut Call<'_>) -> Result<Effect> {
     let open_to_all = !call.env.settings.password_needed.load(Relaxed);
     call.session.set_authenticated(open_to_all);
     call.session.end();
-    crate::transactions::unwatch_all(&*call.env.host, call.session);
+    crate::transactions::unwatch_all(call.env.host, call.session);
     call.session.client.set_name(b"");
     call.session.reply_mode = ReplyMode { skip: call.session.reply_mode.skip, ..ReplyMode::default() };
     let lasting = ClientFlags::READONLY | ClientFlags::NO_TOUCH | ClientFlags::NO_EVICT;

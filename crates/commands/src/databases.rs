@@ -69,7 +69,7 @@ fn swapdb(call: &mut Call<'_>) -> Result<Effect> {
     let b = index(2, "ERR invalid second DB index")?;
     let (a, b) = (database(a, call.env.keyspace)?, database(b, call.env.keyspace)?);
     if a != b {
-        let host = call.env.host.clone();
+        let host = call.env.host;
         let watched: BTreeSet<_> = [a, b].into_iter().flat_map(|db| host.watched_keys(db)).collect();
         for key in watched {
             // Both are asked for, since both may hold an expired one.

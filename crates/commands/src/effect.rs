@@ -28,6 +28,15 @@ impl Effect {
         Self::Rewritten(vec![args.into_iter().collect()])
     }
 
+    /// Drops it. Nearly all are nothing to be dropped, which spares a call.
+    #[inline]
+    pub(crate) fn forget(self) {
+        match self {
+            Self::None | Self::AsIs => std::mem::forget(self),
+            Self::Rewritten(_) | Self::Block(_) => drop(self),
+        }
+    }
+
     /// The command as it came if something has changed.
     pub fn as_is_if(changed: bool) -> Self {
         if changed { Self::AsIs } else { Self::None }

@@ -16,8 +16,8 @@ use crate::stats::Stats;
 
 /// See the file's head. Each worker has its own.
 pub struct Env {
-    /// The process around the commands.
-    pub host: Arc<dyn Host>,
+    /// The process around the commands, which lives as long as they do.
+    pub host: &'static dyn Host,
     /// All data. It lives as long as the process, so that no command has to count references.
     pub keyspace: &'static Keyspace,
     /// Directives that commands read.
@@ -45,7 +45,7 @@ pub struct Env {
 impl Env {
     /// Surroundings for one worker.
     pub fn new(
-        host: Arc<dyn Host>,
+        host: &'static dyn Host,
         keyspace: &'static Keyspace,
         settings: Arc<Settings>,
         stats: Arc<Stats>,

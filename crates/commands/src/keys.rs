@@ -135,6 +135,15 @@ impl<'g> Keys<'g> {
         }
     }
 
+    /// Gives the guard back, where nothing was noted but counts: to look for more would be a call.
+    #[inline]
+    pub(crate) fn release(self) {
+        debug_assert!(self.notes.rest.is_none());
+        let Self { guard, notes, .. } = self;
+        drop(guard);
+        std::mem::forget(notes);
+    }
+
     /// Sees nothing as expired from now on.
     pub(crate) fn let_nothing_expire(&mut self) {
         self.judged_ms = NOTHING_EXPIRES;

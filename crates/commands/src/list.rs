@@ -45,9 +45,7 @@ fn push(call: &mut Call<'_>, side: Side, create: bool) -> Result<Effect> {
             list.len()
         }
         None if create => {
-            let mut list = List::new();
-            list.push_all(side, elements, limits);
-            call.keys.insert(key, Entry::boxed(key, list, None));
+            call.keys.insert(key, Entry::boxed(key, List::pushed(side, elements, limits), None));
             added
         }
         None => {

@@ -166,7 +166,7 @@ fn in_section(
     }
     let keyspace = env.keyspace;
     let hash = first.map(|key| key.hash);
-    let guard = plan::lock(&*env.host, keyspace, section, command, args, hash, session.db);
+    let guard = plan::lock(env.host, keyspace, section, command, args, hash, session.db);
     if keyspace.is_walked() && plan::must_wait(keyspace, &guard, &[(command.spec, args, session.db)]) {
         return Flow::Postponed;
     }
@@ -182,6 +182,9 @@ fn in_section(
         };
     if !leaves_nothing {
         conclude(call, section, command, effect);
+    } else {
+        effect.forget();
+        call.keys.release();
     }
     Flow::Next
 }
@@ -463,7 +466,7 @@ fn refuse(env: &Env, session: &mut Session, command: Option<Command>, error: &Er
     let abort = is_exec.then(|| {
         let reason = error.0.strip_prefix("ERR ").unwrap_or(&error.0);
         session.end();
-        crate::transactions::unwatch_all(&*env.host, session);
+        crate::transactions::unwatch_all(env.host, session);
         Error::new(format!("EXECABORT Transaction discarded because of: {reason}"))
     });
     if let Some(multi) = &mut session.multi {

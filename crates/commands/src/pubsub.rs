@@ -168,7 +168,7 @@ fn sunsubscribe(call: &mut Call<'_>) -> Result<Effect> {
 
 /// Messages are propagated, so that subscribers of replicas hear them, although nothing has changed.
 fn publish_in(call: &mut Call<'_>, kind: Kind) -> Result<Effect> {
-    let receivers = publish_to(&*call.env.host, kind, call.arg(1), call.arg(2));
+    let receivers = publish_to(call.env.host, kind, call.arg(1), call.arg(2));
     call.out.len(receivers);
     Ok(Effect::AsIs)
 }

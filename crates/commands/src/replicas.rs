@@ -282,6 +282,6 @@ mod tests {
         client.check("WAIT 1 100", "");
         let waiter = client.session.blocked.clone().expect("it waits");
         assert_eq!(waiter.awaited, Some(Awaited::Replicas { offset: 0, count: 1 }));
-        assert_eq!(waiter.nothing(&*server.host).plain(), Some(&b":0\r\n"[..]));
+        assert_eq!(waiter.nothing(server.host).plain(), Some(&b":0\r\n"[..]));
     }
 }

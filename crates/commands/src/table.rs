@@ -1,12 +1,12 @@
 //! All commands, and how one is found by its name.
 //!
-//! Names are at most a few words of memory long, so a lookup folds the first sixteen bytes to small letters in two
-//! registers and compares numbers. `rename-command` may give longer names, which a map holds.
+//! Nearly all names are at most two words of memory long, so a lookup folds them to small letters in two registers and
+//! compares numbers, in one line of memory. A map holds the names that are longer.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use crate::spec::Spec;
+use crate::spec::{Begin, Find, KeySpec, Spec};
 
 /// The families' tables, in no particular order.
 static FAMILIES: &[&[Spec]] = &[
@@ -55,6 +55,21 @@ pub struct Command {
     pub spec: &'static Spec,
     /// Its position among all commands and subcommands.
     pub index: u16,
+    /// Where its first key stands, if that is a fixed place; else 0, where its name is.
+    pub(crate) first_key: u8,
+    /// Whether this key is its only one.
+    pub(crate) is_only_key: bool,
+}
+
+impl Command {
+    fn new(spec: &'static Spec, index: u16) -> Self {
+        let first_key = match spec.keys.first() {
+            Some(KeySpec { begin: Begin::Index(at), find: Find::Range { .. }, .. }) => *at as u8,
+            _ => 0,
+        };
+        let one = matches!(spec.keys, [KeySpec { find: Find::Range { last: 0, .. }, .. }]) && spec.planner.is_none();
+        Self { spec, index, first_key, is_only_key: one && first_key != 0 }
+    }
 }
 
 /// The command of a name, in any case; subcommands are found by [`subcommand`].
@@ -62,14 +77,15 @@ pub struct Command {
 pub fn lookup(name: &[u8]) -> Option<Command> {
     let table = table();
     let Some(folded) = Folded::new(name) else { return table.long(name) };
-    let mut slot = folded.hash() & (table.slots.len() - 1);
+    let mut at = folded.hash();
     loop {
-        let index = table.slots[slot]?;
-        let (candidate, command) = &table.commands[index as usize];
-        if *candidate == folded {
-            return Some(*command);
+        // The number of slots is a power of two.
+        let Slot { name, command } = &table.slots[at & (table.slots.len() - 1)];
+        if *name == folded {
+            return *command;
         }
-        slot = (slot + 1) & (table.slots.len() - 1);
+        (*command)?;
+        at += 1;
     }
 }
 
@@ -77,27 +93,27 @@ pub fn lookup(name: &[u8]) -> Option<Command> {
 pub fn subcommand(container: Command, name: &[u8]) -> Option<Command> {
     let at = container.spec.subcommands.iter().position(|sub| name.eq_ignore_ascii_case(sub.name.as_bytes()))?;
     // Subcommands follow their container in the numbering.
-    Some(Command { spec: &container.spec.subcommands[at], index: container.index + 1 + at as u16 })
+    Some(Command::new(&container.spec.subcommands[at], container.index + 1 + at as u16))
 }
 
 /// All commands, containers before their subcommands, which are not listed.
 pub fn commands() -> impl Iterator<Item = Command> {
-    table().commands.iter().map(|(_, command)| *command)
+    table().commands.iter().copied()
 }
 
 /// All commands and subcommands by their position.
 pub fn all() -> impl Iterator<Item = Command> {
     commands().flat_map(|command| {
         let subs = command.spec.subcommands.iter().zip(command.index + 1..);
-        std::iter::once(command).chain(subs.map(|(spec, index)| Command { spec, index }))
+        std::iter::once(command).chain(subs.map(|(spec, index)| Command::new(spec, index)))
     })
 }
 
 /// The row at a position.
 pub fn by_index(index: u16) -> Option<&'static Spec> {
     let commands = &table().commands;
-    let at = commands.partition_point(|(_, command)| command.index <= index).checked_sub(1)?;
-    let (_, command) = commands[at];
+    let at = commands.partition_point(|command| command.index <= index).checked_sub(1)?;
+    let command = commands[at];
     match index - command.index {
         0 => Some(command.spec),
         sub => command.spec.subcommands.get(usize::from(sub) - 1),
@@ -154,11 +170,18 @@ fn renamed(pairs: &[(&[u8], &[u8])]) -> Result<Rows, (usize, RenameError)> {
 }
 
 struct Table {
-    commands: Vec<(Folded, Command)>,
-    slots: Vec<Option<u16>>,
+    commands: Vec<Command>,
+    slots: Vec<Slot>,
     /// The commands whose names do not fit in [`Folded`].
     long: HashMap<Vec<u8>, Command>,
     len: usize,
+}
+
+/// A command where its name leads to, or in the next place that was free.
+#[derive(Clone, Copy)]
+struct Slot {
+    name: Folded,
+    command: Option<Command>,
 }
 
 static TABLE: OnceLock<Table> = OnceLock::new();
@@ -170,61 +193,56 @@ fn table() -> &'static Table {
 
 impl Table {
     fn new(rows: Rows) -> Self {
+        let mut slots = vec![Slot { name: Folded::NONE, command: None }; (rows.len() * 4).next_power_of_two()];
         let (mut commands, mut long, mut len) = (Vec::new(), HashMap::new(), 0);
         for (name, spec) in rows {
-            let command = Command { spec, index: len as u16 };
-            let folded = Folded::new(&name).unwrap_or_else(|| {
-                long.insert(name, command);
-                Folded::NONE
-            });
-            commands.push((folded, command));
+            let command = Command::new(spec, len as u16);
+            commands.push(command);
             len += 1 + spec.subcommands.len();
-        }
-        let mut slots = vec![None; (commands.len() * 4).next_power_of_two()];
-        for (index, (name, _)) in commands.iter().enumerate().filter(|(_, (name, _))| *name != Folded::NONE) {
-            let mut slot = name.hash() & (slots.len() - 1);
-            while slots[slot].is_some() {
-                slot = (slot + 1) & (slots.len() - 1);
+            let Some(name) = Folded::new(&name) else {
+                long.insert(name, command);
+                continue;
+            };
+            let mut at = name.hash() & (slots.len() - 1);
+            while slots[at].command.is_some() {
+                at = (at + 1) & (slots.len() - 1);
             }
-            slots[slot] = Some(index as u16);
+            slots[at] = Slot { name, command: Some(command) };
         }
         Self { commands, slots, long, len }
     }
 
     #[cold]
     fn long(&self, name: &[u8]) -> Option<Command> {
-        (!self.long.is_empty()).then(|| self.long.get(&name.to_ascii_lowercase()).copied()).flatten()
+        let could_be = !name.is_empty() && self.long.keys().any(|long| long.len() == name.len());
+        could_be.then(|| self.long.get(&name.to_ascii_lowercase()).copied()).flatten()
     }
 }
 
-/// A name in small letters: its first sixteen bytes and its length, which together tell all commands apart.
+/// A name of up to [`NAME_MAX`] bytes in small letters. The length tells names apart that end with zeroes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Folded {
-    bytes: u128,
+    words: [u64; 2],
     len: usize,
-    /// The rest of a name longer than sixteen bytes, folded by exclusive or.
-    rest: u128,
 }
 
-const NAME_MAX: usize = 32;
+const NAME_MAX: usize = 16;
 
 impl Folded {
     /// The name of nothing.
-    const NONE: Self = Self { bytes: 0, len: 0, rest: 0 };
+    const NONE: Self = Self { words: [0; 2], len: 0 };
 
     #[inline]
     fn new(name: &[u8]) -> Option<Self> {
         if name.is_empty() || name.len() > NAME_MAX {
             return None;
         }
-        let (head, tail) = name.split_at(name.len().min(16));
-        let rest = if tail.is_empty() { 0 } else { fold(tail) };
-        Some(Self { bytes: fold(head), len: name.len(), rest })
+        Some(Self { words: fold(name), len: name.len() })
     }
 
     #[inline]
     fn hash(&self) -> usize {
-        let mixed = (self.bytes as u64 ^ (self.bytes >> 64) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.words[0] ^ self.words[1]).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         (mixed >> 40) as usize ^ self.len
     }
 }
@@ -232,13 +250,14 @@ impl Folded {
 /// Up to sixteen bytes in small letters, padded with zeroes, the first lowest. Words that overlap in the middle cost less
 /// than the call that a copy of unknown length is.
 #[inline]
-fn fold(bytes: &[u8]) -> u128 {
+fn fold(bytes: &[u8]) -> [u64; 2] {
     match (bytes.first_chunk(), bytes.last_chunk()) {
         (Some(first), Some(last)) => {
-            let last = u128::from(small(u64::from_le_bytes(*last))) << (8 * (bytes.len() - 8));
-            u128::from(small(u64::from_le_bytes(*first))) | last
+            // What of the last word is not part of the first.
+            let further = u64::from_le_bytes(*last).checked_shr(8 * (NAME_MAX - bytes.len()) as u32).unwrap_or(0);
+            [small(u64::from_le_bytes(*first)), small(further)]
         }
-        _ => small(word(bytes)).into(),
+        _ => [small(word(bytes)), 0],
     }
 }
 
@@ -283,7 +302,7 @@ mod tests {
                 let mut expected = [0; 16];
                 expected[..len].copy_from_slice(name);
                 expected.make_ascii_lowercase();
-                assert_eq!(fold(name).to_le_bytes(), expected, "{name:?}");
+                assert_eq!(fold(name).map(u64::to_le_bytes).concat(), expected, "{name:?}");
             }
         }
     }

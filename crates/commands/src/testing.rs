@@ -48,7 +48,7 @@ const STRIPES: usize = 64;
 
 /// See the file's head.
 pub struct Server {
-    pub host: Arc<FakeHost>,
+    pub host: &'static FakeHost,
     pub keyspace: &'static Keyspace,
     pub settings: Arc<Settings>,
     now_ms: Arc<AtomicI64>,
@@ -58,12 +58,11 @@ pub struct Server {
 impl Server {
     /// An empty server with four databases.
     pub fn new() -> Self {
-        let host = Arc::<FakeHost>::default();
-        // As in a process, it is never given back; a test may well lose that little.
+        // As in a process, neither is ever given back; a test may well lose that little.
+        let host: &'static FakeHost = Box::leak(Box::default());
         let keyspace: &'static Keyspace = Box::leak(Box::new(Keyspace::new(4, STRIPES)));
         let _ = host.keyspace.set(keyspace);
-        let bell = host.clone();
-        keyspace.set_wake(move || _ = bell.woken.fetch_add(1, Relaxed));
+        keyspace.set_wake(move || _ = host.woken.fetch_add(1, Relaxed));
         Self { now_ms: host.now_ms.clone(), host, keyspace, settings: Arc::default(), clients: AtomicU64::new(1) }
     }
 
@@ -75,7 +74,7 @@ impl Server {
     /// A new connection that one of two workers serves.
     pub fn client_of(&self, worker: usize) -> TestClient {
         let id = self.clients.fetch_add(1, Relaxed);
-        let (host, stats) = (self.host.clone(), Arc::new(Stats::default()));
+        let (host, stats) = (self.host, Arc::new(Stats::default()));
         let rng = Rng::with_seed(id);
         let client = Arc::new(Client { id, worker, addr: format!("127.0.0.1:{id}"), ..Client::default() });
         host.clients.lock().unwrap().push(client.clone());
@@ -172,7 +171,7 @@ impl TestClient {
 
     /// What was published for it and not shown yet.
     pub fn heard(&mut self) -> String {
-        pubsub::catch_up(self.env.host.clone().channels(), &mut self.session, &mut self.out);
+        pubsub::catch_up(self.env.host.channels(), &mut self.session, &mut self.out);
         self.take_reply()
     }
 

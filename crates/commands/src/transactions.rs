@@ -29,7 +29,7 @@ fn discard(call: &mut Call<'_>) -> Result<Effect> {
     if call.session.end().is_none() {
         return Err(Error::new("ERR DISCARD without MULTI"));
     }
-    unwatch_all(&*call.env.host, call.session);
+    unwatch_all(call.env.host, call.session);
     call.out.ok();
     Ok(Effect::None)
 }
@@ -54,7 +54,7 @@ fn watch(call: &mut Call<'_>) -> Result<Effect> {
 }
 
 fn unwatch(call: &mut Call<'_>) -> Result<Effect> {
-    unwatch_all(&*call.env.host, call.session);
+    unwatch_all(call.env.host, call.session);
     call.out.ok();
     Ok(Effect::None)
 }

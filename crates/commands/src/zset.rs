@@ -36,7 +36,7 @@ use scan::zscan;
 use take::{zmpop, zpopmax, zpopmin};
 
 /// Scores of a ZADD that are parsed without an allocation.
-const SCORES_INLINE: usize = 8;
+const SCORES_INLINE: usize = 4;
 
 /// What ZADD and ZINCRBY are told.
 pub(crate) struct Addition<'a> {
@@ -58,7 +58,8 @@ impl<'a> Addition<'a> {
             ("INCR", AddFlags::INCR),
         ];
         let (mut flags, mut count_changes, mut index) = (flags, false, 2);
-        while index < args.len() {
+        // Scores begin with no letter, but for an infinite one.
+        while index < args.len() && args.get(index).first().is_some_and(u8::is_ascii_alphabetic) {
             if args.is(index, "CH") {
                 count_changes = true;
             } else if let Some((_, flag)) = WORDS.iter().find(|(word, _)| args.is(index, word)) {
@@ -81,16 +82,16 @@ impl<'a> Addition<'a> {
         if flags.contains(AddFlags::INCR) && rest > 2 {
             return Err(Error::new("ERR INCR option supports a single increment-element pair"));
         }
-        let scores = args.from(index).step_by(2).map(|score| number::parse_f64(score).ok_or(NOT_FLOAT));
-        let members = args.from(index + 1).step_by(2);
-        let pairs = scores.zip(members).map(|(score, member)| Ok((score?, member))).collect::<Result<_>>()?;
+        let mut pairs = SmallVec::with_capacity(rest / 2);
+        for (score, member) in args.from(index).step_by(2).zip(args.from(index + 1).step_by(2)) {
+            pairs.push((number::parse_f64(score).ok_or(NOT_FLOAT)?, member));
+        }
         Ok(Self { flags, count_changes, pairs })
     }
 
     /// The smallest sorted set that the members would make, if they were all new.
     fn empty(&self, limits: &Limits) -> SortedSet {
-        let longest = self.pairs.iter().map(|(_, member)| member.len()).max().unwrap_or(0);
-        SortedSet::with_hint(self.pairs.len(), longest, limits)
+        SortedSet::with_room_for(self.pairs.iter().copied(), limits)
     }
 
     fn apply(&self, zset: &mut SortedSet, limits: &Limits) -> Result<Tally> {

@@ -1,7 +1,7 @@
 //! The workers' threads: seats first, so that everybody can be reached before the first of them runs.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 
 use commands::env::Env;
@@ -67,5 +67,9 @@ pub fn join(threads: Vec<JoinHandle<()>>) -> Result<(), String> {
 }
 
 fn env(server: &Arc<Server>, stats: Arc<Stats>) -> Env {
-    Env::new(server.clone(), server.keyspace, server.settings.clone(), stats, Rng::new())
+    /// Kept for good, so that no command has to go through a count of references.
+    static HOST: OnceLock<Arc<Server>> = OnceLock::new();
+    let host = HOST.get_or_init(|| server.clone());
+    debug_assert!(Arc::ptr_eq(host, server), "a process is one server");
+    Env::new(&**host, server.keyspace, server.settings.clone(), stats, Rng::new())
 }

@@ -4,19 +4,37 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering::Relaxed};
 
 use crossbeam::utils::CachePadded;
 
-/// Threads beyond this many share slots, which costs time and never a count.
-pub(crate) const SLOTS: usize = 16;
+/// Threads that have a slot of their own: the first ones of the process, and so its workers.
+const OWN: usize = 16;
+/// The threads that come later share the other slots, which costs time and never a count.
+pub(crate) const SLOTS: usize = 2 * OWN;
 
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
-    static SLOT: usize = THREADS.fetch_add(1, Relaxed) % SLOTS;
+    static SLOT: usize = slot_of(THREADS.fetch_add(1, Relaxed));
+}
+
+/// The slot of the thread that has come as the `n`th.
+const fn slot_of(n: usize) -> usize {
+    if n < OWN { n } else { OWN + n % (SLOTS - OWN) }
 }
 
 /// The calling thread's slot, below [`SLOTS`].
 #[inline]
 pub(crate) fn slot() -> usize {
     SLOT.with(|slot| *slot)
+}
+
+/// Adds to what the calling thread counts in its slot. A locked addition costs as much as all the rest of a small command's
+/// counting, and nobody but its owner writes to an owned slot.
+#[inline]
+pub(crate) fn add(part: &AtomicI64, slot: usize, n: i64) {
+    if slot < OWN {
+        part.store(part.load(Relaxed).wrapping_add(n), Relaxed);
+    } else {
+        part.fetch_add(n, Relaxed);
+    }
 }
 
 /// A sum of per-thread parts. It is exact whenever nobody is adding; the order against other memory is the caller's
@@ -28,7 +46,8 @@ impl Counter {
     /// Adds to the calling thread's part.
     #[inline]
     pub fn add(&self, n: i64) {
-        self.0[slot()].fetch_add(n, Relaxed);
+        let slot = slot();
+        add(&self.0[slot], slot, n);
     }
 
     /// The sum of all parts.
@@ -39,5 +58,30 @@ impl Counter {
     /// Sets the sum to 0; what is added meanwhile may be lost, so this is for statistics only.
     pub fn reset(&self) {
         self.0.iter().for_each(|part| part.store(0, Relaxed));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    #[test]
+    fn no_thread_loses_a_count() {
+        let counter = Counter::default();
+        // More than have slots of their own, all at the same time.
+        thread::scope(|scope| {
+            for _ in 0..3 * SLOTS {
+                scope.spawn(|| (0..1000).for_each(|_| counter.add(1)));
+            }
+        });
+        assert_eq!(counter.sum(), 3000 * SLOTS as i64);
+    }
+
+    #[test]
+    fn the_first_threads_share_with_nobody() {
+        let slots: Vec<usize> = (0..200).map(slot_of).collect();
+        let owned = |slot: usize| slots.iter().filter(|other| **other == slot).count();
+        assert!((0..OWN).all(|slot| owned(slot) == 1) && (OWN..SLOTS).all(|slot| owned(slot) > 1));
     }
 }

@@ -29,7 +29,7 @@ use crate::entry::Entry;
 use crate::hash::hash_bytes;
 use crate::sizes::Sizes;
 use crate::stripe::{Inner, Stripe};
-use crate::table::{self, prefetch};
+use crate::table::{self, Sighting, prefetch};
 use crate::walk::Walks;
 use crate::walk::frozen::Frozen;
 
@@ -154,10 +154,16 @@ impl Database {
     }
 
     /// Brings the entry of the hash near, if its stripe can be looked at without waiting and its bucket is found within so
-    /// many `links` of a chain; says whether to look again one link further, see [`crate::table::Table::prefetch_candidate`].
+    /// many `links` of a chain; see [`crate::table::Table::prefetch_candidate`].
     #[inline]
-    pub fn prefetch_entry(&self, hash: u64, links: usize) -> bool {
-        self.glance(hash, |inner| inner.table.prefetch_candidate(hash, links)).unwrap_or(false)
+    pub fn prefetch_entry(&self, hash: u64, links: usize) -> Sighting {
+        self.glance(hash, |inner| inner.table.prefetch_candidate(hash, links, self.growth.usual()))
+            .unwrap_or(Sighting::Nothing)
+    }
+
+    /// Brings near what the hash's stripe needs to grow, if it can be looked at without waiting.
+    pub fn prefetch_growth(&self, hash: u64) {
+        self.glance(hash, |inner| inner.table.prefetch_first_items());
     }
 
     /// Brings near what the entry of the hash leads to, if its stripe can be looked at without waiting; the entry itself is

@@ -16,6 +16,7 @@ use crate::entry::{Boxed, Entry};
 use crate::hash::hash_bytes;
 use crate::sizes::Bin;
 use crate::stripe::{Inner, Mode, Stripe};
+use crate::table::Sighting;
 use crate::value::hash::Hash;
 
 /// A key with its hash.
@@ -216,13 +217,13 @@ impl Guard<'_> {
             if let Some(held) = held.peek().filter(|held| held.place() == leads_to(held)) {
                 // SAFETY: the stripe is held as long as the guard lives, and changes need `&mut self`.
                 let table = unsafe { &held.stripe().inner().table };
-                if table.prefetch_candidate(want.hash, 0) {
+                if table.prefetch_candidate(want.hash, 0, 0) == Sighting::Further {
                     further.push((table, want.hash));
                 }
             }
         }
         for (table, hash) in further {
-            table.prefetch_candidate(hash, 1);
+            table.prefetch_candidate(hash, 1, 0);
         }
     }
 

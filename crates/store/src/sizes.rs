@@ -92,12 +92,13 @@ impl Sizes {
 
     /// Off the fast paths' way, which seldom come here.
     fn book(&self, before: Option<Bin>, after: Option<Bin>) {
-        let part = &self.0[counter::slot()];
+        let slot = counter::slot();
+        let part = &self.0[slot];
         if let Some(bin) = before {
-            part[usize::from(bin.0)].fetch_sub(1, Relaxed);
+            counter::add(&part[usize::from(bin.0)], slot, -1);
         }
         if let Some(bin) = after {
-            part[usize::from(bin.0)].fetch_add(1, Relaxed);
+            counter::add(&part[usize::from(bin.0)], slot, 1);
         }
     }
 

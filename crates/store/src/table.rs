@@ -39,6 +39,9 @@ const ITEMS_MASK: u64 = 0x0080_8080_8080_8080;
 const LOAD_MAX: usize = SLOTS;
 /// See [`Table::prefetch_items`].
 const BUCKETS_AHEAD: usize = 2;
+/// Buckets that are brought near before the table grows: all of them in most of the stripes of a million keys, and no more
+/// than the processor can wait for.
+const GROWING_AHEAD: usize = 8;
 
 #[repr(C, align(64))]
 struct Bucket {
@@ -106,6 +109,19 @@ unsafe impl<T: Word + Send> Send for Table<T> {}
 // SAFETY: as above.
 unsafe impl<T: Word + Sync> Sync for Table<T> {}
 
+/// What [`Table::prefetch_candidate`] has seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sighting {
+    /// There is no such item.
+    Nothing,
+    /// An item, which is on its way.
+    Item,
+    /// The chain goes on; its next bucket is on its way.
+    Further,
+    /// There is no such item, and if one comes the table grows; its first buckets are on their way.
+    Full,
+}
+
 /// Where an item was found; valid until the table changes.
 type Place = (NonNull<Bucket>, usize);
 
@@ -156,15 +172,16 @@ impl<T: Word> Table<T> {
 
     /// Brings near an item that carries the tag of `hash`: nearly always the one that has this hash, if there is one. Looks
     /// into the home chain's first bucket, and into so many `links` of the chain, which are near already. If the item must be
-    /// further along the chain, its next bucket is brought near instead; that is what is returned.
+    /// further along the chain, its next bucket is brought near instead; if it is nowhere, what growing for it would begin with
+    /// (see [`Table::make_room`] for `usual`).
     #[inline]
-    pub fn prefetch_candidate(&self, hash: u64, links: usize) -> bool {
+    pub fn prefetch_candidate(&self, hash: u64, links: usize, usual: u32) -> Sighting {
         if self.count == 0 {
-            return false;
+            return Sighting::Nothing;
         }
         let mut here = NonNull::new(self.bucket_at(self.home(hash)));
         for _ in 0..=links {
-            let Some(bucket) = here else { return false };
+            let Some(bucket) = here else { return Sighting::Nothing };
             // SAFETY: buckets of a chain live as long as the table.
             let bucket = unsafe { bucket.as_ref() };
             let found = bucket.matches(tag_of(hash));
@@ -173,11 +190,26 @@ impl<T: Word> Table<T> {
                 // What an item begins with lies in its first line, and all of it in two if it is small.
                 prefetch(item);
                 prefetch(item.wrapping_add(size_of::<Bucket>()));
-                return false;
+                return Sighting::Item;
             }
             here = bucket.next();
         }
-        here.inspect(|next| prefetch(next.as_ptr().cast())).is_some()
+        match here {
+            Some(next) => {
+                prefetch(next.as_ptr().cast());
+                Sighting::Further
+            }
+            None if self.grows(usual) => {
+                self.homes_ahead().for_each(|home| prefetch(self.bucket_at(home).cast()));
+                Sighting::Full
+            }
+            None => Sighting::Nothing,
+        }
+    }
+
+    /// Brings near what growing begins with: the first of all items. Their buckets are near already ([`Sighting::Full`]).
+    pub fn prefetch_first_items(&self) {
+        self.homes_ahead().for_each(|home| self.prefetch_items(home));
     }
 
     /// An item that carries the tag of `hash`, in its home chain's first bucket.
@@ -204,9 +236,8 @@ impl<T: Word> Table<T> {
     /// how many buckets there were, if it has grown.
     #[inline]
     pub fn make_room(&mut self, usual: u32, rehash: impl Fn(&T) -> u64) -> Option<u32> {
-        let (before, room) = (self.count, self.home_slots());
-        let grows = self.len() >= room || before < usual && self.len() >= room / 2;
-        grows.then(|| {
+        let before = self.count;
+        self.grows(usual).then(|| {
             self.resize(grown(before as usize), rehash);
             before
         })
@@ -462,6 +493,16 @@ impl<T: Word> Table<T> {
             next = unsafe { here.as_ref() }.next();
         }
         len
+    }
+
+    #[inline]
+    fn grows(&self, usual: u32) -> bool {
+        let room = self.home_slots();
+        self.len() >= room || self.count < usual && self.len() >= room / 2
+    }
+
+    fn homes_ahead(&self) -> std::ops::Range<usize> {
+        0..(self.count as usize).min(GROWING_AHEAD)
     }
 
     /// Brings near the items in a home bucket, if there is one, and the bucket behind it. Whoever looks at all items, to hash

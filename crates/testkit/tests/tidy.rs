@@ -37,7 +37,6 @@ const DEPENDENCIES: &[(&str, &[&str], &[&str])] = &[
         ],
     ),
     // num-bigint: the exact decimal digits of a long double. xxhash-rust: DIGEST.
-    // num-bigint: the exact decimal digits of a long double. xxhash-rust: DIGEST.
     ("commands", &["store", "resp-parser", "rdb"], &["bytes", "num-bigint", "xxhash-rust"]),
     // crossbeam: a queue from the thread that splits a file to those that build its entries.
     ("persistence", &["store", "resp-parser", "rdb"], &["bytes", "crossbeam"]),
@@ -51,7 +50,8 @@ const DEPENDENCIES: &[(&str, &[&str], &[&str])] = &[
     (
         "benches",
         &["commands", "persistence", "replication", "rdb", "store", "resp-parser", "server"],
-        &["criterion", "clap", "bytes", "dashmap", "crossbeam"],
+        // mio: a server that does nothing, as the floor.
+        &["criterion", "clap", "bytes", "dashmap", "crossbeam", "mio"],
     ),
 ];
 

@@ -137,7 +137,7 @@ fn a_wait_that_is_over_answers_a_null_array_but_a_transaction_does_not_wait() {
     for line in ["BLMOVE a b LEFT RIGHT 1", "BRPOPLPUSH a b 1", "BLPOP a 1", "BLMPOP 1 1 a LEFT"] {
         assert_eq!(client.run(line), "");
         let waiter = client.session.blocked.take().expect("it waits");
-        assert_eq!(waiter.nothing(&*server.host).plain(), Some(&b"*-1\r\n"[..]), "{line}");
+        assert_eq!(waiter.nothing(server.host).plain(), Some(&b"*-1\r\n"[..]), "{line}");
     }
     let mut client = server.client();
     client.all(&["MULTI", "BLMOVE a b LEFT RIGHT 1", "BLPOP a 1"]);

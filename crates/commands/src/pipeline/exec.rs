@@ -24,6 +24,7 @@ use crate::session::{Queued, Session};
 use crate::spec::Spec;
 use crate::table::Command;
 
+#[inline(never)]
 pub(super) fn exec(
     env: &mut Env,
     section: &Section<'_>,
@@ -50,7 +51,7 @@ pub(super) fn exec(
         out.error(&error);
         silence(session, out, before);
     }
-    crate::transactions::unwatch_all(&*env.host, session);
+    crate::transactions::unwatch_all(env.host, session);
     stats.ran(env.host.ticks_ns() - started, env.settings.latency_tracking.load(Relaxed));
     env.stats.processed.add(1);
     Flow::Next
@@ -139,7 +140,7 @@ pub(super) fn one_by_one(
     let keyspace = env.keyspace;
     let mut record = env.new_record();
     for &(command, args) in commands {
-        let guard = plan::lock(&*env.host, keyspace, section, command, args, None, session.db);
+        let guard = plan::lock(env.host, keyspace, section, command, args, None, session.db);
         let mut call = call(env, section, guard, session, command, args, out);
         let db = call.keys.db;
         let done = run_at_once(&mut call, command);

@@ -54,10 +54,8 @@ pub(super) fn lock<'s>(
     {
         return lock_all(queues, keyspace, section, &[(spec, args, db)], &[]);
     }
-    if let ([one], None) = (spec.keys, spec.planner)
-        && let (Begin::Index(index), Find::Range { last: 0, .. }) = (one.begin, one.find)
-    {
-        let hash = hash.unwrap_or_else(|| hash_bytes(args.get(index)));
+    if command.is_only_key {
+        let hash = hash.unwrap_or_else(|| hash_bytes(args.get(usize::from(command.first_key))));
         return keyspace.lock_one(section, db, hash, mode(spec));
     }
     if spec.keys.is_empty() && spec.planner.is_none() {

@@ -8,19 +8,20 @@
 
 use store::database::Database;
 use store::guard::Key;
+use store::table::Sighting;
 
 use super::GateHold;
 use crate::args::Args;
 use crate::env::Env;
-use crate::spec::{Begin, Find, Spec};
+use crate::spec::Flags;
 use crate::table::{self, Command};
 
 /// Commands between one hint and the next for the same command, at most: enough to hide a wait for memory even while the
 /// first commands of a batch are only prepared and do not run yet.
 const LAG_MAX: usize = 6;
 /// What a command goes through one after the other, each a lag behind the one before: it is prepared and its stripe hinted,
-/// its bucket is hinted, its entry is hinted, the entry again if the bucket has overflowed or else a container's content, it
-/// runs.
+/// its bucket is hinted, its entry is hinted, the entry again if the bucket has overflowed or else a container's content (or all
+/// entries of a stripe that is about to grow), it runs.
 const STAGES: usize = 5;
 /// Commands between the first stage and the last, both included, rounded up so that a position is a mask away.
 const RING: usize = ((STAGES - 1) * LAG_MAX + 1).next_power_of_two();
@@ -93,13 +94,19 @@ impl<'a, I: ExactSizeIterator<Item = Args<'a>>> Lookahead<'a, I> {
             database.prefetch_bucket(hash);
         }
         if let Some((hash, prepared)) = self.hash(entry) {
-            prepared.again = database.prefetch_entry(hash, 0);
+            prepared.sighting = database.prefetch_entry(hash, 0);
         }
         if let Some((hash, prepared)) = self.hash(rest) {
-            if prepared.again {
-                database.prefetch_entry(hash, 1);
-            } else if prepared.named.is_some_and(|command| command.spec.group.is_of_containers()) {
-                database.prefetch_value(hash);
+            let sighting = match prepared.sighting {
+                Sighting::Further => database.prefetch_entry(hash, 1),
+                Sighting::Item if prepared.is_of_containers() => {
+                    database.prefetch_value(hash);
+                    return;
+                }
+                sighting => sighting,
+            };
+            if sighting == Sighting::Full && prepared.is_write() {
+                database.prefetch_growth(hash);
             }
         }
     }
@@ -108,11 +115,10 @@ impl<'a, I: ExactSizeIterator<Item = Args<'a>>> Lookahead<'a, I> {
     #[inline]
     fn prepare(&mut self, at: usize, database: Option<&Database>) {
         let Some(args) = self.commands.next() else { return };
-        let prepared = Prepared::new(args, self.lag > 0);
+        let prepared = self.ring[at % RING].insert(Prepared::new(args, self.lag > 0));
         if let (Some(key), Some(database)) = (prepared.first, database) {
             database.prefetch_stripe(key.hash);
         }
-        self.ring[at % RING] = Some(prepared);
     }
 
     /// A command and the hash of its first key, if there are both.
@@ -135,8 +141,9 @@ pub struct Prepared<'a> {
     pub(super) named: Option<Command>,
     /// Its first key, hashed.
     pub(super) first: Option<Key<'a>>,
-    /// The bucket of its key has overflowed, so the entry is to be looked for again once the next bucket is near.
-    again: bool,
+    /// What was seen of its entry: if the bucket of its key has overflowed, the entry is to be looked for again once the next
+    /// bucket is near.
+    sighting: Sighting,
 }
 
 impl<'a> Prepared<'a> {
@@ -144,20 +151,18 @@ impl<'a> Prepared<'a> {
     #[inline]
     pub fn new(args: Args<'a>, ahead: bool) -> Self {
         let named = table::lookup(args.get(0));
-        let key = named.filter(|_| ahead).and_then(|command| first_key(command.spec, args));
-        Self { args, named, first: key.map(Key::new), again: false }
+        let place = named.map_or(0, |command| usize::from(command.first_key));
+        let key = if ahead && place != 0 { args.opt(place) } else { None };
+        Self { args, named, first: key.map(Key::new), sighting: Sighting::Nothing }
     }
-}
 
-/// The first key, where it stands at a fixed place.
-#[inline]
-fn first_key<'a>(spec: &Spec, args: Args<'a>) -> Option<&'a [u8]> {
-    match spec.keys.first()? {
-        key if matches!(key.find, Find::Unknown) => None,
-        key => match key.begin {
-            Begin::Index(index) => args.opt(index),
-            Begin::Keyword(..) | Begin::Unknown => None,
-        },
+    fn is_write(&self) -> bool {
+        self.named.is_some_and(|command| command.spec.flags.contains(Flags::WRITE))
+    }
+
+    #[inline]
+    fn is_of_containers(&self) -> bool {
+        self.named.is_some_and(|command| command.spec.group.is_of_containers())
     }
 }
 

@@ -121,6 +121,19 @@ impl Hash {
         Self(Compact::small(Packed::new()))
     }
 
+    /// An empty hash for these fields and values, in the form that [`Hash::prepare`] would give it, with room for them.
+    pub fn with_room_for<'a, I>(elements: I, limits: &Limits) -> Self
+    where
+        I: ExactSizeIterator<Item = &'a [u8]> + Clone,
+    {
+        let longest = elements.clone().map(<[u8]>::len).max().unwrap_or(0);
+        Self(if exceeds(elements.len() / 2, longest, limits) {
+            Compact::large(Table::default())
+        } else {
+            Compact::small(Packed::with_room_for(elements))
+        })
+    }
+
     /// Takes over a small form from a dump: field, value; with `timed` field, value, expiry. `None` if it is not one: elements
     /// missing, a field twice, an expiry that is no number or out of order.
     pub fn from_listpack(listpack: Listpack, timed: bool) -> Option<Self> {
@@ -191,7 +204,7 @@ impl Hash {
     /// Turns to the general form if fields that a command is about to set are too many for the small one, or the longest of
     /// their names and values is too long. Called once before a command's [`Hash::set`]s, as in Redis.
     pub fn prepare(&mut self, fields: usize, longest: usize, limits: &Limits) {
-        if fields > limits.hash_max_listpack_entries || longest > limits.hash_max_listpack_value {
+        if exceeds(fields, longest, limits) {
             self.unpack();
         }
     }
@@ -409,6 +422,11 @@ impl Hash {
             self.0 = Compact::large(table);
         }
     }
+}
+
+/// Whether so many fields, the longest element of which has so many bytes, are too much for the small form.
+fn exceeds(fields: usize, longest: usize, limits: &Limits) -> bool {
+    fields > limits.hash_max_listpack_entries || longest > limits.hash_max_listpack_value
 }
 
 impl fmt::Debug for Hash {

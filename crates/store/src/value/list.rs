@@ -83,6 +83,23 @@ impl List {
         Self::from_chain(chain, limit)
     }
 
+    /// A list of `elements` that were pushed one after the other at `side`.
+    pub fn pushed<'a, I>(side: Side, elements: I, limits: &Limits) -> Self
+    where
+        I: Iterator<Item = &'a [u8]> + Clone,
+    {
+        let (bytes, count) = weight_of(elements.clone());
+        if node_limit(limits).exceeded(Listpack::EMPTY_BYTES + bytes, count) {
+            let mut list = Self::new();
+            list.push_all(side, elements, limits);
+            return list;
+        }
+        let items = elements.map(Item::Bytes);
+        let mut listpack = Listpack::with_room_for(items.clone());
+        items.for_each(|item| push(&mut listpack, side, item));
+        Self { form: Compact::small(listpack) }
+    }
+
     /// A list of whole nodes, as a dump brings them, in the form that their size asks for. Empty nodes are left out.
     pub fn from_nodes(nodes: impl IntoIterator<Item = NewNode>, limits: &Limits) -> Self {
         let mut chain = Quicklist::new();
@@ -150,7 +167,7 @@ impl List {
     where
         I: IntoIterator<Item = &'a [u8]> + Clone,
     {
-        let (bytes, count) = elements.clone().into_iter().fold((0, 0), |(b, n), element| (b + element.len(), n + 1));
+        let (bytes, count) = weight_of(elements.clone());
         self.grow(bytes, count, limits);
         for element in elements {
             self.push_unchecked(side, Item::Bytes(element), limits);
@@ -327,10 +344,9 @@ impl List {
     }
 
     fn push_unchecked(&mut self, side: Side, item: Item<'_>, limits: &Limits) {
-        match (self.form.view_mut(), side) {
-            (View::Small(listpack), Side::Left) => listpack.push_front_item(item),
-            (View::Small(listpack), Side::Right) => listpack.push_back_item(item),
-            (View::Large(chain), _) => chain.push(side, item, node_limit(limits)),
+        match self.form.view_mut() {
+            View::Small(listpack) => push(listpack, side, item),
+            View::Large(chain) => chain.push(side, item, node_limit(limits)),
         }
     }
 
@@ -446,6 +462,18 @@ impl fmt::Debug for Elements<'_> {
 
 fn node_limit(limits: &Limits) -> NodeLimit {
     NodeLimit::new(limits.list_max_listpack_size, limits.list_packed_threshold)
+}
+
+fn push(listpack: &mut Listpack, side: Side, item: Item<'_>) {
+    match side {
+        Side::Left => listpack.push_front_item(item),
+        Side::Right => listpack.push_back_item(item),
+    }
+}
+
+/// The bytes that elements count before they are encoded, and how many they are.
+fn weight_of<'a>(elements: impl IntoIterator<Item = &'a [u8]>) -> (usize, usize) {
+    elements.into_iter().fold((0, 0), |(bytes, count), element| (bytes + element.len(), count + 1))
 }
 
 /// The bytes that an element counts before it is encoded.

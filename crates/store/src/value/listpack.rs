@@ -54,6 +54,9 @@ impl Listpack {
     /// Beyond this many bytes nothing more should be added; Redis draws the same line, far below what the header can tell.
     pub const BYTES_MAX: usize = 1 << 30;
 
+    /// What an empty listpack has in its [`Listpack::as_bytes`].
+    pub const EMPTY_BYTES: usize = HEADER + 1;
+
     /// From so many nodes on a chain takes capacity ahead, see [`Listpack::finish`].
     pub const AHEAD_NODES_MIN: usize = 16;
 
@@ -64,10 +67,15 @@ impl Listpack {
 
     /// An empty listpack with room for `bytes` bytes, header and end mark included. It keeps the room while it grows.
     pub fn with_capacity(bytes: usize) -> Self {
-        const EMPTY: [u8; HEADER + 1] = [HEADER as u8 + 1, 0, 0, 0, 0, 0, END];
+        const EMPTY: [u8; Listpack::EMPTY_BYTES] = [Listpack::EMPTY_BYTES as u8, 0, 0, 0, 0, 0, END];
         let mut room = Room::new(bytes.max(EMPTY.len()), 0);
         room.bytes_mut()[..EMPTY.len()].copy_from_slice(&EMPTY);
         Self(room)
+    }
+
+    /// An empty listpack with room for these elements: they go in without a further allocation.
+    pub fn with_room_for<'a>(elements: impl Iterator<Item = Item<'a>>) -> Self {
+        Self::with_capacity(Self::EMPTY_BYTES + elements.map(|element| Entry::new(element).size()).sum::<usize>())
     }
 
     /// Takes bytes of unknown origin, after checking every one of them.
@@ -265,6 +273,19 @@ impl Listpack {
     /// Adds `item` at the end.
     pub fn push_back_item(&mut self, item: Item<'_>) {
         self.insert_at(self.end(), item);
+    }
+
+    /// Adds `items` at the end, which belong together: cheaper than one by one.
+    pub fn push_back_items<const N: usize>(&mut self, items: [Item<'_>; N]) {
+        let entries = items.map(Entry::new);
+        let size = entries.iter().map(Entry::size).sum();
+        let mut rest = self.splice(self.end(), 0, size);
+        for entry in &entries {
+            let (out, further) = rest.split_at_mut(entry.size());
+            entry.write(out);
+            rest = further;
+        }
+        self.set_count_field((self.count_field() + N).min(COUNT_UNKNOWN));
     }
 
     /// Adds `element` at the front.

@@ -67,7 +67,8 @@ impl Set {
         Self(if canonical_int(first).is_some() && members <= limits.set_max_intset_entries {
             ints(Intset::new())
         } else if members <= limits.set_max_listpack_entries {
-            packed(Listpack::new())
+            let short = Some(first).filter(|first| first.len() <= limits.set_max_listpack_value);
+            packed(Listpack::with_room_for(short.into_iter().map(Item::Bytes)))
         } else {
             table(Dict::default())
         })

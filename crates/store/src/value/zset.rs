@@ -87,8 +87,17 @@ impl SortedSet {
     /// An empty sorted set that will soon hold `members` members, of which one has `member_bytes` bytes: in the small form if
     /// that is within the limits.
     pub fn with_hint(members: usize, member_bytes: usize, limits: &Limits) -> Self {
-        if members <= limits.zset_max_listpack_entries && member_bytes <= limits.zset_max_listpack_value {
-            Self::new()
+        if are_packed(members, member_bytes, limits) { Self::new() } else { Self(Compact::large(General::default())) }
+    }
+
+    /// The same for members that are known, with room for them.
+    pub fn with_room_for<'a, I>(pairs: I, limits: &Limits) -> Self
+    where
+        I: ExactSizeIterator<Item = (f64, &'a [u8])> + Clone,
+    {
+        let longest = pairs.clone().map(|(_, member)| member.len()).max().unwrap_or(0);
+        if are_packed(pairs.len(), longest, limits) {
+            Self(Compact::small(packed::with_room_for(pairs)))
         } else {
             Self(Compact::large(General::default()))
         }
@@ -472,6 +481,11 @@ impl Clone for General {
         }
         copy
     }
+}
+
+/// Whether so many members, the longest of which has so many bytes, are few and short enough for the small form.
+fn are_packed(members: usize, longest: usize, limits: &Limits) -> bool {
+    members <= limits.zset_max_listpack_entries && longest <= limits.zset_max_listpack_value
 }
 
 fn pair(entry: &Entry) -> (Item<'_>, f64) {

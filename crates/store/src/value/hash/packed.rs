@@ -21,6 +21,10 @@ impl Packed {
         Self(Listpack::new())
     }
 
+    pub(super) fn with_room_for<'a>(elements: impl Iterator<Item = &'a [u8]>) -> Self {
+        Self(Listpack::with_room_for(elements.map(Item::Bytes)))
+    }
+
     /// Takes over a listpack from a dump. `None` if elements are missing or a field comes twice, and with `timed` if an expiry
     /// is no positive number or 0, or out of order.
     pub(super) fn from_listpack(listpack: Listpack, timed: bool) -> Option<Self> {
@@ -81,7 +85,7 @@ impl Packed {
             self.push_back(field, value);
             return true;
         };
-        if keep_expiry || self.entry_at(position).expiry.is_none() {
+        if keep_expiry || !self.is_timed() || self.entry_at(position).expiry.is_none() {
             let at = self.after(position);
             self.listpack_mut().replace(at, value);
         } else {
@@ -178,10 +182,11 @@ impl Packed {
     }
 
     fn push_back(&mut self, field: &[u8], value: &[u8]) {
-        self.listpack_mut().push_back(field);
-        self.listpack_mut().push_back(value);
+        let (field, value) = (Item::Bytes(field), Item::Bytes(value));
         if self.is_timed() {
-            self.listpack_mut().push_back_int(0);
+            self.listpack_mut().push_back_items([field, value, Item::Int(0)]);
+        } else {
+            self.listpack_mut().push_back_items([field, value]);
         }
     }
 

@@ -26,16 +26,21 @@ const INT_32: u8 = 0xF3;
 const INT_64: u8 = 0xF4;
 const STRING_32_BIT: u8 = 0xF0;
 
-/// An entry about to be written: its head, and its string bytes if it has any.
+/// An entry about to be written: its head, and its string bytes if it has any. Numbers instead of an array of bytes, because a
+/// processor waits when what was stored byte by byte is loaded as a whole.
 pub(super) struct Entry<'a> {
-    /// Encoding byte and length or integer; the first `head_len` bytes count.
-    head: [u8; 9],
-    head_len: usize,
+    /// The encoding byte.
+    first: u8,
+    /// What follows it of a length or an integer, little-endian.
+    rest: u64,
+    /// How many bytes of `rest` count.
+    rest_len: usize,
     data: &'a [u8],
 }
 
 impl<'a> Entry<'a> {
     /// The shortest encoding of `item`; bytes that are the decimal form of an integer become that integer.
+    #[inline]
     pub(super) fn new(item: Item<'a>) -> Self {
         match item {
             Item::Int(int) => Self::of_int(int),
@@ -44,50 +49,63 @@ impl<'a> Entry<'a> {
     }
 
     fn of_int(int: i64) -> Self {
-        let le = int.to_le_bytes();
-        match int {
-            0..=127 => Self::with_head(&[le[0]], &[]),
-            -4096..=4095 => Self::with_head(&[0xC0 | (le[1] & 0x1F), le[0]], &[]),
-            -0x8000..=0x7FFF => Self::with_head(&[INT_16, le[0], le[1]], &[]),
-            -0x80_0000..=0x7F_FFFF => Self::with_head(&[INT_24, le[0], le[1], le[2]], &[]),
-            -0x8000_0000..=0x7FFF_FFFF => Self::with_head(&[INT_32, le[0], le[1], le[2], le[3]], &[]),
-            _ => Self::with_head(&[INT_64, le[0], le[1], le[2], le[3], le[4], le[5], le[6], le[7]], &[]),
-        }
+        let (first, rest_len) = match int {
+            0..=127 => (int as u8, 0),
+            -4096..=4095 => (0xC0 | ((int >> 8) as u8 & 0x1F), 1),
+            -0x8000..=0x7FFF => (INT_16, 2),
+            -0x80_0000..=0x7F_FFFF => (INT_24, 3),
+            -0x8000_0000..=0x7FFF_FFFF => (INT_32, 4),
+            _ => (INT_64, 8),
+        };
+        Self { first, rest: int as u64, rest_len, data: &[] }
     }
 
+    #[inline]
     fn of_bytes(bytes: &'a [u8]) -> Self {
-        let le = bytes.len().to_le_bytes();
-        match bytes.len() {
-            0..STRING_6_BIT => Self::with_head(&[0x80 | le[0]], bytes),
-            STRING_6_BIT..STRING_12_BIT => Self::with_head(&[0xE0 | le[1], le[0]], bytes),
-            _ => Self::with_head(&[STRING_32_BIT, le[0], le[1], le[2], le[3]], bytes),
-        }
-    }
-
-    fn with_head(head: &[u8], data: &'a [u8]) -> Self {
-        let mut padded = [0; 9];
-        padded[..head.len()].copy_from_slice(head);
-        Self { head: padded, head_len: head.len(), data }
+        let len = bytes.len();
+        let (first, rest_len) = match len {
+            0..STRING_6_BIT => (0x80 | len as u8, 0),
+            STRING_6_BIT..STRING_12_BIT => (0xE0 | (len >> 8) as u8, 1),
+            _ => (STRING_32_BIT, 4),
+        };
+        Self { first, rest: len as u64, rest_len, data: bytes }
     }
 
     /// Bytes of the whole entry, backlen included.
+    #[inline]
     pub(super) fn size(&self) -> usize {
-        with_backlen(self.head_len + self.data.len())
+        with_backlen(self.body_len())
     }
 
     /// Writes the entry over `out`, which is exactly `size` bytes.
     pub(super) fn write(&self, out: &mut [u8]) {
-        let body = self.head_len + self.data.len();
-        out[..self.head_len].copy_from_slice(&self.head[..self.head_len]);
-        out[self.head_len..body].copy_from_slice(self.data);
-        let mut rest = body;
-        let (first, later) = out[body..].split_first_mut().expect("a backlen has at least one byte");
-        for byte in later.iter_mut().rev() {
-            *byte = (rest & 0x7F) as u8 | 0x80;
-            rest >>= 7;
+        let (body, backlen) = out.split_at_mut(self.body_len());
+        let (head, data) = body.split_at_mut(1 + self.rest_len);
+        head[0] = self.first;
+        // Nearly every head is one byte, for which a copy of any length would be a call.
+        if self.rest_len > 0 {
+            head[1..].copy_from_slice(&self.rest.to_le_bytes()[..self.rest_len]);
         }
-        *first = rest as u8;
+        data.copy_from_slice(self.data);
+        write_backlen(body.len(), backlen);
     }
+
+    #[inline]
+    fn body_len(&self) -> usize {
+        1 + self.rest_len + self.data.len()
+    }
+}
+
+/// Writes the length of a body over `out`, which is exactly as long as [`with_backlen`] says.
+#[inline]
+fn write_backlen(body: usize, out: &mut [u8]) {
+    let (first, later) = out.split_first_mut().expect("a backlen has at least one byte");
+    let mut rest = body;
+    for byte in later.iter_mut().rev() {
+        *byte = (rest & 0x7F) as u8 | 0x80;
+        rest >>= 7;
+    }
+    *first = rest as u8;
 }
 
 /// Bytes of the entry that starts `bytes`, without its backlen. `None` where no entry can start (the end mark, an

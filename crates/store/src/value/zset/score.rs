@@ -35,7 +35,7 @@ pub fn weighted(score: f64, weight: f64) -> f64 {
 pub(super) fn integral(score: f64) -> Option<i64> {
     // Redis's bounds: half of the 64-bit range, rounded to a double.
     const BOUND: f64 = (1i64 << 62) as f64;
-    ((-BOUND..=BOUND).contains(&score) && score.trunc() == score).then_some(score as i64)
+    ((-BOUND..=BOUND).contains(&score) && score as i64 as f64 == score).then_some(score as i64)
 }
 
 /// Reads what [`write_f64`](crate::number::write_f64) wrote; `None` for what is no number, NaN included.

@@ -61,10 +61,13 @@ main() {
     redis=$("$repo_root/scripts/references.sh" --path redis-8.0.2)
     valkey=$("$repo_root/scripts/references.sh" --path valkey-8.1)
     release_server
+    local paced_load=$target_dir/release/examples/paced_load
+    need_cargo
+    (cd "$repo_root" && cargo build --release --locked --package benches --example paced_load) >&2
     local python=$out/venv/bin/python
     bring_plots || python=python3
     exec "$python" -B "$repo_root/scripts/measure/$program.py" --ours "$server" --out "$out" \
-        --benchmark "$redis/redis-benchmark" \
+        --benchmark "$redis/redis-benchmark" --paced-load "$paced_load" \
         --reference "Redis 8.0.2=$redis/redis-server" --reference "Valkey 8.1=$valkey/valkey-server" "${options[@]}"
 }
 

@@ -7,7 +7,6 @@ that a machine that is slow for a while is slow for all. Look at the ratios; the
 
 import collections
 import os
-import random
 import re
 import signal
 import statistics
@@ -19,7 +18,7 @@ import replication
 import script
 from script import publish, write_csv
 from servers import Server, batched, encode, say, wanted_servers
-from workers import CLIENTS, KEYS, Worker, benchmark, pace, percentile, probe, rate_of
+from workers import CLIENTS, KEYS, PacedLoad, benchmark, rate_of
 
 VALUE = b"v" * 64
 PIPELINES = (1, 16, 128)
@@ -55,7 +54,7 @@ REQUESTS = {1: 100_000, 16: 800_000, 128: 1_500_000}
 QUICK_REQUESTS = {1: 30_000, 16: 200_000, 128: 400_000}
 
 TRACED_REQUESTS = 20_000
-HALF_LOAD_GROUPS = 5000
+HALF_LOAD_PROBE_US = 300
 
 Sample = collections.namedtuple(
     "Sample", "server workload pipeline round requests_per_second p50_ms p99_ms p999_ms cpu_us")
@@ -68,7 +67,7 @@ class Results:
 
     def __init__(self):
         self.versions, self.resident, self.samples, self.traced, self.notes = {}, {}, [], [], []
-        self.half_load, self.fan_out, self.rounds_done = [], [], 0
+        self.half_load, self.fan_out, self.sending, self.rounds_done = [], [], {}, 0
 
 
 def main():
@@ -245,15 +244,10 @@ def measure_half_load(servers, options, results):
             rates = [s.requests_per_second for s in results.samples if s[:3] == (server.name, name, 16)]
             if not rates:
                 continue
-            numbers = random.Random(1).choices(range(KEYS), k=16 * HALF_LOAD_GROUPS)
-            encoded = [encode(name, b"key:%012d" % number, *([VALUE] if name == "SET" else [])) for number in numbers]
-            groups = [(16, batch) for batch in batched(encoded, 16)]
-            load = Worker(options.load_core, pace, server.port, statistics.median(rates) / 2, groups)
-            load.until_ready()
-            probing = Worker(options.load_core, probe, server.port, encoded[:1000], 0.001)
+            load = PacedLoad(options, server.port, name, statistics.median(rates) / 2, "--probe-us", HALF_LOAD_PROBE_US, spin=True)
             time.sleep(options.half_load_seconds)
-            times, reached = probing.result(), load.result()
-            found = HalfLoad(server.name, name, reached, *(percentile(times, share) * 1e3 for share in (0.5, 0.99, 0.999)))
+            (reached, *times), = load.result()
+            found = HalfLoad(server.name, name, reached, *(us / 1e3 for us in times[:3]))
             results.half_load.append(found)
             say(f"   {name}, {server.name}: {reached:,.0f}/s, p50 {found.p50_ms:.3f} ms, p99 {found.p99_ms:.3f} ms")
 
@@ -324,7 +318,7 @@ def markdown(results, summary, options):
                   "| | server | requests a second | p50 | p99 | p99.9 |", "|---|---|---|---|---|---|"]
         lines += [f"| {h.workload} | {h.server} | {h.requests_per_second:,.0f} | {h.p50_ms:.3f} | {h.p99_ms:.3f} | {h.p999_ms:.3f} |"
                   for h in results.half_load]
-    lines += replication.fan_out_table(results.fan_out)
+    lines += replication.fan_out_table(results.fan_out, results.sending)
     return "\n".join(lines) + "\n"
 
 

@@ -17,9 +17,9 @@ import time
 
 import script
 from script import publish, write_csv
-from servers import Server, say, wanted_servers
-from workers import (KEYS, Worker, benchmark, follow, idle_loop, overwrite, pace, percentile, probe, random_groups, rate_of,
-                     sets, visible)
+from servers import Server, encode, say, wanted_servers
+from workers import (KEYS, PacedLoad, Worker, benchmark, follow, overwrite, pace, percentile, random_groups, rate_of, send_alike,
+                     take_all, visible)
 
 REPLICAS = (0, 1, 2, 4, 8, 16)
 
@@ -49,10 +49,14 @@ COPY_SECONDS_MAX = 300
 # How often memory is looked at.
 MEMORY_SECONDS = 0.05
 
+# From one single request to the next, beside a copy.
+PROBE_US = 300
+
 FanOut = collections.namedtuple("FanOut", "server replicas round requests_per_second cpu_us resident_bytes")
 Copy = collections.namedtuple(
-    "Copy", "server round seconds mb_per_second base_p99_ms base_slowest_ms p99_ms slowest_ms noise_slowest_ms writes_per_second")
-Peak = collections.namedtuple("Peak", "server round before_bytes peak_bytes overwrite_seconds copy_seconds")
+    "Copy", "server round seconds mb_per_second base_p99_ms base_p999_ms base_slowest_ms p99_ms p999_ms slowest_ms writes_per_second")
+Peak = collections.namedtuple(
+    "Peak", "server round before_bytes peak_bytes peak_without_stream_bytes overwrite_seconds copy_seconds")
 Visible = collections.namedtuple("Visible", "server load round writes_per_second p50_ms p99_ms")
 Away = collections.namedtuple("Away", "server round missed_bytes seconds how")
 
@@ -67,6 +71,7 @@ class Results:
 
     def __init__(self):
         self.versions, self.fan_out, self.copies, self.peaks, self.visible, self.away, self.notes = {}, [], [], [], [], [], []
+        self.sending = {}
 
 
 def main():
@@ -104,7 +109,7 @@ def arguments():
 
 
 def started(name, command, options, core, where="", extra=()):
-    workers = ["--io-threads", "1"] if name == "Brindle" and core is not None else []
+    workers = ["--io-threads", "1"] if name == "Brindle" and core != options.other_cores else []
     return Server(name, command, os.path.join(options.servers_folder, where), core, [*workers, *SETTINGS, *extra])
 
 
@@ -146,9 +151,23 @@ def measure_fan_out(commands, options, results, rounds=None):
                     results.fan_out.append(found)
                     say(f"   {name}, {count} replicas: {found.requests_per_second:,.0f}/s, {found.cpu_us:.2f} us of the "
                         "primary's CPU")
+        for count in filter(None, options.replicas):
+            spent = sending(count, len(encode("SET", "key:%012d" % 0, words[2])) * options.fan_out_requests, options)
+            results.sending.setdefault(count, []).append(spent / options.fan_out_requests * 1e6)
+            say(f"   the kernel alone, {count} replicas: {results.sending[count][-1]:.2f} us")
 
 
-def fan_out_table(fan_out):
+def sending(count, length, options):
+    """The processor time of sending so many bytes to each of so many connections, in the pieces that cost least: no primary
+    can do with less."""
+    with socket.create_server(("127.0.0.1", 0), backlog=count) as listener:
+        taking = Worker(options.load_core, take_all, listener.getsockname()[1], count)
+        spent = Worker(options.server_core, send_alike, listener, count, length).result(stop=False)
+        taking.result()
+        return spent
+
+
+def fan_out_table(fan_out, sending):
     if not fan_out:
         return []
     lines = ["", "## SET at pipeline 16 on a primary with replicas", "",
@@ -160,6 +179,10 @@ def fan_out_table(fan_out):
         cpu = median([row.cpu_us for row in rows])
         lines.append(f"| {server} | {replicas} | {median([row.requests_per_second for row in rows]):,.0f} | {cpu:.2f} | "
                      f"{cpu / alone:.2f} | {median([row.resident_bytes for row in rows]) / (1 << 20):.0f} |")
+    if sending:
+        costs = "; ".join(f"{count}: {median(spent):.2f}" for count, spent in sorted(sending.items()))
+        lines += ["", "What the kernel alone takes to send the same bytes to so many connections, microseconds a request (one "
+                  f"loop that sends pieces of 64 KiB, on the primary's core): {costs}."]
     return lines
 
 
@@ -168,49 +191,39 @@ def fan_out_table(fan_out):
 
 def measure_copies(commands, options, results):
     """A follower takes everything while writers go on; how fast, and what single requests wait meanwhile. Then another,
-    while every key is overwritten as fast as it goes; how much memory that takes. The primary may use every core."""
+    while every key is overwritten as fast as it goes; how much memory that takes. The primary may use every core but the one
+    that writes, times single requests and takes the copy, which are one thread, so that none of them waits for another."""
     say(f"-- full copies of {options.copy_keys:,} keys of {VALUE_BYTES} bytes")
     primaries = []
     try:
         for name, command in commands.items():
-            primaries.append(started(name, command, options, None))
+            primaries.append(started(name, command, options, options.other_cores))
             results.versions.setdefault(name, primaries[-1].version())
             Worker(None, overwrite, primaries[-1].port, options.copy_keys, VALUE_BYTES).result(stop=False)
         for round_number in range(1, options.rounds + 1):
             for primary in primaries:
                 found = copy(primary, round_number, options)
                 results.copies.append(found)
-                say(f"   {primary.name}: {found.mb_per_second:.0f} MB/s, slowest request {found.slowest_ms:.1f} ms "
-                    f"({found.base_slowest_ms:.1f} without a copy; the machine alone {found.noise_slowest_ms:.1f})")
+                say(f"   {primary.name}: {found.mb_per_second:.0f} MB/s, p99 {found.p99_ms:.2f} ms, slowest "
+                    f"{found.slowest_ms:.1f} ms (without a copy {found.base_p99_ms:.2f} and {found.base_slowest_ms:.1f})")
         for round_number in range(1, options.rounds + 1):
             for primary in primaries:
                 found = peak(primary, round_number, options)
                 results.peaks.append(found)
                 say(f"   {primary.name}, every key overwritten: {found.before_bytes / 1e6:.0f} MB before, at most "
-                    f"{found.peak_bytes / 1e6:.0f} ({found.peak_bytes / found.before_bytes:.2f})")
+                    f"{found.peak_bytes / 1e6:.0f} ({found.peak_bytes / found.before_bytes:.2f}; without the stream "
+                    f"{found.peak_without_stream_bytes / found.before_bytes:.2f})")
     finally:
         for primary in primaries:
             primary.stop()
 
 
 def copy(primary, round_number, options):
-    groups = random_groups(options.copy_keys, VALUE_BYTES, 2000, 10)
-    requests = list(sets(range(0, options.copy_keys, options.copy_keys // 1000), VALUE_BYTES))
-    writer = Worker(options.load_core, pace, primary.port, COPY_WRITES, groups)
-    writer.until_ready()
-    base = Worker(options.load_core, probe, primary.port, requests, 0.0005)
-    time.sleep(BASE_SECONDS)
-    base = base.result()
-    probing = Worker(options.load_core, probe, primary.port, requests, 0.0005)
-    noise = Worker(options.load_core, idle_loop, 0.0005)
-    probing.until_ready()
-    follower = Worker(options.load_core, follow, primary.port, 1, None)
-    follower.until_ready()
-    times, noise, written = probing.result(), noise.result(), writer.result()
-    (_, seconds), = follower.result()
-    return Copy(primary.name, round_number, seconds, options.copy_keys * VALUE_BYTES / 1e6 / seconds,
-                percentile(base, 0.99) * 1e3, base[-1] * 1e3, percentile(times, 0.99) * 1e3, times[-1] * 1e3,
-                noise[-1] * 1e3, written)
+    load = PacedLoad(options, primary.port, "SET", COPY_WRITES, "--pipeline", 10, "--value-bytes", VALUE_BYTES,
+                     "--keys", options.copy_keys, "--probe-us", PROBE_US, "--copy-after-ms", BASE_SECONDS * 1000, spin=True)
+    base, during, (_, seconds) = load.result(stop=False)
+    milliseconds = [us / 1e3 for _, _, *times in (base, during) for us in times]
+    return Copy(primary.name, round_number, seconds, options.copy_keys * VALUE_BYTES / 1e6 / seconds, *milliseconds, during[0])
 
 
 def peak(primary, round_number, options):
@@ -219,9 +232,13 @@ def peak(primary, round_number, options):
     writer = Worker(options.load_core, overwrite, primary.port, options.copy_keys, VALUE_BYTES)
     writer.until_ready()
     follower = Worker(options.load_core, follow, primary.port, 1, None)
-    most, overwriting, end = before, None, time.monotonic() + COPY_SECONDS_MAX
+    most = without_stream = before
+    overwriting, end = None, time.monotonic() + COPY_SECONDS_MAX
     while time.monotonic() < end:
-        most = max(most, memory_of_all(primary.process.pid))
+        # The stream is asked for last: it grows, so this makes the rest too small by little.
+        now = memory_of_all(primary.process.pid)
+        stream = int(field(primary, "memory", "mem_total_replication_buffers") or 0)
+        most, without_stream = max(most, now), max(without_stream, now - stream)
         if overwriting is None and writer.is_over():
             overwriting = writer.result(stop=False)
         if overwriting is not None and follower.is_ready():
@@ -230,7 +247,7 @@ def peak(primary, round_number, options):
             follower.result()
         time.sleep(MEMORY_SECONDS)
     (_, seconds), = follower.result()
-    return Peak(primary.name, round_number, before, most, overwriting, seconds)
+    return Peak(primary.name, round_number, before, most, without_stream, overwriting, seconds)
 
 
 def memory_of_all(pid):
@@ -292,19 +309,16 @@ def measure_visible(commands, options, results):
     """From the sending of a write to the primary until a client that waits for it at the replica has it."""
     say("-- from a write to its being visible on the replica")
     words = ["SET", "key:__rand_int__", "v" * 64]
-    groups = random_groups(KEYS, 64, 5000, 16)
     for round_number in range(1, options.rounds + 1):
         for name, command in commands.items():
             with Pair(name, command, options) as pair:
                 results.versions.setdefault(name, pair.primary.version())
                 output, _ = benchmark(pair.primary, words, 16, options.fan_out_requests, options)
                 for load, rate in (("idle", 0), ("half", rate_of(output) / 2)):
-                    writer = Worker(options.load_core, pace, pair.primary.port, rate, groups) if rate else None
-                    if writer:
-                        writer.until_ready()
+                    writer = PacedLoad(options, pair.primary.port, "SET", rate) if rate else None
                     times = Worker(options.load_core, visible, pair.primary.port, pair.replica.port, f"probe:{load}",
                                    options.samples, 0.001).result(stop=False)
-                    reached = writer.result() if writer else 0
+                    reached = writer.result()[0][0] if writer else 0
                     found = Visible(name, load, round_number, reached, percentile(times, 0.5) * 1e3,
                                     percentile(times, 0.99) * 1e3)
                     results.visible.append(found)
@@ -371,26 +385,27 @@ def markdown(results, options):
     if results.copies:
         lines += ["", f"## Full copy of {options.copy_keys:,} strings of {VALUE_BYTES} bytes", "",
                   f"To a follower that keeps nothing, beside {COPY_WRITES:,} writes of {VALUE_BYTES} bytes a second. "
-                  "Single SETs were timed before and during the copy; the machine's own is by how much a sleep of half a "
-                  "millisecond was too long on the same core.", "",
-                  "| server | seconds | MB/s | p99 before, ms | p99 during | slowest before | slowest during | the machine's own |",
-                  "|---|---|---|---|---|---|---|---|"]
+                  "Single SETs were timed before and during the copy, milliseconds.", "",
+                  "| server | seconds | MB/s | p99 before | p99 during | p99.9 before | p99.9 during | slowest before | slowest during |",
+                  "|---|---|---|---|---|---|---|---|---|"]
         for (server,), rows in grouped(results.copies, "server").items():
             m = lambda name: median([getattr(row, name) for row in rows])
             most = lambda name: max(getattr(row, name) for row in rows)
             lines.append(f"| {server} | {m('seconds'):.2f} | {m('mb_per_second'):.0f} | {m('base_p99_ms'):.2f} | "
-                         f"{m('p99_ms'):.2f} | {most('base_slowest_ms'):.1f} | {most('slowest_ms'):.1f} | "
-                         f"{most('noise_slowest_ms'):.1f} |")
+                         f"{m('p99_ms'):.2f} | {m('base_p999_ms'):.2f} | {m('p999_ms'):.2f} | {most('base_slowest_ms'):.1f} | "
+                         f"{most('slowest_ms'):.1f} |")
     if results.peaks:
         lines += ["", "## Memory during a full copy while every key is overwritten", "",
-                  "Of the process and its children, what they share counted once (Pss). It includes what the stream keeps "
-                  "for the replica.", "", "| server | before, MB | peak, MB | peak over before | overwriting took, s | the copy took, s |",
-                  "|---|---|---|---|---|---|"]
+                  "Of the process and its children, what they share counted once (Pss); and the same without what is written "
+                  "meanwhile and kept for the replica (`mem_total_replication_buffers`), which every primary has to keep.", "",
+                  "| server | before, MB | peak, MB | peak over before | the same without the stream | overwriting took, s | the copy took, s |",
+                  "|---|---|---|---|---|---|---|"]
         for (server,), rows in grouped(results.peaks, "server").items():
             worst = max(rows, key=lambda row: row.peak_bytes / row.before_bytes)
             lines.append(f"| {server} | {worst.before_bytes / 1e6:.0f} | {worst.peak_bytes / 1e6:.0f} | "
-                         f"{worst.peak_bytes / worst.before_bytes:.2f} | {worst.overwrite_seconds:.1f} | {worst.copy_seconds:.1f} |")
-    lines += fan_out_table(results.fan_out)
+                         f"{worst.peak_bytes / worst.before_bytes:.2f} | {worst.peak_without_stream_bytes / worst.before_bytes:.2f} | "
+                         f"{worst.overwrite_seconds:.1f} | {worst.copy_seconds:.1f} |")
+    lines += fan_out_table(results.fan_out, results.sending)
     if results.visible:
         lines += ["", "## From a write to its being visible on the replica, milliseconds", "",
                   "A client blocked in XREAD at the replica, from the sending of the XADD to the primary. Half load is half of "

@@ -17,6 +17,7 @@ def arguments():
     parser = argparse.ArgumentParser()
     parser.add_argument("--ours", required=True)
     parser.add_argument("--benchmark", required=True)
+    parser.add_argument("--paced-load", required=True)
     parser.add_argument("--reference", action="append", default=[])
     parser.add_argument("--peer", action="append", default=[])
     parser.add_argument("--out", required=True)
@@ -29,6 +30,8 @@ def arguments():
     cores = sorted(os.sched_getaffinity(0))
     options.cores = len(cores)
     options.server_core, options.load_core, options.replica_core = cores[0], cores[-1], cores[len(cores) // 2]
+    # For a server that may use all but that of the load.
+    options.other_cores = ",".join(map(str, cores[:-1] or cores))
     return options
 
 

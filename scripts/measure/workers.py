@@ -9,6 +9,7 @@ import os
 import random
 import re
 import selectors
+import socket
 import subprocess
 import sys
 import time
@@ -87,6 +88,31 @@ def percentile(sorted_values, share):
 
 
 # --- load ---
+
+
+class PacedLoad:
+    """Load at a rate of our choosing with requests timed beside it, on a core of its own: benches/examples/paced_load."""
+
+    def __init__(self, options, port, command, rate, *words, spin=False):
+        line = ["taskset", "-c", str(options.load_core), options.paced_load, "--port", str(port), "--command", command,
+                "--rate", str(rate), *map(str, words), *(["--spin"] if spin else [])]
+        self._process = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                         start_new_session=True)
+
+    def result(self, stop=True):
+        """The lines of numbers that it prints, after it is told to end unless it ends by itself."""
+        try:
+            output, _ = self._process.communicate(timeout=STOP_SECONDS_MAX) if stop else self._wait()
+        finally:
+            self._process.kill()
+            self._process.wait()
+        if self._process.returncode != 0:
+            sys.exit("the paced load has failed, see above")
+        return [[float(number) for number in line.split()] for line in output.splitlines()]
+
+    def _wait(self):
+        # Its input stays open until it has ended.
+        return self._process.stdout.read(), self._process.wait(RUN_SECONDS_MAX)
 
 
 def pace(stopped, ready, port, rate, commands):
@@ -171,17 +197,6 @@ def probe(stopped, ready, port, requests, pause):
     return sorted(times)
 
 
-def idle_loop(stopped, ready, pause):
-    """Does nothing at the same pace as a probe, and notes by how much its sleeps are too long: what the machine alone adds."""
-    times = []
-    ready.set()
-    while not stopped.is_set():
-        begin = time.perf_counter()
-        time.sleep(pause)
-        times.append(time.perf_counter() - begin - pause)
-    return sorted(times)
-
-
 def visible(stopped, ready, primary_port, replica_port, key, samples, pause):
     """From the sending of a write to the primary until a client of the replica that waits for it has it; sorted seconds."""
     times = []
@@ -201,6 +216,40 @@ def visible(stopped, ready, primary_port, replica_port, key, samples, pause):
             times.append(time.perf_counter() - begin)
             primary.read_line_or_bulk()
     return sorted(times)
+
+
+# --- what sending costs without a server ---
+
+# So much of the same bytes stays in a core's cache while it goes to one connection after the other.
+PIECE_BYTES = 64 * 1024
+
+
+def send_alike(stopped, ready, listener, count, length):
+    """Sends so many bytes to each of so many connections; returns the seconds of processor time that it took."""
+    connections = [listener.accept()[0] for _ in range(count)]
+    noise = memoryview(os.urandom(16 * PIECE_BYTES))
+    before = time.process_time()
+    for sent in range(0, length, PIECE_BYTES):
+        at = sent % len(noise)
+        for connection in connections:
+            connection.sendall(noise[at:at + PIECE_BYTES])
+    spent = time.process_time() - before
+    for connection in connections:
+        connection.close()
+    return spent
+
+
+def take_all(stopped, ready, port, count):
+    """Reads from so many connections until they end."""
+    selector = selectors.DefaultSelector()
+    for _ in range(count):
+        selector.register(socket.create_connection(("127.0.0.1", port)), selectors.EVENT_READ)
+    buffer = bytearray(READ_BYTES)
+    while selector.get_map():
+        for key, _ in selector.select():
+            if key.fileobj.recv_into(buffer) == 0:
+                selector.unregister(key.fileobj)
+                key.fileobj.close()
 
 
 # --- replicas that take everything and keep nothing ---

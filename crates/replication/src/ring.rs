@@ -120,15 +120,28 @@ pub struct Ring {
     keep: AtomicU64,
 }
 
+/// The memory that a stream begins with. To make it takes milliseconds, so it is made before anybody waits for the stream.
+#[derive(Debug)]
+pub struct Room(Directory);
+
+impl Room {
+    /// Room for a stream whose segments are counted together with those of others.
+    pub fn new(footprint: Footprint) -> Self {
+        let directory = Directory::new(SEGMENT_BYTES, DIRECTORY_SLOTS, footprint);
+        directory.prepare();
+        Self(directory)
+    }
+}
+
 impl Ring {
     /// An empty stream that begins at an offset and keeps at least `keep` bytes for those who come back.
     pub fn new(at: u64, keep: u64) -> Arc<Self> {
-        Self::counted(at, keep, Footprint::default())
+        Self::within(at, keep, Room::new(Footprint::default()))
     }
 
-    /// The same; its segments are counted together with those of other rings.
-    pub fn counted(at: u64, keep: u64, footprint: Footprint) -> Arc<Self> {
-        Self::with_directory(at, keep, Directory::new(SEGMENT_BYTES, DIRECTORY_SLOTS, footprint))
+    /// The same, in a room that was made before.
+    pub fn within(at: u64, keep: u64, Room(segments): Room) -> Arc<Self> {
+        Self::with_directory(at, keep, segments)
     }
 
     /// With segments and a table of other sizes, both powers of two.
@@ -177,6 +190,12 @@ impl Ring {
     /// The first offset that [`Self::reader`] still gives.
     pub fn first_offset(&self) -> u64 {
         self.first.load(Relaxed)
+    }
+
+    /// Sees to it that the next writer who needs another segment finds one whose memory is mapped: to be called by those who
+    /// read, now and then. One load if there is one.
+    pub fn prepare(&self) {
+        self.segments.prepare();
     }
 
     /// Forgets which database is selected, so that the next record carries a SELECT: whoever reads from here on may not know.

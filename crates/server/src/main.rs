@@ -4,6 +4,7 @@
 
 mod alloc;
 mod apply;
+mod background;
 mod banner;
 mod cli;
 mod clients;

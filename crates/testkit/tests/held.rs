@@ -125,8 +125,9 @@ fn full_copies(server: &Server) -> u64 {
 fn a_replica_in_the_middle_waits_for_one_that_lags() {
     let Some(subject) = subject() else { return };
     let chain = Chain::start(&subject);
-    // Less than is written, and more than half of it.
-    chain.link.throttle(9 << 19);
+    // Three quarters of what is written. Near the half the balance lies so near the limit that a machine with much other
+    // work, on which the link rests now and then, goes beyond it.
+    chain.link.throttle(6_000_000);
     let mut end = None;
     let most = chain.write(|written| {
         assert!(written < 20_000, "nothing lagged:\n{}", chain.middle.log());

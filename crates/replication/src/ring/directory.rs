@@ -2,7 +2,9 @@
 //!
 //! Whoever first has bytes to put into a segment that is not there puts it there; if two do so at once, one exchange wins
 //! and the other's segment becomes a spare. Segments that are freed become spares too, up to [`SPARES`]: their pages are
-//! mapped already, which is most of what a new one costs.
+//! mapped already, which is most of what a new one costs. The kernel clears what it maps, with huge pages 2 MiB at once,
+//! for which a virtual machine takes milliseconds; so readers see to it that a writer finds a spare
+//! ([`Directory::prepare`]), and the table itself is mapped when it is made.
 
 // The table holds raw pointers: no counting and no lock between a writer and its segment.
 #![allow(unsafe_code)]
@@ -31,9 +33,14 @@ pub(super) struct Directory {
 impl Directory {
     pub(super) fn new(segment_bytes: usize, slots: usize, footprint: Footprint) -> Self {
         assert!(segment_bytes.is_power_of_two() && slots.is_power_of_two());
+        let slots = nulls(slots);
+        // Two pages, or all of it where pages are huge.
+        for slot in slots.first().into_iter().chain(slots.last()) {
+            slot.store(ptr::null_mut(), Relaxed);
+        }
         Self {
             shift: segment_bytes.trailing_zeros(),
-            slots: nulls(slots),
+            slots,
             spares: std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
             footprint,
         }
@@ -96,6 +103,16 @@ impl Directory {
         }
     }
 
+    /// Puts a segment aside whose memory is mapped, unless there is one. Two who do so at once put two aside.
+    pub(super) fn prepare(&self) {
+        // Relaxed: only whether there is one matters.
+        if self.spares.iter().all(|spare| spare.load(Relaxed).is_null()) {
+            let mut segment = self.new_segment();
+            segment.map();
+            self.keep_spare(segment);
+        }
+    }
+
     fn slot(&self, number: u64) -> &AtomicPtr<Segment> {
         &self.slots[number as usize & (self.slots.len() - 1)]
     }
@@ -141,6 +158,10 @@ impl Directory {
                 return unsafe { Box::from_raw(segment) };
             }
         }
+        self.new_segment()
+    }
+
+    fn new_segment(&self) -> Box<Segment> {
         self.footprint.fetch_add(1 << self.shift, Relaxed);
         Segment::new(0, 1 << self.shift)
     }

@@ -145,3 +145,21 @@ fn nothing_is_freed_under_a_cloned_reader() {
         trimmer.join().unwrap();
     });
 }
+
+/// A spare that a reader has put aside is complete when a writer takes it.
+#[test]
+fn a_writer_finds_what_was_prepared() {
+    model(|| {
+        let ring = Ring::with_layout(0, 100, SEGMENT, 8);
+        let mut reader = ring.reader(0).unwrap();
+        let mut appender = ring.appender();
+        let writer = thread::spawn(move || {
+            appender.append(NO_DB, NO_DB, &[b"abcdefgh"]);
+        });
+        ring.prepare();
+        writer.join().unwrap();
+        let mut seen = Vec::new();
+        drain(&mut reader, &mut seen);
+        assert_eq!(seen, b"abcdefgh");
+    });
+}

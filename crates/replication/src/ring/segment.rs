@@ -7,6 +7,9 @@ use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
+/// The least that is mapped at once; where pages are larger, a write is in vain.
+const PAGE_BYTES: usize = 4096;
+
 /// See the file's head.
 #[derive(Debug)]
 pub(super) struct Segment {
@@ -34,6 +37,13 @@ impl Segment {
             #[cfg(all(test, loom))]
             shadow: (0..bytes).map(|_| loom::cell::UnsafeCell::new(())).collect(),
         })
+    }
+
+    /// Has the kernel map its memory, which it does at the first write to each page.
+    pub(super) fn map(&mut self) {
+        for page in self.bytes.chunks_mut(PAGE_BYTES) {
+            page[0].get_mut().write(0);
+        }
     }
 
     /// Fills a part.

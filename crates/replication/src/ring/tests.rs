@@ -7,7 +7,7 @@ use std::thread;
 
 use proptest::prelude::*;
 
-use super::{Appender, Footprint, NO_DB, Reader, Ring, SEGMENT_BYTES};
+use super::{Appender, Footprint, NO_DB, Reader, Ring, Room, SEGMENT_BYTES};
 
 /// All that a reader has before it.
 fn read_all(reader: &mut Reader) -> Vec<u8> {
@@ -102,16 +102,32 @@ fn what_is_not_there_is_not_read() {
 #[test]
 fn rings_are_counted_together_for_as_long_as_they_are_there() {
     let footprint = Footprint::default();
-    let rings = [0, 1 << 40].map(|at| Ring::counted(at, 0, footprint.clone()));
+    let rings = [0, 1 << 40].map(|at| Ring::within(at, 0, Room::new(footprint.clone())));
     for ring in &rings {
         ring.appender().append(NO_DB, NO_DB, &[b"a"]);
     }
+    // The first segment of each was made with the room.
     assert_eq!([rings[0].memory_bytes(), footprint.load(Relaxed)], [2 * SEGMENT_BYTES as u64; 2]);
     let [first, second] = rings;
     drop(first);
     assert_eq!(second.memory_bytes(), SEGMENT_BYTES as u64);
     drop(second);
     assert_eq!(footprint.load(Relaxed), 0);
+}
+
+#[test]
+fn what_is_prepared_is_the_next_segment() {
+    let ring = Ring::with_layout(0, 1000, 16, 64);
+    let mut appender = ring.appender();
+    let segments = |appender: &mut Appender| {
+        appender.append(NO_DB, NO_DB, &[&[b'x'; 16]]);
+        ring.memory_bytes() / 16
+    };
+    assert_eq!(segments(&mut appender), 1);
+    ring.prepare();
+    ring.prepare();
+    assert_eq!(ring.memory_bytes() / 16, 2);
+    assert_eq!([segments(&mut appender), segments(&mut appender)], [2, 3]);
 }
 
 #[test]
@@ -150,6 +166,7 @@ enum Step {
     Read(usize, usize),
     Close(usize),
     Trim(u64),
+    Prepare,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -165,6 +182,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0..4usize, 0..40usize).prop_map(|(who, bytes)| Step::Read(who, bytes)),
         1 => (0..4usize).prop_map(Step::Close),
         1 => (0..200u64).prop_map(Step::Trim),
+        1 => Just(Step::Prepare),
     ]
 }
 
@@ -216,6 +234,7 @@ proptest! {
                 Step::Close(who) => if who < readers.len() {
                     readers.remove(who);
                 },
+                Step::Prepare => ring.prepare(),
                 Step::Trim(keep) => {
                     let before = ring.first_offset();
                     ring.set_keep(keep);
@@ -338,6 +357,7 @@ fn stress(writers: u64, readers: u64, records: u64, keep: u64) {
                     if rng.u8(..) < 20 {
                         thread::yield_now();
                     }
+                    reader.ring().prepare();
                 }
             })
         })

@@ -2,7 +2,7 @@
 //!
 //! A small pool, started with the first replica. Each has its own poll and looks after its replicas' connections; all of
 //! them read the one ring, each replica with a cursor of its own, so memory does not grow with their number. What is
-//! published is lent out by the ring and written as it lies there, up to a segment at once.
+//! published is lent out by the ring and written as it lies there.
 //!
 //! **Sleeping.** A feeder that has nothing to send says so, looks once more, and sleeps; whoever has appended looks
 //! whether a feeder sleeps, and wakes it. Between the two steps of each stands a sequentially consistent fence, so one of
@@ -195,6 +195,9 @@ impl Feeder {
             let now_ms = clock::now_ms();
             server.replication.pace(&server, now_ms);
             self.paces = server.replication.pacing.is_on();
+            if let Some(ring) = server.replication.stream.ring() {
+                ring.prepare();
+            }
             let tends = now_ms - tended_ms >= TEND.as_millis() as i64;
             if tends {
                 tended_ms = now_ms;

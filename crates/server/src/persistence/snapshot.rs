@@ -25,7 +25,7 @@ use super::{Persistence, changes, stop_or_take_writes};
 use crate::config::keys;
 use crate::replication::replica::Resume;
 use crate::server::Server;
-use crate::{alloc, clock};
+use crate::{alloc, background, clock};
 
 /// A sleep that a test has asked for is looked after so often.
 const NAP_MAX: Duration = Duration::from_millis(10);
@@ -158,7 +158,7 @@ fn send(server: &Server, job: Job) {
 /// # Errors
 /// The system has no thread to give.
 pub fn start(server: Arc<Server>, jobs: Receiver<Job>) -> std::io::Result<()> {
-    thread::Builder::new().name("snapshot".into()).spawn(move || {
+    background::spawn("snapshot", move || {
         for job in jobs {
             run(&server, job);
         }

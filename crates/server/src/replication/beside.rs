@@ -4,9 +4,9 @@
 //! What is kept so is bounded by `replica-full-sync-buffer-limit`, or by what a replica's output may be if that is 0. Then
 //! the thread reads no more until the copy is loaded, and the rest waits at the primary.
 //!
-//! **When the stream breaks.** The other connection is closed as well: a copy of which something is still to come fails with
-//! it, for by the time it were here, the primary would hardly have the rest of the stream any more. One that is here as a
-//! whole is loaded, and what was kept is applied, so that the next attempt can go on behind that.
+//! **When the stream breaks.** The other connection is closed as well, but for what is under way on it: a copy of which
+//! something is still to be sent fails, for by the time it were here, the primary would hardly have the rest of the stream any
+//! more. One that was sent as a whole is loaded, and what was kept is applied, so that the next attempt can go on behind that.
 
 use std::collections::VecDeque;
 use std::net::{Shutdown, TcpStream};
@@ -70,7 +70,7 @@ impl<'t> Beside<'t> {
         Self { term, blocks: Mutex::default(), stop: AtomicBool::new(false), broken: AtomicBool::new(false) }
     }
 
-    /// Reads until it is [stopped](Self::stop), or the connection breaks, at which `channel` is closed too.
+    /// Reads until it is [stopped](Self::stop), or the connection breaks, at which the primary is told to close `channel` too.
     pub(super) fn read(&self, wire: &mut Wire, channel: Option<&TcpStream>) {
         let server = &self.term.server;
         let limit = limit(server);
@@ -102,8 +102,9 @@ impl<'t> Beside<'t> {
                 }
             }
             if let Some(channel) = channel {
-                // It may be closed already.
-                let _ = channel.shutdown(Shutdown::Both);
+                // Only our direction: the kernel answers what arrives after a whole end with a reset, and the last bytes of the
+                // copy may be under way. It may be closed already.
+                let _ = channel.shutdown(Shutdown::Write);
             }
             return;
         }

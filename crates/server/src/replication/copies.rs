@@ -25,12 +25,12 @@ use super::outgoing::{Blocks, Outgoing};
 use super::primary::{Phase, Replica};
 use super::replica::Resume;
 use super::stop_if_asked;
-use crate::clock;
 use crate::config::keys;
 use crate::net::feeder::Order;
 use crate::persistence::snapshot::{self, Delay};
 use crate::persistence::{changes, is_volatile};
 use crate::server::Server;
+use crate::{background, clock};
 
 /// Keys between two looks whether anybody still waits for a copy.
 const KEYS_UNASKED: u64 = 256;
@@ -155,8 +155,9 @@ impl Copies {
         queue.running = Some(Running { members, open: None });
         drop(queue);
         let theirs = server.clone();
-        let thread = std::thread::Builder::new().name("repl-copy".into());
-        if let Err(error) = thread.spawn(move || theirs.replication.primary.copies.make(&theirs, kind)) {
+        if let Err(error) =
+            background::spawn("repl-copy", move || theirs.replication.primary.copies.make(&theirs, kind))
+        {
             server.log.warning(&format!("Can't save in background: {error}"));
             self.end(server, false);
         }

@@ -403,6 +403,7 @@ impl State {
         if self.stream.is_on() {
             return;
         }
+        self.stream.prepare();
         let _alone = server.keyspace.gate().enter_alone();
         if !self.stream.is_on() {
             self.change_id();

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use commands::record::Record;
-use parking_lot::RwLock;
-use replication::ring::{Appender, Footprint, NO_DB, Ring};
+use parking_lot::{Mutex, RwLock};
+use replication::ring::{Appender, Footprint, NO_DB, Ring, Room};
 
 /// Numbers generations, over all streams of a process (a test may have several).
 static GENERATIONS: AtomicU64 = AtomicU64::new(1);
@@ -33,6 +33,8 @@ pub struct Stream {
     on: AtomicBool,
     generation: AtomicU64,
     ring: RwLock<Option<Arc<Ring>>>,
+    /// Made for the next ring. Its lock is held with no other, and for a moment only.
+    room: Mutex<Option<Room>>,
     /// Where the stream is while there is no ring.
     offset: AtomicU64,
     /// Where the last request for acknowledgements ends.
@@ -51,6 +53,7 @@ impl Default for Stream {
             on: AtomicBool::new(false),
             generation: AtomicU64::new(0),
             ring: RwLock::new(None),
+            room: Mutex::new(None),
             offset: AtomicU64::new(0),
             asked_at: AtomicU64::new(0),
             large: Default::default(),
@@ -85,12 +88,19 @@ impl Stream {
         self.offset.store(offset, Relaxed);
     }
 
+    /// Makes the room for a ring, for [`Stream::begin`] to find: outside of the gate, since it takes milliseconds.
+    pub fn prepare(&self) {
+        let room = Room::new(self.footprint.clone());
+        *self.room.lock() = Some(room);
+    }
+
     /// Begins a new ring at an offset; what readers of an old one have is theirs until they let go of it. Called under
     /// the exclusive gate.
     pub fn begin(&self, offset: u64, keep: u64) {
+        let room = self.room.lock().take().unwrap_or_else(|| Room::new(self.footprint.clone()));
         self.large.iter().for_each(|at| at.store(0, Relaxed));
         self.keep.store(keep, Relaxed);
-        *self.ring.write() = Some(Ring::counted(offset, keep, self.footprint.clone()));
+        *self.ring.write() = Some(Ring::within(offset, keep, room));
         self.generation.store(GENERATIONS.fetch_add(1, Relaxed), Relaxed);
         self.on.store(true, Relaxed);
     }

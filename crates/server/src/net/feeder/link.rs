@@ -19,8 +19,9 @@ use crate::replication::outgoing::{Outgoing, Taken};
 use crate::replication::primary::{Phase, Replica, Start};
 use crate::server::Server;
 
-/// Bytes that one replica is sent before the others have their turn.
-const TURN_BYTES: usize = 4 << 20;
+/// Bytes that one replica is sent before the others have their turn. Most of them stand at the same place of the stream, and
+/// so much of it stays in a core's cache until all of them have been sent it.
+const TURN_BYTES: usize = 64 * 1024;
 /// From one sign of life to the next, for a replica whose copy is being made.
 const HEARTBEAT_MS: i64 = 1000;
 
@@ -191,7 +192,7 @@ impl Link {
                 if chunk.is_empty() {
                     return Ok(0);
                 }
-                let n = write(&mut self.socket, chunk, &mut self.writable)?;
+                let n = write(&mut self.socket, &chunk[..chunk.len().min(TURN_BYTES)], &mut self.writable)?;
                 reader.advance(n);
                 Ok(n)
             }
@@ -207,7 +208,7 @@ impl Link {
                         }
                     }
                 }
-                let n = write(&mut self.socket, block, &mut self.writable)?;
+                let n = write(&mut self.socket, &block[..block.len().min(TURN_BYTES)], &mut self.writable)?;
                 *block = block.slice(n..);
                 Ok(n)
             }

@@ -24,8 +24,8 @@ use store::gate::Section;
 use super::beside::Beside;
 use super::link::{Ended, patience};
 use super::replica::{Resume, Term};
-use super::stop_if_asked;
 use super::wire::{Filled, Wire};
+use super::{is_stop_asked, stop, stop_if_asked};
 use crate::clock;
 use crate::config::error::system_text;
 use crate::server::Server;
@@ -116,18 +116,25 @@ impl<'t> Applier<'t> {
 
     /// Applies what was kept while a copy came over another connection.
     pub(super) fn catch_up(&mut self, wire: &mut Wire, beside: &Beside<'_>) -> Result<(), Ended> {
+        let server = self.term.server.clone();
+        let freed = |_: &Ended| {
+            server.log.warning("Master client was freed while streaming accumulated replication data to db.");
+        };
         let bytes = beside.len();
+        // Before the line that tells of it: whoever waits for that may take his wish back at once, and still expects a stop.
+        let stops = is_stop_asked(&server, Stop::OnStreaming);
         self.log().notice(&format!(
             "MASTER <-> REPLICA sync: Starting to stream replication buffer into the db ({bytes} bytes)."
         ));
+        if stops {
+            stop(&server);
+        }
         // So the primary knows that its copy was taken over.
-        self.acknowledge(wire)?;
+        self.acknowledge(wire).inspect_err(freed)?;
         while let Some(block) = beside.take() {
             self.units.push(&block);
-            stop_if_asked(&self.term.server, Stop::OnStreaming);
-            self.apply_all(wire).inspect_err(|_| {
-                self.log().warning("Master client was freed while streaming accumulated replication data to db.");
-            })?;
+            stop_if_asked(&server, Stop::OnStreaming);
+            self.apply_all(wire).inspect_err(freed)?;
         }
         self.log().notice(&format!(
             "MASTER <-> REPLICA sync: Successfully streamed replication buffer into the db ({bytes} bytes in total)"

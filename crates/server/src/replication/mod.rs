@@ -196,15 +196,24 @@ impl State {
 
 /// Stops the process if DEBUG REPL-PAUSE wants it at this step, until somebody continues it.
 fn stop_if_asked(server: &Server, step: Stop) {
+    if is_stop_asked(server, step) {
+        stop(server);
+    }
+}
+
+fn is_stop_asked(server: &Server, step: Stop) -> bool {
+    server.settings.repl_pause.load(Relaxed) & step as u8 != 0
+}
+
+/// Stops the process until somebody continues it.
+fn stop(server: &Server) {
     /// For whoever has continued the process to have his way before this thread goes on.
     const AFTERWARDS: Duration = Duration::from_millis(100);
-    if server.settings.repl_pause.load(Relaxed) & step as u8 != 0 {
-        server.log.notice("Process is about to stop.");
-        // There is no more to be done if the system refuses.
-        let _ = signal_hook::low_level::raise(signal_hook::consts::SIGSTOP);
-        server.log.notice("Process has been continued.");
-        std::thread::sleep(AFTERWARDS);
-    }
+    server.log.notice("Process is about to stop.");
+    // There is no more to be done if the system refuses.
+    let _ = signal_hook::low_level::raise(signal_hook::consts::SIGSTOP);
+    server.log.notice("Process has been continued.");
+    std::thread::sleep(AFTERWARDS);
 }
 
 fn new_id() -> ReplicationId {

@@ -1,13 +1,15 @@
-//! Threads whose work is long and waited for by nobody in particular: copies, saves, the freeing of what was deleted.
+//! Threads whose work is long and waited for by nobody in particular: copies and saves.
 //!
 //! They run beside event loops that clients do wait for, often on the same core. There the scheduler would give each as much
-//! as the other, in slices of milliseconds; so these threads stand back (setpriority(2), which on Linux is by thread).
+//! as the other, in slices of milliseconds; so these threads stand back (setpriority(2), which on Linux is by thread). What
+//! frees memory does not: it has to keep up with those who fill it.
 
 use std::io;
 use std::thread::{Builder, JoinHandle};
 
-/// By how much. A thread at this value gets a tenth of a core that an event loop wants as a whole, and all of an idle one.
-const NICE: i32 = 10;
+/// By how much. A thread at this value gets a quarter of a core that an event loop wants as a whole, so that a copy comes to its
+/// end, and all of an idle one.
+const NICE: i32 = 5;
 
 /// Starts such a thread.
 ///

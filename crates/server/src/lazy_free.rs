@@ -2,9 +2,9 @@
 //!
 //! The queue is unbounded in length but not in memory: what waits in it is memory that was in use before.
 
-use crate::background;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread;
 
 use crossbeam::channel::{Sender, unbounded};
 use store::database::Database;
@@ -37,7 +37,7 @@ impl LazyFree {
         let (queue, garbage) = unbounded::<Garbage>();
         let counts = Arc::new(Counts::default());
         let theirs = counts.clone();
-        background::spawn("lazyfree", move || {
+        thread::Builder::new().name("lazyfree".into()).spawn(move || {
             for garbage in garbage {
                 let objects = garbage.objects();
                 drop(garbage);

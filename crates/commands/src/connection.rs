@@ -44,6 +44,8 @@ fn echo(call: &mut Call<'_>) -> Result<Effect> {
 fn select(call: &mut Call<'_>) -> Result<Effect> {
     let db = database_arg(call.arg(1), call.env.keyspace)?;
     call.session.select(db);
+    // Here, so that the first key there is as light as any other.
+    call.env.keyspace.provide(call.section, db);
     call.out.ok();
     Ok(Effect::None)
 }

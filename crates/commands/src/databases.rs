@@ -54,7 +54,7 @@ fn flush(call: &mut Call<'_>, db: u32, sync: bool) -> u64 {
             call.keys.changed_too(db, &key, Class::GENERIC, "");
         }
     }
-    let Some(database) = call.env.keyspace.detach(call.section, db) else { return 0 };
+    let Some(database) = call.env.keyspace.renew(call.section, db) else { return 0 };
     let removed = database.len() as u64;
     call.env.detached.push((database, sync));
     removed

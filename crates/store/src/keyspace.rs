@@ -351,6 +351,25 @@ impl Keyspace {
         (!old.is_null()).then(|| unsafe { Arc::from_raw(old) })
     }
 
+    /// The same, but with an empty database in its place, if there was one: it is likely to be filled again, and what it takes
+    /// itself is then not added with its first key.
+    ///
+    /// # Panics
+    /// When the section is not exclusive.
+    pub fn renew(&self, section: &Section<'_>, db: u32) -> Option<Arc<Database>> {
+        let old = self.detach(section, db);
+        if old.is_some() {
+            self.new_database(section, db);
+        }
+        old
+    }
+
+    /// Sees to it that a database is there, for whoever is about to use it.
+    #[inline]
+    pub fn provide(&self, section: &Section<'_>, db: u32) {
+        self.database_or_new(section, db);
+    }
+
     /// An empty keyspace like this one, to be filled and [installed](Self::install).
     pub fn sibling(&self) -> Self {
         let sibling = Self::new(self.databases.len(), self.stripes);

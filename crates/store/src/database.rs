@@ -104,6 +104,11 @@ impl Database {
         }
     }
 
+    /// Whether nothing ever was in it: no stripe has a table.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.is_empty() && self.stripes.iter().all(|stripe| stripe.read(|inner| inner.table.home_bytes()) == 0)
+    }
+
     /// Number of keys, expired ones that nobody has met yet included.
     pub fn len(&self) -> usize {
         self.keys.sum().max(0) as usize

@@ -352,11 +352,14 @@ impl Keyspace {
     }
 
     /// The same, but with an empty database in its place, if there was one: it is likely to be filled again, and what it takes
-    /// itself is then not added with its first key.
+    /// itself is then not added with its first key. One in which nothing ever was stays where it is.
     ///
     /// # Panics
     /// When the section is not exclusive.
     pub fn renew(&self, section: &Section<'_>, db: u32) -> Option<Arc<Database>> {
+        if self.database(section, db).is_some_and(Database::is_untouched) {
+            return None;
+        }
         let old = self.detach(section, db);
         if old.is_some() {
             self.new_database(section, db);

@@ -182,21 +182,6 @@ def rate_of(output):
 # --- probes ---
 
 
-def probe(stopped, ready, port, requests, pause):
-    """Times one encoded request after the other, over and over; returns the seconds of each, sorted."""
-    times = []
-    with Connection(port) as connection:
-        ready.set()
-        while not stopped.is_set():
-            request = requests[len(times) % len(requests)]
-            begin = time.perf_counter()
-            connection.socket.sendall(request)
-            connection.read_line_or_bulk()
-            times.append(time.perf_counter() - begin)
-            time.sleep(pause)
-    return sorted(times)
-
-
 def visible(stopped, ready, primary_port, replica_port, key, samples, pause):
     """From the sending of a write to the primary until a client of the replica that waits for it has it; sorted seconds."""
     times = []

@@ -193,7 +193,7 @@ impl Ring {
     }
 
     /// Sees to it that the next writer who needs another segment finds one whose memory is mapped: to be called by those who
-    /// read, now and then. One load if there is one.
+    /// read, now and then. A few loads if there is one.
     pub fn prepare(&self) {
         self.segments.prepare();
     }

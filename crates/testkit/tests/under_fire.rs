@@ -615,6 +615,8 @@ fn a_segment_of_the_log_is_never_taken_for_data() {
         assert_eq!(text(&mut client, &format!("SET k:{at} {value}")), "OK");
     }
     until_up(&replica);
+    // The connection of the copy ends when the replica closes it, which a stalled proxy would not pass on.
+    until("the copy's connection to end", || text(&mut client, "CLIENT LIST TYPE replica").lines().count() == 1);
     let memory = section(&mut client, "memory");
     let bytes = |memory: &std::collections::HashMap<String, String>, name: &str| memory[name].parse::<u64>().unwrap();
     let counted = bytes(&memory, "used_memory") - bytes(&memory, "mem_not_counted_for_evict");

@@ -58,7 +58,7 @@ impl State {
         history.second_offset = position.offset as i64 + 1;
         drop(history);
         self.be_alone_from_now();
-        self.stream.begin(position.offset, server.config.get(keys::REPL_BACKLOG_SIZE));
+        self.stream.begin(self.stream.room(), position.offset, server.config.get(keys::REPL_BACKLOG_SIZE));
     }
 }
 

@@ -189,7 +189,7 @@ impl State {
 
     /// Begins the log of a replica, where `db` is selected already.
     fn begin_stream(&self, server: &Server, offset: u64, db: u32) {
-        self.stream.begin(offset, server.config.get(keys::REPL_BACKLOG_SIZE));
+        self.stream.begin(self.stream.room(), offset, server.config.get(keys::REPL_BACKLOG_SIZE));
         self.stream.append_raw(b"", db);
     }
 }

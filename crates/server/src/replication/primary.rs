@@ -403,11 +403,11 @@ impl State {
         if self.stream.is_on() {
             return;
         }
-        self.stream.prepare();
+        let room = self.stream.room();
         let _alone = server.keyspace.gate().enter_alone();
         if !self.stream.is_on() {
             self.change_id();
-            self.stream.begin(self.stream.offset(), server.config.get(keys::REPL_BACKLOG_SIZE));
+            self.stream.begin(room, self.stream.offset(), server.config.get(keys::REPL_BACKLOG_SIZE));
             let ids = self.history();
             server.log.notice(&format!(
                 "Replication backlog created, my new replication IDs are '{}' and '{}'",

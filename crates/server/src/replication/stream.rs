@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use commands::record::Record;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 use replication::ring::{Appender, Footprint, NO_DB, Ring, Room};
 
 /// Numbers generations, over all streams of a process (a test may have several).
@@ -33,8 +33,6 @@ pub struct Stream {
     on: AtomicBool,
     generation: AtomicU64,
     ring: RwLock<Option<Arc<Ring>>>,
-    /// Made for the next ring. Its lock is held with no other, and for a moment only.
-    room: Mutex<Option<Room>>,
     /// Where the stream is while there is no ring.
     offset: AtomicU64,
     /// Where the last request for acknowledgements ends.
@@ -53,7 +51,6 @@ impl Default for Stream {
             on: AtomicBool::new(false),
             generation: AtomicU64::new(0),
             ring: RwLock::new(None),
-            room: Mutex::new(None),
             offset: AtomicU64::new(0),
             asked_at: AtomicU64::new(0),
             large: Default::default(),
@@ -88,16 +85,14 @@ impl Stream {
         self.offset.store(offset, Relaxed);
     }
 
-    /// Makes the room for a ring, for [`Stream::begin`] to find: outside of the gate, since it takes milliseconds.
-    pub fn prepare(&self) {
-        let room = Room::new(self.footprint.clone());
-        *self.room.lock() = Some(room);
+    /// Makes the room for a ring. That takes milliseconds, so whoever can does it before he enters the gate.
+    pub fn room(&self) -> Room {
+        Room::new(self.footprint.clone())
     }
 
     /// Begins a new ring at an offset; what readers of an old one have is theirs until they let go of it. Called under
     /// the exclusive gate.
-    pub fn begin(&self, offset: u64, keep: u64) {
-        let room = self.room.lock().take().unwrap_or_else(|| Room::new(self.footprint.clone()));
+    pub fn begin(&self, room: Room, offset: u64, keep: u64) {
         self.large.iter().for_each(|at| at.store(0, Relaxed));
         self.keep.store(keep, Relaxed);
         *self.ring.write() = Some(Ring::within(offset, keep, room));

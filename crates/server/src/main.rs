@@ -48,7 +48,6 @@ use std::sync::Arc;
 use commands::table::{self, RenameError};
 
 use config::{Config, Loaded, Rename, StartError, keys};
-use lazy_free::LazyFree;
 use listening::Listening;
 use log::{Log, Role};
 use persistence::{loading, snapshot};
@@ -102,14 +101,14 @@ fn serve(config: Config, log: Log, supervisor: Supervisor, background: bool) -> 
     let pid_file = PidFile::write(&config, background, &log);
     banner::mode(&log, &config);
     banner::check_backlog(&log, &config);
-    let lazy_free = LazyFree::start().map_err(|error| format!("Starting the lazyfree thread: {error}"))?;
     let (seats, handles) = workers::seats(config.get(keys::IO_THREADS))?;
     let (jobs, saves) = crossbeam::channel::unbounded();
-    let server = Arc::new(Server::new(config, log, listening, supervisor, handles, lazy_free, jobs));
+    let server = Arc::new(Server::new(config, log, listening, supervisor, handles, jobs));
     server.replication.attach(&server);
     apply::all(&server);
     server.vitals.started();
     signals::listen(server.clone()).map_err(|error| format!("Handling signals: {error}"))?;
+    lazy_free::start(&server).map_err(|error| format!("Starting the lazyfree thread: {error}"))?;
     snapshot::start(server.clone(), saves).map_err(|error| format!("Starting the snapshot thread: {error}"))?;
     server.log.notice("Server initialized");
     let file = loading::prepare(&server)?;

@@ -136,7 +136,6 @@ impl Server {
         listening: Listening,
         supervisor: Supervisor,
         workers: Vec<WorkerHandle>,
-        lazy_free: LazyFree,
         jobs: Sender<Job>,
     ) -> Self {
         let keyspace = Keyspace::new(config.get(keys::DATABASES), config.get(keys::KEYSPACE_STRIPES));
@@ -171,7 +170,7 @@ impl Server {
             exceeded: Exceeded::default(),
             eviction_asked: Asked::default(),
             suspected_ms: AtomicI64::new(0),
-            lazy_free,
+            lazy_free: LazyFree::default(),
             migrator: Migrator::default(),
             vitals: Vitals::default(),
             next_client: AtomicU64::new(1),
@@ -468,6 +467,7 @@ impl Host for Server {
     fn await_event(&self, waiter: &Arc<Waiter>) {
         match waiter.awaited {
             Some(Awaited::End) => self.ending.await_end(waiter),
+            Some(Awaited::Freed) => self.lazy_free.answer_behind(waiter.clone()),
             _ => self.replication.await_replicas(self, waiter),
         }
     }

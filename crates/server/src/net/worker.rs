@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use commands::blocking::{End, Waiter};
+use commands::blocking::{Awaited, End, Waiter};
 use commands::client::ClientFlags;
 use commands::env::Env;
 use commands::pipeline::GateHold;
@@ -196,11 +196,7 @@ impl Worker {
                 Message::Dismiss { slot, id, reply } => {
                     if let Some(waiter) = self.answer(slot, id, &reply) {
                         self.connections[slot].close(Closing::AfterReply);
-                        // The command that waited has failed.
-                        let stats = &self.core.env.stats;
-                        stats.commands[waiter.command.index as usize].failed.add(1);
-                        stats.error_replies.add(1);
-                        self.server.vitals.errors.add("UNBLOCKED", |line| self.server.log.warning(line));
+                        self.count_dismissal(&waiter);
                     }
                 }
                 Message::Close { slot, id } => {
@@ -232,10 +228,23 @@ impl Worker {
     fn answer(&mut self, slot: usize, id: u64, reply: &Reply) -> Option<Arc<Waiter>> {
         let is_there = |connection: &Connection| connection.session.client.id == id;
         let waiter = self.connections.get(slot).is_some_and(is_there).then(|| self.end_wait(slot)).flatten()?;
-        self.connections[slot].out.append(reply);
+        if !waiter.is_silent {
+            self.connections[slot].out.append(reply);
+        }
         self.make_ready(slot);
         self.make_dirty(slot);
         Some(waiter)
+    }
+
+    /// The command has failed that has waited, unless what it waits for will come.
+    fn count_dismissal(&self, waiter: &Waiter) {
+        if waiter.awaited == Some(Awaited::Freed) {
+            return;
+        }
+        let stats = &self.core.env.stats;
+        stats.commands[waiter.command.index as usize].failed.add(1);
+        stats.error_replies.add(1);
+        self.server.vitals.errors.add("UNBLOCKED", |line| self.server.log.warning(line));
     }
 
     /// Answers those who have waited long enough.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use commands::blocking::End;
+use commands::blocking::{Awaited, End};
 use commands::client::Client;
 use commands::error::{Error, Result};
 use commands::replication::{Followed, Role};
@@ -501,7 +501,11 @@ fn unblock_all(server: &Server) {
         let Some(waiter) = client.waiter.lock().expect("never poisoned").clone() else { continue };
         if server.waiters.end(&waiter, End::Unblocked) {
             let mut reply = waiter.reply();
-            reply.error(&Error::new(UNBLOCKED));
+            match waiter.awaited {
+                // That comes in any case.
+                Some(Awaited::Freed) => reply.ok(),
+                _ => reply.error(&Error::new(UNBLOCKED)),
+            }
             let dismissal = Message::Dismiss { slot: client.slot, id: client.id, reply: Box::new(reply) };
             server.workers[client.worker].inbox.post(dismissal);
         }

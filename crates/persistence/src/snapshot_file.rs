@@ -59,23 +59,10 @@ pub fn write<R>(
 ) -> Result<R, FileError> {
     let file = OpenOptions::new().write(true).create(true).truncate(true).open(temporary);
     let file = file.map_err(failed(Step::Open, temporary))?;
-    fill(&file, temporary, incremental_sync, write).inspect_err(|_| discard(temporary))
-}
-
-/// Writes a file that is open, and has it on the disk when this returns. The path is only told in errors.
-///
-/// # Errors
-/// What there is of the file stays.
-pub fn fill<R>(
-    file: &File,
-    path: &Path,
-    incremental_sync: bool,
-    write: impl FnOnce(&mut dyn Write) -> io::Result<R>,
-) -> Result<R, FileError> {
-    let mut out = Portions { file, unsynced: 0, incremental_sync };
-    let result = write(&mut out).map_err(failed(Step::Write, path))?;
-    file.sync_all().map_err(failed(Step::Sync, path))?;
-    Ok(result)
+    let mut out = Portions { file: &file, unsynced: 0, incremental_sync };
+    let written = write(&mut out).map_err(failed(Step::Write, temporary));
+    let lasts = |result| file.sync_all().map(|()| result).map_err(failed(Step::Sync, temporary));
+    written.and_then(lasts).inspect_err(|_| discard(temporary))
 }
 
 /// Puts what [`write`] has written in the place of `path`, which is in the same directory.

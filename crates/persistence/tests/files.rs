@@ -55,6 +55,32 @@ fn what_is_saved_is_loaded() {
     assert_eq!(shown(&again), shown(&keyspace));
 }
 
+/// The golden files of the crate `rdb`, which judges every value in them. Here it is what the loader's threads make of them:
+/// as many keys as their servers had, and an error where a file breaks off.
+#[test]
+fn files_of_other_servers_are_loaded() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../rdb/src/file/tests/golden");
+    let listings = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let listings = listings.filter(|path| path.file_name().is_some_and(|name| name != "contents.txt"));
+    let mut files = 0;
+    for path in listings.filter(|path| path.extension().is_some_and(|extension| extension == "txt")) {
+        let listing = fs::read_to_string(&path).unwrap();
+        let databases = listing.lines().filter_map(|line| line.strip_prefix("db ")?.split(' ').nth(2));
+        let keys: u64 = databases.map(|keys| keys.parse::<u64>().unwrap()).sum();
+        let functions = listing.lines().filter(|line| line.starts_with("function ")).count() as u64;
+        let file = fs::read(path.with_extension("rdb")).unwrap();
+        let loaded = load_all(&file[..], &Keyspace::new(100, 4)).unwrap();
+        assert_eq!((loaded.keys, loaded.expired, loaded.functions), (keys, 0, functions), "{}", path.display());
+        assert_eq!(loaded.bytes, file.len() as u64);
+        for end in (0..file.len()).step_by(61) {
+            let error = load_all(&file[..end], &Keyspace::new(100, 4)).unwrap_err().to_string();
+            assert_eq!(error, format!("data ends too early at offset {end}"), "{}", path.display());
+        }
+        files += 1;
+    }
+    assert!(files > 10, "{files} files");
+}
+
 #[test]
 fn a_primary_leaves_out_what_has_expired() {
     let keyspace = filled(300);

@@ -168,6 +168,8 @@ impl Ending {
             // Nothing that would be answered and then lost runs any more.
             server.pausing.set(i64::MAX, Pause::All, clock::now_ms());
             server.supervisor.stopping(log);
+            // A file that is newer than the one in place is what the next start is to find.
+            server.persistence.await_files();
             server.persistence.remove_temporaries();
             server.workers.iter().for_each(|worker| worker.inbox.post(Message::Stop));
             *self.over.lock() = true;

@@ -64,11 +64,42 @@ impl Program {
     /// # Errors
     /// Those of writing a file.
     pub fn ignoring_file_limits(&self, folder: &Path) -> io::Result<Self> {
-        let path = folder.join(&self.name);
-        let text = format!("#!/bin/sh\ntrap '' XFSZ\nexec '{}' \"$@\"\n", self.path.display());
-        std::fs::write(&path, text)?;
-        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
-        Ok(Self { name: self.name.clone(), path })
+        self.started_by("trap '' XFSZ", &folder.join(&self.name))
+    }
+
+    /// The same program on a disk that stands still: whatever is to be brought there is waited for until the file
+    /// `folder/still` is gone, which this makes. A small library that is put before the system's own sees to that; None
+    /// if there is no C compiler to make it with.
+    ///
+    /// # Errors
+    /// Those of writing a file.
+    pub fn on_a_still_disk(&self, folder: &Path) -> io::Result<Option<Self>> {
+        const LIBRARY: &str = "
+            #include <sys/syscall.h>
+            #include <unistd.h>
+            static void wait_for_disk(void) { while (!access(STILL, F_OK)) usleep(2000); }
+            int fsync(int fd) { wait_for_disk(); return syscall(SYS_fsync, fd); }
+            int fdatasync(int fd) { wait_for_disk(); return syscall(SYS_fdatasync, fd); }
+        ";
+        let [still, source, library] = ["still", "disk.c", "disk.so"].map(|name| folder.join(name));
+        std::fs::write(&still, "")?;
+        std::fs::write(&source, LIBRARY)?;
+        let mut compiler = Command::new("cc");
+        compiler.args(["-shared", "-fPIC", "-O1", &format!("-DSTILL=\"{}\"", still.display()), "-o"]);
+        match compiler.arg(&library).arg(&source).output() {
+            Ok(made) if made.status.success() => {}
+            _ => return Ok(None),
+        }
+        let before = format!("export LD_PRELOAD='{}'", library.display());
+        self.started_by(&before, &folder.join(&self.name)).map(Some)
+    }
+
+    /// The same program behind a line for the shell, which lies at `path`.
+    fn started_by(&self, line: &str, path: &Path) -> io::Result<Self> {
+        let text = format!("#!/bin/sh\n{line}\nexec '{}' \"$@\"\n", self.path.display());
+        std::fs::write(path, text)?;
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+        Ok(Self { name: self.name.clone(), path: path.to_owned() })
     }
 }
 

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use replication::*;
-use testkit::{Proxy, Reply};
+use testkit::{Proxy, Reply, Server};
 
 #[test]
 fn a_first_copy_holds_every_type_however_it_comes() {
@@ -245,6 +245,91 @@ fn a_replica_without_its_primary_serves_what_it_has_or_not_as_it_is_told() {
     until("stale no more", || text(&mut client, "GET text") == "hello");
     until_up(&replica);
     assert_same(&primary, &replica);
+}
+
+/// The files in a server's folder but for its log, those that are not complete as `temp`.
+fn files(server: &Server) -> Vec<String> {
+    let names = std::fs::read_dir(server.folder()).unwrap().flatten().map(|file| file.file_name());
+    let names = names.map(|name| name.into_string().unwrap()).filter(|name| name != "server.log");
+    let mut names: Vec<_> = names.map(|name| if name.starts_with("temp-") { "temp".into() } else { name }).collect();
+    names.sort();
+    names
+}
+
+/// The incident: with others at the same disk, it took seconds until a copy of a megabyte was on it, and the copy was not
+/// loaded before.
+#[test]
+fn a_disk_that_stands_still_keeps_no_replica_from_its_copy() {
+    let Some(subject) = subject() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let Some(slow) = subject.on_a_still_disk(folder.path()).unwrap() else {
+        println!("no C compiler, no still disk: skipped");
+        return;
+    };
+    let still = folder.path().join("still");
+    for channel in ["yes", "no"] {
+        let primary = start(&subject, &["--repl-rdb-channel", channel]);
+        fill(&primary);
+        std::fs::write(&still, "").unwrap();
+        let mut replica =
+            start(&slow, &["--repl-diskless-load", "disabled", "--repl-rdb-channel", channel, "--dbfilename", "kept"]);
+        std::fs::write(replica.folder().join("kept"), "older").unwrap();
+        follow(&replica, primary.address());
+        until_up(&replica);
+        assert_same(&primary, &replica);
+        // Until the copy is safe, what was there is.
+        assert_eq!(files(&replica), ["kept", "temp"]);
+        assert_eq!(std::fs::read(replica.folder().join("kept")).unwrap(), b"older");
+        if channel == "yes" {
+            std::fs::remove_file(&still).unwrap();
+            until("the copy is in its place", || files(&replica) == ["kept"]);
+        } else {
+            // The end of the process waits for it.
+            replica.connect().unwrap().send(&["SHUTDOWN", "NOSAVE"]).unwrap();
+            until("it is about to end", || replica.log().contains("User requested shutdown"));
+            std::thread::sleep(Duration::from_millis(300));
+            assert!(replica.ended().unwrap().is_none(), "it did not wait:\n{}", replica.log());
+            std::fs::remove_file(&still).unwrap();
+            until("it ends", || replica.ended().unwrap().is_some());
+            assert_eq!(files(&replica), ["kept"]);
+        }
+        let kept = std::fs::read(replica.folder().join("kept")).unwrap();
+        assert!(kept.starts_with(b"REDIS00"), "the copy did not take the place of the older file");
+        let again =
+            Server::start(&subject, &["--dir", replica.folder().to_str().unwrap(), "--dbfilename", "kept"]).unwrap();
+        let (mut ours, mut theirs) = (again.connect().unwrap(), primary.connect().unwrap());
+        let size = text(&mut theirs, "DBSIZE");
+        until("the copy is loaded again", || text(&mut ours, "DBSIZE") == size);
+    }
+}
+
+#[test]
+fn a_copy_that_cannot_be_kept_is_served_all_the_same() {
+    let Some(subject) = subject() else { return };
+    let primary = start(&subject, &[]);
+    fill(&primary);
+    let replica = start(&subject, &["--repl-diskless-load", "disabled", "--dbfilename", "taken"]);
+    std::fs::create_dir(replica.folder().join("taken")).unwrap();
+    follow(&replica, primary.address());
+    until_up(&replica);
+    assert_same(&primary, &replica);
+    let line = "Failed trying to rename the temp DB into taken in MASTER <-> REPLICA synchronization: Is a directory";
+    until("the log tells of it", || replica.log().contains(line));
+    until("nothing is left", || files(&replica) == ["taken"]);
+    assert_eq!(stat(&primary, "sync_full"), 1);
+}
+
+#[test]
+fn a_copy_that_is_not_to_be_kept_is_not() {
+    let Some(subject) = subject() else { return };
+    let primary = start(&subject, &[]);
+    fill(&primary);
+    let replica = start(&subject, &["--repl-diskless-load", "disabled", "--rdb-del-sync-files", "yes"]);
+    follow(&replica, primary.address());
+    until_up(&replica);
+    assert_same(&primary, &replica);
+    until("nothing is left", || files(&replica).is_empty());
+    assert!(replica.log().contains("Removing the RDB file obtained from the master"), "{}", replica.log());
 }
 
 #[test]

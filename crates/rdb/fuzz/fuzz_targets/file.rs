@@ -47,7 +47,7 @@ impl Sink for Bytes {
     }
 }
 
-/// A file with every kind of part, and one for each value.
+/// A file with every kind of part, one for each value, and those of other servers.
 fn start() -> Vec<Vec<u8>> {
     let limits = Limits::default();
     let contents = Contents { field_expiries: true, consumer_times: true };
@@ -75,5 +75,7 @@ fn start() -> Vec<Vec<u8>> {
     seeds.push(file(0, 0));
     // The parts that we do not write: seconds, a slot of a cluster, a function.
     seeds.push(b"\x03REDIS0011\xfd\x01\0\0\0\0\x03key\x05value\xf4\x01\x02\0\xf5\x04code\xff\0\0\0\0\0\0\0\0".to_vec());
+    // In pieces of 8 bytes, under small limits.
+    seeds.extend(rdb_fuzz::files().map(|file| [b"\x07", file].concat()));
     seeds
 }

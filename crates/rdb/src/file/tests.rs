@@ -1,4 +1,6 @@
-//! Files written by hand, files through the writer and the splitter, and files that are none.
+//! Files written by hand, files of other servers, files through the writer and the splitter, and files that are none.
+
+mod golden;
 
 use fastrand::Rng;
 use store::entry::Entry;

@@ -12,9 +12,10 @@ pub mod loading;
 pub mod points;
 pub mod snapshot;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::thread::JoinHandle;
 
 use commands::standing::Standing;
 use crossbeam::channel::Sender;
@@ -34,6 +35,8 @@ pub struct Persistence {
     running: Mutex<Option<Arc<Progress>>>,
     /// Temporary files that are being written, to be removed when the process ends early.
     temporaries: Mutex<Vec<PathBuf>>,
+    /// Threads that the end of the process waits for.
+    awaited: Mutex<Vec<JoinHandle<()>>>,
     /// Cuts are numbered; this one's file was put in place last. Held while a file is put in place, so that an older save
     /// that comes to its end later never takes the place of a newer one.
     placed: Mutex<u64>,
@@ -62,6 +65,7 @@ impl Persistence {
             jobs,
             running: Mutex::default(),
             temporaries: Mutex::default(),
+            awaited: Mutex::default(),
             placed: Mutex::new(0),
             cuts: AtomicU64::new(0),
             scheduled: AtomicBool::new(false),
@@ -100,6 +104,31 @@ impl Persistence {
         if let Some(progress) = self.running.lock().take() {
             progress.abort();
         }
+    }
+
+    /// Has the end of the process wait for a thread that brings a file to its place.
+    pub fn await_at_end(&self, thread: JoinHandle<()>) {
+        let mut awaited = self.awaited.lock();
+        awaited.retain(|thread| !thread.is_finished());
+        awaited.push(thread);
+    }
+
+    /// Waits for those threads.
+    pub fn await_files(&self) {
+        for thread in self.awaited.lock().drain(..) {
+            // One that has panicked has put nothing in place.
+            let _ = thread.join();
+        }
+    }
+
+    /// A temporary file is written from now on.
+    pub fn temporary(&self, path: &Path) {
+        self.temporaries.lock().push(path.to_owned());
+    }
+
+    /// It is not any more.
+    pub fn no_temporary(&self, path: &Path) {
+        self.temporaries.lock().retain(|other| other != path);
     }
 
     /// Removes what saves have written so far, since the process ends before they do.

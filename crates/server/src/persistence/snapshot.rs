@@ -239,12 +239,11 @@ fn write(server: &Server, cut: &mut Cut, progress: &Progress) -> Result<bool, Fi
         delay.pass(&server.live.rdb_key_save_delay, || progress.aborted.load(Relaxed));
         if progress.aborted.load(Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let temporaries = &server.persistence.temporaries;
-    temporaries.lock().push(temporary.clone());
+    server.persistence.temporary(temporary);
     let incremental_sync = config.get(keys::RDB_SAVE_INCREMENTAL_FSYNC);
     let placed = snapshot_file::write(temporary, incremental_sync, |out| save(walk, &preamble, out, key))
         .and_then(|_| place(server, *number, temporary, path));
-    temporaries.lock().retain(|other| other != temporary);
+    server.persistence.no_temporary(temporary);
     placed
 }
 

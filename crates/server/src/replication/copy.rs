@@ -5,20 +5,18 @@
 //! same history; else they go first, so that there is never twice the memory, and clients are told to wait. A copy that
 //! breaks off leaves nothing of itself.
 
+mod file;
 mod source;
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Seek};
+use std::io;
 use std::net::TcpStream;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 
 use commands::access::Access;
 use commands::host::Host;
 use commands::standing::Standing;
 use persistence::load::{self, Duplicates, Loaded, Observer, Rules};
-use persistence::snapshot_file::{self, FileError, Step};
 use replication::handshake::payload::Framing;
 use replication::id::Position;
 use store::database::Database;
@@ -34,15 +32,13 @@ use super::wire::Wire;
 use crate::clock;
 use crate::config::error::system_text;
 use crate::config::keys;
-use crate::persistence::is_volatile;
 use crate::persistence::loading::log_success;
-use crate::persistence::snapshot::{self, Delay};
+use crate::persistence::snapshot::Delay;
 use crate::server::Server;
 use crate::workers;
+use file::TemporaryFile;
 use source::{Source, Vital};
 
-/// Names that are tried for the file.
-const NAMES_MAX: u32 = 5;
 /// The fact in a copy that names the database which is selected where the stream goes on.
 const STREAM_DB: &str = "repl-stream-db";
 
@@ -78,22 +74,24 @@ pub(super) fn take_over<'t>(
     }
     let is_same_history = position.is_some_and(|position| position.id == server.replication.history().id);
     let total_bytes = match (&file, framing) {
-        // It is only shown.
-        (Some(to), _) => to.file.metadata().map_or(0, |facts| facts.len()),
+        (Some(file), _) => file.len(),
         (None, Framing::Length(bytes)) => bytes,
         (None, Framing::Mark(_)) => 0,
     };
     let loading = Loading::begin(term, how, is_same_history, total_bytes)?;
     server.log.notice("MASTER <-> REPLICA sync: Loading DB in memory");
     let fresh = server.keyspace.sibling();
-    let loaded = match &mut file {
+    let loaded = match &file {
         Some(file) => load_file(&mut source, file, &fresh),
         None => load_stream(&mut source, framing, &fresh),
     }?;
     drop(source);
     let db = loaded.aux(STREAM_DB).and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
     let db = db.filter(|db| *db < server.keyspace.database_count()).unwrap_or(0);
-    let applier = loading.finish(main.names, &fresh, db, position)?;
+    let (applier, number) = loading.finish(main.names, &fresh, db, position)?;
+    if let Some(file) = file {
+        file.keep(number);
+    }
     server.log.notice("MASTER <-> REPLICA sync: Finished with success");
     Ok(applier)
 }
@@ -126,96 +124,26 @@ impl How {
 
 // --- through a file
 
-/// A file that goes when it is dropped, unless it has got its name.
-struct TemporaryFile {
-    path: PathBuf,
-    file: File,
-    is_placed: bool,
-}
-
-impl TemporaryFile {
-    fn create(server: &Server) -> io::Result<Self> {
-        let mut failed = io::Error::from(io::ErrorKind::AlreadyExists);
-        for attempt in 0..NAMES_MAX {
-            let name = format!("temp-{}.{}.rdb", clock::now_ms() / 1000 + i64::from(attempt), std::process::id());
-            let path = snapshot::path(server).with_file_name(name);
-            match OpenOptions::new().read(true).write(true).create_new(true).open(&path) {
-                Ok(file) => return Ok(Self { path, file, is_placed: false }),
-                Err(error) => failed = error,
-            }
-        }
-        Err(failed)
-    }
-
-    /// Gives it the name of the server's own file, unless that belongs to newer data already.
-    fn place(&mut self, server: &Server) -> Result<(), FileError> {
-        // What is being saved is about to go, and must not take this file's place.
-        server.persistence.abort();
-        let number = server.persistence.next_cut();
-        self.is_placed = snapshot::place(server, number, &self.path, &snapshot::path(server))?;
-        Ok(())
-    }
-}
-
-impl Drop for TemporaryFile {
-    fn drop(&mut self) {
-        if !self.is_placed {
-            snapshot_file::discard(&self.path);
-        }
-    }
-}
-
-/// Receives the copy into the file, makes it last, and gives it the name of the server's own file.
+/// Receives the copy into the file.
 fn receive(source: &mut Source<'_, '_>, to: &mut TemporaryFile) -> Result<(), Ended> {
-    let server = source.server();
-    let mut broken = None;
-    let received = snapshot_file::fill(&to.file, &to.path, true, |out| {
-        loop {
-            match source.next() {
-                Ok(Some(bytes)) => out.write_all(bytes)?,
-                Ok(None) => return Ok(()),
-                Err(ended) => {
-                    broken = Some(ended);
-                    return Err(io::ErrorKind::ConnectionAborted.into());
-                }
-            }
-        }
-    });
-    if let Some(ended) = broken {
-        return Err(ended);
+    while let Some(bytes) = source.next()? {
+        to.write_all(bytes).map_err(|error| {
+            format!(
+                "Write error or short write writing to the DB dump file needed for MASTER <-> REPLICA synchronization: {}",
+                system_text(&error)
+            )
+        })?;
     }
-    received.and_then(|()| to.place(&server)).map_err(|FileError { step, error, .. }| {
-        let name = String::from_utf8_lossy(&server.config.get(keys::DBFILENAME)).into_owned();
-        let what = match step {
-            Step::Open | Step::Write => {
-                "Write error or short write writing to the DB dump file needed for MASTER <-> REPLICA synchronization"
-                    .into()
-            }
-            Step::Sync => "Failed trying to sync the temp DB to disk in MASTER <-> REPLICA synchronization".into(),
-            Step::Rename => {
-                format!("Failed trying to rename the temp DB into {name} in MASTER <-> REPLICA synchronization")
-            }
-            Step::SyncDirectory => {
-                format!("Failed trying to sync DB directory {name} in MASTER <-> REPLICA synchronization")
-            }
-        };
-        Ended::Failed(format!("{what}: {}", system_text(&error)))
-    })
+    Ok(())
 }
 
-fn load_file(source: &mut Source<'_, '_>, from: &mut TemporaryFile, fresh: &Keyspace) -> Result<Loaded, Ended> {
+fn load_file(source: &mut Source<'_, '_>, from: &TemporaryFile, fresh: &Keyspace) -> Result<Loaded, Ended> {
     let server = source.server();
     let mut vital = source.vital();
     let loaded = from
-        .file
-        .rewind()
+        .rewound()
         .map_err(|error| format!("reading the file failed: {}", system_text(&error)))
-        .and_then(|()| load_from(&server, &mut from.file, fresh, &mut vital).map_err(|error| error.to_string()));
-    if from.is_placed && server.config.get(keys::RDB_DEL_SYNC_FILES) && is_volatile(&server) {
-        server.log.notice("Removing the RDB file obtained from the master. This replica has persistence disabled");
-        // It was only a way to get here.
-        snapshot_file::discard(&snapshot::path(&server));
-    }
+        .and_then(|mut file| load_from(&server, &mut file, fresh, &mut vital).map_err(|error| error.to_string()));
     loaded.map_err(|reason| {
         server.log.warning(&format!("Internal error in RDB file received from the master: {reason}"));
         source.ended("Failed trying to load the MASTER synchronization DB from disk, check server logs.")
@@ -330,13 +258,14 @@ impl<'t> Loading<'t> {
         self.term.forget_resume();
     }
 
+    /// The second value is the number of the cut that the data is of.
     fn finish(
         mut self,
         names: (String, String),
         fresh: &Keyspace,
         db: u32,
         position: Option<Position>,
-    ) -> Result<Applier<'t>, Ended> {
+    ) -> Result<(Applier<'t>, u64), Ended> {
         let (term, beside) = (self.term, self.how == How::Beside);
         let server = &term.server;
         if beside {
@@ -344,12 +273,13 @@ impl<'t> Loading<'t> {
             server.log.notice("MASTER <-> REPLICA sync: Swapping active DB with loaded DB");
         }
         let mut env = workers::applier_env(server);
-        let mut old = Vec::new();
+        let (mut old, mut number) = (Vec::new(), 0);
         let applier = Applier::begin(term, names, db, position, |alone| {
             if beside {
                 touch_watched(server, alone, Some(fresh));
             }
             old = server.keyspace.install(alone, fresh);
+            number = server.persistence.next_cut();
             server.replication.begin_generation(server, position, db);
             server.stand(Standing::LOADING | Standing::ASYNC_LOADING, false);
             server.persistence.loading.end(None);
@@ -361,7 +291,7 @@ impl<'t> Loading<'t> {
         if beside && self.done {
             server.log.notice("MASTER <-> REPLICA sync: Discarding old DB in background");
         }
-        applier
+        Ok((applier?, number))
     }
 }
 

@@ -40,7 +40,8 @@ const DEPENDENCIES: &[(&str, &[&str], &[&str])] = &[
     ("commands", &["store", "resp-parser", "rdb"], &["bytes", "num-bigint", "xxhash-rust"]),
     // crossbeam: a queue from the thread that splits a file to those that build its entries.
     ("persistence", &["store", "resp-parser", "rdb"], &["bytes", "crossbeam"]),
-    ("replication", &["resp-parser"], &["crossbeam", "bytes"]),
+    // memmap2: segments of the log, apart from the allocator's memory.
+    ("replication", &["resp-parser"], &["crossbeam", "bytes", "memmap2"]),
     // crc-fast: the checksum of a payload.
     ("rdb", &["store"], &["bytes", "crc-fast"]),
     ("store", &[], &["dashmap", "bytes", "crossbeam"]),

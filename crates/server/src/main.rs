@@ -31,6 +31,7 @@ mod open_files;
 mod pause;
 mod persistence;
 mod pid_file;
+mod promptness;
 mod rates;
 mod registry;
 mod replication;

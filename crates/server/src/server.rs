@@ -185,7 +185,7 @@ impl Server {
 
     /// Notes how far the counters are, for rates, and how much memory is used, for its peak.
     pub fn take_samples(&self, now_ns: u64) {
-        self.vitals.memory_peak();
+        self.vitals.memory_peak(memory::used(self));
         self.vitals.sampler.sample(now_ns, || {
             let mut counters = Counters::default();
             for stats in self.all_stats() {
@@ -385,7 +385,7 @@ impl Host for Server {
     }
 
     fn used_memory(&self) -> u64 {
-        alloc::used_memory()
+        memory::used(self)
     }
 
     fn counted_memory(&self) -> u64 {

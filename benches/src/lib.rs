@@ -1,5 +1,7 @@
 //! What the benchmarks share: the whole command pipeline over an in-memory transport, without sockets.
 
+pub mod workload;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::time::Duration;

@@ -249,7 +249,7 @@ impl Transport {
         self.parser.discard(self.parser.consumed());
         let now = || self.now_ms.load(Relaxed);
         let mut gate = GateHold::new(self.env.keyspace);
-        let mut commands = Lookahead::new(self.batch.iter().map(|c| Args::new(c.base(bytes), c.args)));
+        let mut commands = Lookahead::new(self.batch.iter().map(|c| Args::new(c.base(bytes), c.args)), None);
         while let Some(prepared) = commands.next(&mut self.env, &mut gate, &now, self.session.db) {
             pipeline::execute(&mut self.env, &mut gate, &now, &mut self.session, prepared, &mut self.out);
         }

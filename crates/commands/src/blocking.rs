@@ -133,6 +133,8 @@ pub enum Awaited {
     },
     /// The end of the process, which waits for replicas itself.
     End,
+    /// FLUSHALL, FLUSHDB: that is freed what it has taken out, and what was to be freed before that.
+    Freed,
 }
 
 impl Block {
@@ -163,6 +165,8 @@ pub struct Waiter {
     pub args: OwnedArgs,
     /// Whether it is answered in RESP3.
     pub resp3: bool,
+    /// Whether it hears nothing of its answer (CLIENT REPLY).
+    pub is_silent: bool,
     /// When its time is over.
     pub deadline_ms: Option<i64>,
     /// What it waits for, if not for keys.
@@ -196,6 +200,7 @@ impl Waiter {
             command,
             args: block.args.take().unwrap_or_else(|| OwnedArgs::copy(call.args)),
             resp3: call.out.resp3(),
+            is_silent: call.session.reply_mode.is_silent(),
             deadline_ms: block.deadline_ms,
             awaited: block.awaited,
             end: AtomicU8::new(End::Waiting as u8),
@@ -224,7 +229,7 @@ impl Waiter {
         let mut out = self.reply();
         match self.awaited {
             Some(Awaited::Replicas { offset, .. }) => out.int(host.acknowledged(offset) as i64),
-            Some(Awaited::End) | None => out.null_array(),
+            Some(Awaited::End | Awaited::Freed) | None => out.null_array(),
         }
         out
     }

@@ -1,15 +1,20 @@
 //! Whole databases: FLUSHDB, FLUSHALL, SWAPDB.
 //!
 //! All three run alone under the gate, and only move pointers there: what a flush has taken out is freed once the gate
-//! is left ([`Env::detached`](crate::env::Env)). Under the gate the watched keys of the databases are gone through as
+//! is left ([`Env::detached`](crate::env::Env)), by another thread. Who has not said ASYNC is answered when that is done, as
+//! in Redis, so that the memory is there when the reply is; nobody else waits for it. Where a command may not wait, in a
+//! transaction, it frees by itself. Under the gate the watched keys of the databases are gone through as
 //! well. Those that have expired are removed first, as a write removes the expired keys it meets; so what remains either
 //! exists or does not, and a watcher hears of a change exactly if its key exists before or after.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering::Relaxed;
 
 use store::guard::{Guard, Key, Live};
 use store::stripe::Mode;
 
+use crate::args::OwnedArgs;
+use crate::blocking::{Awaited, Block, Blocking};
 use crate::call::Call;
 use crate::connection::database;
 use crate::effect::{Class, Effect};
@@ -19,36 +24,60 @@ use crate::spec::flag::*;
 use crate::spec::{Arg, Group, Spec};
 
 fn flushdb(call: &mut Call<'_>) -> Result<Effect> {
-    let sync = parse_sync(call)?;
-    let removed = flush(call, call.keys.db, sync);
+    let freeing = parse(call)?;
+    let removed = flush(call, call.keys.db, freeing);
     call.keys.add_dirty(removed);
-    call.out.ok();
-    // Logged even if nothing was there, as in Redis: whoever applies it may have more.
-    Ok(Effect::AsIs)
+    Ok(answer(call, freeing))
 }
 
 fn flushall(call: &mut Call<'_>) -> Result<Effect> {
-    let sync = parse_sync(call)?;
-    let removed = (0..call.env.keyspace.database_count()).map(|db| flush(call, db, sync)).sum();
+    let freeing = parse(call)?;
+    let removed = (0..call.env.keyspace.database_count()).map(|db| flush(call, db, freeing)).sum();
     if !call.env.host.flushed_all(call.section) {
         call.keys.add_dirty(removed);
     }
-    call.out.ok();
-    Ok(Effect::AsIs)
+    Ok(answer(call, freeing))
 }
 
-/// Whether the memory must be back before the reply: only if SYNC is asked for, since freeing delays nobody otherwise.
-fn parse_sync(call: &Call<'_>) -> Result<bool> {
-    match call.args.len() {
-        1 => Ok(false),
-        2 if call.args.is(1, "ASYNC") => Ok(false),
-        2 if call.args.is(1, "SYNC") => Ok(true),
-        _ => Err(SYNTAX),
+/// When a reply comes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Freeing {
+    /// At once, whenever the memory comes back.
+    Behind,
+    /// When another thread has given the memory back.
+    Awaited,
+    /// When this thread has.
+    Here,
+}
+
+fn parse(call: &Call<'_>) -> Result<Freeing> {
+    let behind = match call.args.len() {
+        1 => call.env.settings.lazyfree_lazy_user_flush.load(Relaxed),
+        2 if call.args.is(1, "ASYNC") => true,
+        2 if call.args.is(1, "SYNC") => false,
+        _ => return Err(SYNTAX),
+    };
+    Ok(match () {
+        // The primary waits for no answer, and the stream is not to stand still.
+        () if behind || call.session.applies => Freeing::Behind,
+        () if call.session.in_exec => Freeing::Here,
+        () => Freeing::Awaited,
+    })
+}
+
+/// Answers, or has the client wait. It is logged even if nothing was there, as in Redis: whoever applies it may have more.
+fn answer(call: &mut Call<'_>, freeing: Freeing) -> Effect {
+    let is_awaited = || !call.env.detached.is_empty() || call.env.host.frees_in_background();
+    if freeing == Freeing::Awaited && is_awaited() {
+        let before = vec![OwnedArgs::copy(call.args)];
+        return Effect::Block(Box::new(Block { before, awaited: Some(Awaited::Freed), ..Block::default() }));
     }
+    call.out.ok();
+    Effect::AsIs
 }
 
 /// Empties a database and returns how many keys it had.
-fn flush(call: &mut Call<'_>, db: u32, sync: bool) -> u64 {
+fn flush(call: &mut Call<'_>, db: u32, freeing: Freeing) -> u64 {
     for key in call.env.host.watched_keys(db) {
         if is_live(call, db, &key) {
             call.keys.changed_too(db, &key, Class::GENERIC, "");
@@ -56,7 +85,7 @@ fn flush(call: &mut Call<'_>, db: u32, sync: bool) -> u64 {
     }
     let Some(database) = call.env.keyspace.renew(call.section, db) else { return 0 };
     let removed = database.len() as u64;
-    call.env.detached.push((database, sync));
+    call.env.detached.push((database, freeing == Freeing::Here));
     removed
 }
 
@@ -117,6 +146,7 @@ pub(crate) static COMMANDS: &[Spec] = &[
             "O(N) where N is the total number of keys in all databases",
         )
         .categories(&["@keyspace", "@dangerous"])
+        .blocking(&Blocking::ON_PROCESS)
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
         .args(&[FLUSH_TYPE]),
     Spec::new("flushdb", -1, WRITE | ALONE, Group::Server, flushdb)
@@ -126,6 +156,7 @@ pub(crate) static COMMANDS: &[Spec] = &[
             "O(N) where N is the number of keys in the selected database",
         )
         .categories(&["@keyspace", "@dangerous"])
+        .blocking(&Blocking::ON_PROCESS)
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
         .args(&[FLUSH_TYPE]),
     Spec::new("swapdb", 3, WRITE | FAST | ALONE, Group::Server, swapdb)

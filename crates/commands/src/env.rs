@@ -8,6 +8,7 @@ use store::keyspace::Keyspace;
 use store::value::Limits;
 
 use crate::access::Access;
+use crate::blocking::Waiter;
 use crate::eviction::Evictor;
 use crate::host::Host;
 use crate::record::Record;
@@ -36,6 +37,8 @@ pub struct Env {
     /// Databases that were taken out under the exclusive gate, and whether they are to be freed before the reply is
     /// sent. They wait here because nothing is freed under the gate.
     pub(crate) detached: Vec<(Arc<Database>, bool)>,
+    /// Who waits until they are freed.
+    pub(crate) awaits_freed: Option<Arc<Waiter>>,
     /// What this worker knows of keys that may go.
     pub(crate) evictor: Evictor,
     /// Room for the next record.
@@ -64,6 +67,7 @@ impl Env {
             limits_generation,
             last_ns: 0,
             detached: Vec::new(),
+            awaits_freed: None,
             evictor: Evictor::default(),
             record: Record::default(),
         }

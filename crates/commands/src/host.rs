@@ -117,8 +117,8 @@ pub trait Host: Send + Sync {
     /// Frees values where it does not delay anybody.
     fn free(&self, garbage: Vec<Entry>);
 
-    /// Frees a database that FLUSHDB or FLUSHALL has taken out. Called when the gate is left, before the reply is sent;
-    /// `sync` asks that the memory is back when this returns.
+    /// Frees a database that FLUSHDB or FLUSHALL has taken out. Called when the gate is left; `sync` asks that the memory
+    /// is back when this returns.
     fn free_database(&self, database: Arc<Database>, sync: bool);
 
     /// Registers a watched key. Called under the key's guard, so that no change falls between. `expired` says that the

@@ -149,6 +149,9 @@ fn alone<R>(
     for (database, sync) in env.detached.drain(..) {
         env.host.free_database(database, sync);
     }
+    if let Some(waiter) = env.awaits_freed.take() {
+        env.host.await_event(&waiter);
+    }
     result
 }
 

@@ -24,6 +24,8 @@ pub struct Settings {
     pub eviction_limit_ns: AtomicU64,
     /// Whether large values that are evicted are freed in the background.
     pub lazyfree_lazy_eviction: AtomicBool,
+    /// `lazyfree-lazy-user-flush`: FLUSHALL and FLUSHDB mean ASYNC where they do not say SYNC.
+    pub lazyfree_lazy_user_flush: AtomicBool,
     /// How slowly counters of use grow.
     pub lfu_log_factor: AtomicU32,
     /// Minutes after which such a counter falls by one; 0 is never.
@@ -98,6 +100,7 @@ impl Default for Settings {
             maxmemory_samples: AtomicUsize::new(5),
             eviction_limit_ns: AtomicU64::new(500_000),
             lazyfree_lazy_eviction: AtomicBool::new(false),
+            lazyfree_lazy_user_flush: AtomicBool::new(false),
             lfu_log_factor: AtomicU32::new(10),
             lfu_decay_time: AtomicU32::new(1),
             hll_sparse_max_bytes: AtomicUsize::new(3000),

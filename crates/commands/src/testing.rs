@@ -20,7 +20,7 @@ use store::entry::Entry;
 use store::keyspace::Keyspace;
 
 use crate::args::OwnedArgs;
-use crate::blocking::{WaitQueues, Waiter};
+use crate::blocking::{Awaited, End, WaitQueues, Waiter};
 use crate::client::{Client, ClientFlags};
 use crate::effect::{Change, Class};
 use crate::env::Env;
@@ -151,7 +151,18 @@ impl TestClient {
         let now_ms = self.now_ms.clone();
         let clock = || now_ms.load(Relaxed);
         let prepared = Prepared::new(args.args(), false);
-        pipeline::execute(&mut self.env, &mut gate, &clock, &mut self.session, &prepared, &mut self.out)
+        let flow = pipeline::execute(&mut self.env, &mut gate, &clock, &mut self.session, &prepared, &mut self.out);
+        self.hear_of_what_is_freed();
+        flow
+    }
+
+    /// Whoever waits for that is answered at once here, if not by name.
+    fn hear_of_what_is_freed(&mut self) {
+        let is_it = |waiter: &mut Arc<Waiter>| waiter.awaited == Some(Awaited::Freed) && !waiter.is_waiting();
+        if let Some(waiter) = self.session.blocked.take_if(is_it) {
+            waiter.client.set_flags(ClientFlags::BLOCKED, false);
+            self.out.ok();
+        }
     }
 
     /// Runs a command and compares the reply.
@@ -224,6 +235,8 @@ fn words(line: &str) -> impl Iterator<Item = &str> {
 /// Keeps what it is told. It logs, and it observes all keys.
 pub struct FakeHost {
     pub expiry_is_paused: AtomicBool,
+    /// How often somebody has waited for what was to be freed; nobody waits long.
+    pub awaited_freed: AtomicU64,
     /// Commands of a primary that have failed, and why.
     pub failed: Mutex<Vec<String>>,
     /// A background save was begun, or is to begin later.
@@ -286,6 +299,7 @@ impl Default for FakeHost {
     fn default() -> Self {
         Self {
             expiry_is_paused: AtomicBool::new(false),
+            awaited_freed: AtomicU64::new(0),
             failed: Mutex::default(),
             is_saving: AtomicBool::new(false),
             begin_save_later: AtomicBool::new(false),
@@ -576,7 +590,12 @@ impl Host for FakeHost {
         0
     }
 
-    fn await_event(&self, _: &Arc<Waiter>) {}
+    fn await_event(&self, waiter: &Arc<Waiter>) {
+        if waiter.awaited == Some(Awaited::Freed) {
+            self.awaited_freed.fetch_add(1, Relaxed);
+            self.waiters.end(waiter, End::Served);
+        }
+    }
 
     fn shut_down(&self, _: Shutdown, _: &store::gate::Section<'_>) -> Result<Ended> {
         Ok(Ended::Now)

@@ -69,6 +69,7 @@ static HOOKS: &[(&[usize], Hook)] = &[
             LFU_LOG_FACTOR,
             LFU_DECAY_TIME,
             LAZYFREE_LAZY_EVICTION,
+            LAZYFREE_LAZY_USER_FLUSH,
         ],
         eviction,
     ),
@@ -252,6 +253,7 @@ fn eviction(server: &Server) -> Result<(), String> {
     settings.lfu_log_factor.store(config.get(keys::LFU_LOG_FACTOR), Relaxed);
     settings.lfu_decay_time.store(config.get(keys::LFU_DECAY_TIME), Relaxed);
     settings.lazyfree_lazy_eviction.store(config.get(keys::LAZYFREE_LAZY_EVICTION), Relaxed);
+    settings.lazyfree_lazy_user_flush.store(config.get(keys::LAZYFREE_LAZY_USER_FLUSH), Relaxed);
     Ok(())
 }
 

@@ -17,16 +17,20 @@ pub fn memory(server: &Server) -> Memory {
     let is_replica = |client: &Client| client.flags().contains(ClientFlags::REPLICA);
     let stream = &server.replication.stream;
     Memory {
-        used: alloc::used_memory(),
-        peak: server.vitals.memory_peak(),
+        used: used(server),
+        peak: server.vitals.memory_peak(used(server)),
         startup: server.vitals.memory_startup(),
         rss: resident(),
         system: *PAGE_BYTES * pages(SysconfVar::_PHYS_PAGES),
         // What waits for replicas lies in the log, once for all.
         clients: clients.iter().filter(|client| !is_replica(client)).map(|client| of_client(client) as u64).sum(),
         log: stream.memory_bytes(),
-        log_beyond_backlog: stream.uncounted_bytes(),
-        log_for_replicas: if server.replication.primary.replicas().is_empty() { 0 } else { stream.uncounted_bytes() },
+        log_beyond_backlog: stream.beyond_backlog_bytes(),
+        log_for_replicas: if server.replication.primary.replicas().is_empty() {
+            0
+        } else {
+            stream.beyond_backlog_bytes()
+        },
         full_sync_buffer: server.replication.following.kept.size(),
         client_count: clients.len() as u64,
         lazyfree_pending: server.lazy_free.pending(),
@@ -36,14 +40,14 @@ pub fn memory(server: &Server) -> Memory {
     }
 }
 
-/// About how much is used that counts against `maxmemory`.
+/// Bytes in use: what is allocated, and the log, whose memory is not the allocator's.
+pub fn used(server: &Server) -> u64 {
+    alloc::used_memory() + server.replication.stream.memory_bytes()
+}
+
+/// About how much of it counts against `maxmemory`.
 pub fn counted(server: &Server) -> u64 {
-    let stream = &server.replication.stream;
-    // A segment is in the log's count from before its memory is until after. So with the larger of two looks, one on either
-    // side, none that comes or goes meanwhile is taken for data: that would be a mebibyte, and evict as much.
-    let before = stream.uncounted_bytes();
-    let used = alloc::used_memory_about();
-    used.saturating_sub(before.max(stream.uncounted_bytes()))
+    alloc::used_memory_about() + server.replication.stream.backlog_bytes()
 }
 
 /// Resident bytes; 0 where the machine does not tell.

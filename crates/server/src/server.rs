@@ -136,7 +136,6 @@ impl Server {
         listening: Listening,
         supervisor: Supervisor,
         workers: Vec<WorkerHandle>,
-        lazy_free: LazyFree,
         jobs: Sender<Job>,
     ) -> Self {
         let keyspace = Keyspace::new(config.get(keys::DATABASES), config.get(keys::KEYSPACE_STRIPES));
@@ -171,7 +170,7 @@ impl Server {
             exceeded: Exceeded::default(),
             eviction_asked: Asked::default(),
             suspected_ms: AtomicI64::new(0),
-            lazy_free,
+            lazy_free: LazyFree::default(),
             migrator: Migrator::default(),
             vitals: Vitals::default(),
             next_client: AtomicU64::new(1),
@@ -186,7 +185,7 @@ impl Server {
 
     /// Notes how far the counters are, for rates, and how much memory is used, for its peak.
     pub fn take_samples(&self, now_ns: u64) {
-        self.vitals.memory_peak();
+        self.vitals.memory_peak(memory::used(self));
         self.vitals.sampler.sample(now_ns, || {
             let mut counters = Counters::default();
             for stats in self.all_stats() {
@@ -386,7 +385,7 @@ impl Host for Server {
     }
 
     fn used_memory(&self) -> u64 {
-        alloc::used_memory()
+        memory::used(self)
     }
 
     fn counted_memory(&self) -> u64 {
@@ -468,6 +467,7 @@ impl Host for Server {
     fn await_event(&self, waiter: &Arc<Waiter>) {
         match waiter.awaited {
             Some(Awaited::End) => self.ending.await_end(waiter),
+            Some(Awaited::Freed) => self.lazy_free.answer_behind(waiter.clone()),
             _ => self.replication.await_replicas(self, waiter),
         }
     }

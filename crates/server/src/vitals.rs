@@ -46,9 +46,8 @@ impl Vitals {
         self.memory_startup.load(Relaxed)
     }
 
-    /// The most bytes that were seen allocated, now included.
-    pub fn memory_peak(&self) -> u64 {
-        let used = alloc::used_memory();
+    /// The most bytes that were seen in use, those of now included.
+    pub fn memory_peak(&self, used: u64) -> u64 {
         self.memory_peak.fetch_max(used, Relaxed).max(used)
     }
 }

@@ -10,6 +10,7 @@ use fastrand::Rng;
 
 use crate::net::listener::Listener;
 use crate::net::worker::{Seat, Worker};
+use crate::promptness;
 use crate::server::{Server, WorkerHandle};
 
 /// Seats for so many workers, and how others reach them.
@@ -40,7 +41,10 @@ pub fn start(
         let env = env(server, server.workers[index].stats.clone());
         let failed = |error| format!("Starting worker {index}: {error}");
         let worker = Worker::with(index, server.clone(), seat, env, std::mem::take(&mut listeners)).map_err(failed)?;
-        let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(move || worker.run());
+        let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
+            promptness::ask();
+            worker.run();
+        });
         threads.push(thread.map_err(failed)?);
     }
     Ok(threads)

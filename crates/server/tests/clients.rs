@@ -345,6 +345,60 @@ fn slow_senders_cost_nobody_else() {
     assert!(resident_kib < 200 * 1024, "{resident_kib} KiB for a hundred bytes of payload");
 }
 
+/// Requests of many connections are read before the first of them runs; here everything waits for one turn of the loop.
+#[test]
+fn who_come_at_once_are_not_mixed_up() {
+    let server = start(&["--io-threads", "1", "--enable-debug-command", "yes"]);
+    let mut sleeper = server.connect().unwrap();
+    let mut clients: Vec<Client> = (0..90).map(|_| server.connect().unwrap()).collect();
+    let ids: Vec<i64> = clients.iter_mut().map(|client| number(client, "CLIENT ID")).collect();
+    let large = "v".repeat(20_000);
+    let set_large = |own: usize| format!("*3\r\n$3\r\nSET\r\n$6\r\nown:{own:02}\r\n$20000\r\n{large}\r\n");
+    sleeper.send(&["DEBUG", "SLEEP", "0.3"]).unwrap();
+    thread::sleep(Duration::from_millis(50));
+    for (at, client) in clients.iter_mut().enumerate() {
+        let request = match at % 9 {
+            0 => format!("SET own:{at:02} {at}\r\nGET own:{at:02}\r\n"),
+            1 => "\r\n".into(),
+            2 => "*2\r\n$3\r\nGET\r\n$6\r\now".into(),
+            3 => format!("*2\r\n$3\r\nGET\r\n$6\r\nown:{:02}\r\n", at - 3),
+            4 => set_large(at)[..15_000].into(),
+            5 => "PING\r\n*1\r\n!\r\nSET wrong 1\r\n".into(),
+            6 => format!("SELECT 3\r\nINCR own\r\nECHO {at}\r\n"),
+            7 => format!("CLIENT KILL ID {}\r\n", ids[at + 1]),
+            _ => "SET killed 1\r\n".into(),
+        };
+        client.send_raw(request.as_bytes()).unwrap();
+    }
+    assert_eq!(line(&sleeper.receive().unwrap()), "+OK");
+    for (at, client) in clients.iter_mut().enumerate() {
+        match at % 9 {
+            1 => client.send_raw(format!("ECHO {at:02}\r\n").as_bytes()).unwrap(),
+            2 => client.send_raw(format!("n:{:02}\r\n", at - 2).as_bytes()).unwrap(),
+            4 => client.send_raw(format!("{}STRLEN own:{at:02}\r\n", &set_large(at)[15_000..]).as_bytes()).unwrap(),
+            _ => {}
+        }
+        let mut line = || client.receive().map_or_else(|_| "closed".into(), |reply| line(&reply));
+        let bulk = |value: usize| format!(r"${}\r\n{value}", value.to_string().len());
+        match at % 9 {
+            0 => assert_eq!([line(), line()], ["+OK".into(), bulk(at)]),
+            1 => assert_eq!(line(), format!(r"$2\r\n{at:02}")),
+            2 => assert_eq!(line(), bulk(at - 2)),
+            3 => assert_eq!(line(), bulk(at - 3)),
+            4 => assert_eq!([line(), line()], ["+OK", ":20000"]),
+            5 => {
+                assert_eq!(line(), "+PONG");
+                assert_eq!(line(), r"-ERR Protocol error: expected \'$\', got \'!\'");
+                assert_eq!(line(), "closed");
+            }
+            6 => assert_eq!([line(), line(), line()], ["+OK".into(), format!(":{}", at / 9 + 1), bulk(at)]),
+            7 => assert_eq!(line(), ":1"),
+            _ => assert_eq!(line(), "closed"),
+        }
+    }
+    assert_eq!(number(&mut sleeper, "EXISTS wrong killed"), 0);
+}
+
 #[test]
 fn a_pipeline_may_be_cut_anywhere() {
     let server = start(&["--io-threads", "2"]);

@@ -40,7 +40,8 @@ const DEPENDENCIES: &[(&str, &[&str], &[&str])] = &[
     ("commands", &["store", "resp-parser", "rdb"], &["bytes", "num-bigint", "xxhash-rust"]),
     // crossbeam: a queue from the thread that splits a file to those that build its entries.
     ("persistence", &["store", "resp-parser", "rdb"], &["bytes", "crossbeam"]),
-    ("replication", &["resp-parser"], &["crossbeam", "bytes"]),
+    // memmap2: segments of the log, apart from the allocator's memory.
+    ("replication", &["resp-parser"], &["crossbeam", "bytes", "memmap2"]),
     // crc-fast: the checksum of a payload.
     ("rdb", &["store"], &["bytes", "crc-fast"]),
     ("store", &[], &["dashmap", "bytes", "crossbeam"]),
@@ -102,6 +103,7 @@ const UNSAFE_FILES: &[&str] = &[
     "crates/replication/src/ring/trim.rs",
     "crates/server/src/alloc.rs",
     "crates/server/src/daemon.rs",
+    "crates/server/src/promptness.rs",
     "crates/server/src/signals.rs",
 ];
 

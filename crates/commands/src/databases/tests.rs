@@ -1,3 +1,5 @@
+use std::sync::atomic::Ordering::Relaxed;
+
 use crate::testing::Server;
 
 #[test]
@@ -19,9 +21,47 @@ fn flushes_empty_what_they_name() {
     assert!(server.events().is_empty());
     assert_eq!(client.env.stats.dirty.get(), dirty + 3);
     // One database by FLUSHDB, one by the first FLUSHALL; what they left behind holds nothing.
-    assert_eq!(*server.host.freed.lock().unwrap(), [false, true]);
+    assert_eq!(*server.host.freed.lock().unwrap(), [false, false]);
     client.all(&["SET a 1"]);
     client.check("DBSIZE", ":1\r\n");
+}
+
+#[test]
+fn a_flush_is_answered_when_all_is_freed_unless_it_says_async_or_may_not_wait() {
+    // The command, whether `lazyfree-lazy-user-flush` is on, and whether the client waits.
+    let cases = [
+        ("FLUSHALL", false, true),
+        ("FLUSHDB", false, true),
+        ("FLUSHALL SYNC", true, true),
+        ("FLUSHDB sync", true, true),
+        ("FLUSHALL", true, false),
+        ("FLUSHDB ASYNC", false, false),
+        ("FLUSHALL async", false, false),
+    ];
+    for (line, lazily, waits) in cases {
+        for transaction in [false, true] {
+            let server = Server::new();
+            let mut client = server.client();
+            server.settings.lazyfree_lazy_user_flush.store(lazily, Relaxed);
+            client.all(&["SET a 1"]);
+            server.forget();
+            if transaction {
+                client.all(&["MULTI", line]);
+                client.check("EXEC", "*1\r\n+OK\r\n");
+            } else {
+                client.check(line, "+OK\r\n");
+                assert_eq!(server.log(), [format!("0 {line}")]);
+            }
+            // Where it would wait and may not, it frees by itself.
+            let here = transaction && waits;
+            assert_eq!(*server.host.freed.lock().unwrap(), [here], "{line} {lazily} {transaction}");
+            let awaited = u64::from(waits && !transaction);
+            assert_eq!(server.host.awaited_freed.load(Relaxed), awaited, "{line} {lazily} {transaction}");
+            // Where there is nothing to free, there is nothing to wait for.
+            client.check("FLUSHALL", "+OK\r\n");
+            assert_eq!(server.host.awaited_freed.load(Relaxed), awaited, "{line} {lazily} {transaction}");
+        }
+    }
 }
 
 #[test]
@@ -121,5 +161,5 @@ fn a_transaction_may_flush_and_swap() {
     // The removal of `b` stands behind the swap, since it names the database by its new number.
     assert_eq!(server.log(), ["0 MULTI", "0 SWAPDB 0 1", "0 DEL b", "1 FLUSHDB", "1 SET c 3", "1 EXEC"]);
     client.check("DBSIZE", ":1\r\n");
-    assert_eq!(*server.host.freed.lock().unwrap(), [false]);
+    assert_eq!(*server.host.freed.lock().unwrap(), [true]);
 }

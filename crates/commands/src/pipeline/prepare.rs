@@ -35,17 +35,19 @@ pub struct Lookahead<'a, I> {
     steps: usize,
     /// How many commands were handed out.
     given: usize,
+    /// The first command, if it was prepared before.
+    head: Option<Prepared<'a>>,
     /// Command `i` stands at `i % RING`, until another takes its place.
     ring: [Option<Prepared<'a>>; RING],
 }
 
 impl<'a, I: ExactSizeIterator<Item = Args<'a>>> Lookahead<'a, I> {
-    /// Looks at nothing yet.
-    pub fn new(commands: I) -> Self {
+    /// Looks at nothing yet. The first command may have been looked at by another.
+    pub fn new(commands: I, head: Option<Prepared<'a>>) -> Self {
         let count = commands.len();
         // In a short batch the stages are close together: to run through them empty takes time, too.
         let lag = (count / 2).min(LAG_MAX);
-        Self { commands, count, lag, steps: 0, given: 0, ring: [const { None }; RING] }
+        Self { commands, count, lag, steps: 0, given: 0, head, ring: [const { None }; RING] }
     }
 
     /// The next command. Hints are given in the selected database.
@@ -108,7 +110,9 @@ impl<'a, I: ExactSizeIterator<Item = Args<'a>>> Lookahead<'a, I> {
     #[inline]
     fn prepare(&mut self, at: usize, database: Option<&Database>) {
         let Some(args) = self.commands.next() else { return };
-        let prepared = self.ring[at % RING].insert(Prepared::new(args, self.lag > 0));
+        let ahead = self.lag > 0;
+        let prepared = self.head.take().unwrap_or_else(|| Prepared::new(args, ahead));
+        let prepared = self.ring[at % RING].insert(prepared);
         if let (Some(key), Some(database)) = (prepared.first, database) {
             database.prefetch_stripe(key.hash);
         }
@@ -179,7 +183,7 @@ mod tests {
                 });
                 let commands: Vec<OwnedArgs> = lines.map(|line| line.iter().collect()).collect();
                 let mut gate = GateHold::new(client.env.keyspace);
-                let mut lookahead = Lookahead::new(commands.iter().map(OwnedArgs::args));
+                let mut lookahead = Lookahead::new(commands.iter().map(OwnedArgs::args), None);
                 for (at, command) in commands.iter().enumerate() {
                     let prepared = lookahead.next(&mut client.env, &mut gate, &|| 0, 0).expect("one is left");
                     assert!(prepared.args.from(0).eq(command.args().from(0)), "{at} of {count}");

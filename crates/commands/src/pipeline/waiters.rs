@@ -16,7 +16,7 @@ use store::guard::{Guard, Plan};
 use store::hash::hash_bytes;
 use store::stripe::Mode;
 
-use crate::blocking::{Block, Served, Serving, WaitQueues, Waiter};
+use crate::blocking::{Awaited, Block, Served, Serving, WaitQueues, Waiter};
 use crate::call::Call;
 use crate::client::ClientFlags;
 use crate::effect::Effect;
@@ -37,6 +37,11 @@ pub(super) fn park(call: &mut Call<'_>, command: Command, mut block: Block) {
         return call.env.host.migrate(waiter, migration);
     }
     *call.session.client.waiter.lock().expect("never poisoned") = Some(waiter.clone());
+    if block.awaited == Some(Awaited::Freed) {
+        // What it waits for is handed over when the gate is left.
+        call.env.awaits_freed = Some(waiter);
+        return;
+    }
     queues.add(&waiter);
     if waiter.awaited.is_some() {
         call.env.host.await_event(&waiter);

@@ -1,11 +1,15 @@
 //! The bytes of one segment, written once by whoever has reserved them, and lent out when they are published.
+//!
+//! They are mapped apart from the allocator's memory, in small pages. A log is written and read from front to end, so huge
+//! pages would save it nothing, and the kernel clears those 2 MiB at a time: where the machine is a virtual one that has
+//! given its free memory back, that takes milliseconds, and a writer may be the one who waits.
 
 // Disjoint parts are written and read by different threads at the same time; no safe type says that.
 #![allow(unsafe_code)]
 
-use std::cell::UnsafeCell;
-use std::mem::MaybeUninit;
 use std::ops::Range;
+
+use memmap2::{MmapMut, MmapRaw};
 
 /// The least that is mapped at once; where pages are larger, a write is in vain.
 const PAGE_BYTES: usize = 4096;
@@ -15,34 +19,35 @@ const PAGE_BYTES: usize = 4096;
 pub(super) struct Segment {
     /// Which it is: its first offset divided by its size. Only changed while one thread alone has the segment.
     pub(super) number: u64,
-    bytes: Box<[UnsafeCell<MaybeUninit<u8>>]>,
+    memory: MmapRaw,
     /// A cell for each byte, which tells loom who writes and reads it.
     #[cfg(all(test, loom))]
     shadow: Box<[loom::cell::UnsafeCell<()>]>,
 }
 
-// SAFETY: `write` and `read` leave it to their callers that no byte is written while another thread touches it.
-unsafe impl Sync for Segment {}
-// SAFETY: plain bytes.
-unsafe impl Send for Segment {}
-
 impl Segment {
     /// A segment whose bytes hold nothing yet.
+    ///
+    /// # Panics
+    /// When the system has no memory for it.
     pub(super) fn new(number: u64, bytes: usize) -> Box<Self> {
-        let uninit = Box::new_uninit_slice(bytes);
+        let memory = MmapMut::map_anon(bytes).expect("memory for a segment of the log");
+        // Refused where the kernel knows no huge pages.
+        #[cfg(target_os = "linux")]
+        let _ = memory.advise(memmap2::Advice::NoHugePage);
         Box::new(Self {
             number,
-            // SAFETY: the elements may be uninitialised, they say so.
-            bytes: unsafe { uninit.assume_init() },
+            memory: memory.into(),
             #[cfg(all(test, loom))]
             shadow: (0..bytes).map(|_| loom::cell::UnsafeCell::new(())).collect(),
         })
     }
 
-    /// Has the kernel map its memory, which it does at the first write to each page.
+    /// Has the kernel map its memory, which it otherwise does at the first write to each page.
     pub(super) fn map(&mut self) {
-        for page in self.bytes.chunks_mut(PAGE_BYTES) {
-            page[0].get_mut().write(0);
+        for page in (0..self.memory.len()).step_by(PAGE_BYTES) {
+            // SAFETY: it lies within the mapping, which this thread alone has.
+            unsafe { self.memory.as_mut_ptr().add(page).write(0) };
         }
     }
 
@@ -51,14 +56,11 @@ impl Segment {
     /// # Safety
     /// No other thread reads or writes this part at the same time.
     pub(super) unsafe fn write(&self, from: usize, source: &[u8]) {
-        let target = &self.bytes[from..from + source.len()];
+        assert!(from + source.len() <= self.memory.len(), "beyond the segment");
         #[cfg(all(test, loom))]
         self.shadow[from..from + source.len()].iter().for_each(|cell| cell.with_mut(|_| ()));
-        // SAFETY: `target` is as long as `source`, the cells may be written through a shared reference, and the caller
-        // sees to it that nobody else touches them.
-        unsafe {
-            std::ptr::copy_nonoverlapping(source.as_ptr(), UnsafeCell::raw_get(target.as_ptr()).cast(), source.len());
-        }
+        // SAFETY: the part lies within the mapping, and the caller sees to it that nobody else touches it.
+        unsafe { std::ptr::copy_nonoverlapping(source.as_ptr(), self.memory.as_mut_ptr().add(from), source.len()) };
     }
 
     /// Lends out a part.
@@ -66,11 +68,11 @@ impl Segment {
     /// # Safety
     /// The part has been written, that is visible to this thread, and nobody writes it while the slice lives.
     pub(super) unsafe fn read(&self, range: Range<usize>) -> &[u8] {
-        let part = &self.bytes[range.clone()];
+        assert!(range.start <= range.end && range.end <= self.memory.len(), "beyond the segment");
         #[cfg(all(test, loom))]
-        self.shadow[range].iter().for_each(|cell| cell.with(|_| ()));
-        // SAFETY: `UnsafeCell` and `MaybeUninit` have the layout of what they hold; the caller sees to the rest.
-        unsafe { std::slice::from_raw_parts(part.as_ptr().cast(), part.len()) }
+        self.shadow[range.clone()].iter().for_each(|cell| cell.with(|_| ()));
+        // SAFETY: the part lies within the mapping; the caller sees to the rest.
+        unsafe { std::slice::from_raw_parts(self.memory.as_ptr().add(range.start), range.len()) }
     }
 }
 

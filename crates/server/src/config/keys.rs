@@ -129,6 +129,7 @@ keys! {
     bool: ALWAYS_SHOW_LOGO = "always-show-logo", CRASH_LOG_ENABLED = "crash-log-enabled",
         DAEMONIZE = "daemonize", DYNAMIC_HZ = "dynamic-hz", HIDE_USER_DATA_FROM_LOG = "hide-user-data-from-log",
         LATENCY_TRACKING = "latency-tracking", LAZYFREE_LAZY_EVICTION = "lazyfree-lazy-eviction",
+        LAZYFREE_LAZY_USER_FLUSH = "lazyfree-lazy-user-flush",
         PROTECTED_MODE = "protected-mode",
         APPENDONLY = "appendonly", RDBCHECKSUM = "rdbchecksum", RDBCOMPRESSION = "rdbcompression",
         RDB_DEL_SYNC_FILES = "rdb-del-sync-files", RDB_SAVE_INCREMENTAL_FSYNC = "rdb-save-incremental-fsync",

@@ -224,7 +224,7 @@ pub const ROWS: &[Row] = &[
     yes_no("lazyfree-lazy-expire", false).no_effect(LAZY),
     yes_no("lazyfree-lazy-server-del", false).no_effect(LAZY),
     yes_no("lazyfree-lazy-user-del", false).no_effect(LAZY),
-    yes_no("lazyfree-lazy-user-flush", false).no_effect(LAZY),
+    yes_no("lazyfree-lazy-user-flush", false),
     yes_no("replica-lazy-flush", false).alias("slave-lazy-flush").no_effect(LAZY),
     choice("oom-score-adj", OOM_SCORES, "no"),
     special("oom-score-adj-values", Kind::OomScores),

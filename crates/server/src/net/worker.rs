@@ -3,6 +3,7 @@
 //! then for all of them in `worker/housekeeping.rs`.
 
 mod housekeeping;
+mod intake;
 mod serving;
 
 use std::collections::BTreeSet;
@@ -11,10 +12,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use commands::blocking::{End, Waiter};
+use commands::blocking::{Awaited, End, Waiter};
 use commands::client::ClientFlags;
 use commands::env::Env;
-use commands::pipeline::GateHold;
+use commands::pipeline::{GateHold, Lookahead};
 use commands::reply::Reply;
 use commands::session::Session;
 use mio::event::Event;
@@ -24,6 +25,7 @@ use slab::Slab;
 use store::keyspace::Keyspace;
 
 use self::housekeeping::{is_over_output_limit, relieve};
+use self::intake::Intake;
 use self::serving::{Core, serve};
 use super::connection::{Closing, Connection, Flushed};
 use super::feeder::Arrival;
@@ -72,7 +74,6 @@ pub struct Worker {
     /// Connections with output to send, or to be closed.
     dirty: Vec<usize>,
     core: Core,
-    buffer: Vec<u8>,
     last_cron_ms: i64,
     running: bool,
 }
@@ -118,7 +119,6 @@ impl Worker {
                 tick_ms: clock::now_ms(),
                 is_only,
             },
-            buffer: vec![0; READ_BYTES],
             last_cron_ms: clock::now_ms(),
             running: true,
         };
@@ -131,6 +131,7 @@ impl Worker {
         // What it has appended is told of once a turn.
         stream::tell_later();
         let mut events = Events::with_capacity(EVENTS_MAX);
+        let mut intake = Intake::new();
         while self.running {
             let timeout =
                 if self.ready.is_empty() && self.accepting.is_empty() { self.until_due() } else { Duration::ZERO };
@@ -146,7 +147,7 @@ impl Worker {
             events.iter().for_each(|event| self.take(event));
             self.accept_more();
             self.end_waits();
-            self.serve_ready();
+            self.serve_ready(&mut intake);
             self.server.replication.tell_feeders();
             self.deliver_published();
             self.flush_dirty();
@@ -196,11 +197,7 @@ impl Worker {
                 Message::Dismiss { slot, id, reply } => {
                     if let Some(waiter) = self.answer(slot, id, &reply) {
                         self.connections[slot].close(Closing::AfterReply);
-                        // The command that waited has failed.
-                        let stats = &self.core.env.stats;
-                        stats.commands[waiter.command.index as usize].failed.add(1);
-                        stats.error_replies.add(1);
-                        self.server.vitals.errors.add("UNBLOCKED", |line| self.server.log.warning(line));
+                        self.count_dismissal(&waiter);
                     }
                 }
                 Message::Close { slot, id } => {
@@ -232,10 +229,23 @@ impl Worker {
     fn answer(&mut self, slot: usize, id: u64, reply: &Reply) -> Option<Arc<Waiter>> {
         let is_there = |connection: &Connection| connection.session.client.id == id;
         let waiter = self.connections.get(slot).is_some_and(is_there).then(|| self.end_wait(slot)).flatten()?;
-        self.connections[slot].out.append(reply);
+        if !waiter.is_silent {
+            self.connections[slot].out.append(reply);
+        }
         self.make_ready(slot);
         self.make_dirty(slot);
         Some(waiter)
+    }
+
+    /// The command has failed that has waited, unless what it waits for will come.
+    fn count_dismissal(&self, waiter: &Waiter) {
+        if waiter.awaited == Some(Awaited::Freed) {
+            return;
+        }
+        let stats = &self.core.env.stats;
+        stats.commands[waiter.command.index as usize].failed.add(1);
+        stats.error_replies.add(1);
+        self.server.vitals.errors.add("UNBLOCKED", |line| self.server.log.warning(line));
     }
 
     /// Answers those who have waited long enough.
@@ -365,26 +375,42 @@ impl Worker {
         self.dirty.push(index);
     }
 
-    fn serve_ready(&mut self) {
+    fn serve_ready(&mut self, intake: &mut Intake) {
         let mut gate = GateHold::new(self.keyspace);
         self.core.section_commands = 0;
         self.core.section_began_ns = clock::ticks_ns();
-        for index in std::mem::take(&mut self.ready) {
-            let Some(connection) = self.connections.get_mut(index) else { continue };
-            connection.queued = false;
-            serve(&mut self.core, &mut gate, &self.server, connection, &mut self.buffer);
-            if connection.session.departs.is_some() {
-                self.depart(index);
-                continue;
+        let ready = std::mem::take(&mut self.ready);
+        let mut rest = &ready[..];
+        while !rest.is_empty() {
+            let count = intake.read(&self.core, &self.server, &mut self.connections, rest);
+            let (round, later) = rest.split_at(count);
+            rest = later;
+            let mut heads = Lookahead::new(intake.heads(count), None);
+            for (at, &index) in round.iter().enumerate() {
+                let db = self.connections.get(index).map_or(0, |connection| connection.session.db);
+                let head = || heads.next(&mut self.core.env, &mut gate, &clock::now_ms, db).copied();
+                let arrival = intake.arrival(at, head);
+                let Some(connection) = self.connections.get_mut(index) else { continue };
+                connection.queued = false;
+                serve(&mut self.core, &mut gate, &self.server, connection, arrival);
+                self.served(index);
             }
-            self.dirty.push(index);
-            if connection.postponed {
-                self.set_postponed(index, true);
-            } else if let Some(waiter) = &connection.session.blocked {
-                self.deadlines.extend(waiter.deadline_ms.map(|at| (at, waiter.ticket, index)));
-            } else if connection.readable && !connection.is_closing() {
-                self.make_ready(index);
-            }
+        }
+    }
+
+    /// Sees to what a connection waits for after its turn.
+    fn served(&mut self, index: usize) {
+        let connection = &mut self.connections[index];
+        if connection.session.departs.is_some() {
+            return self.depart(index);
+        }
+        self.dirty.push(index);
+        if connection.postponed {
+            self.set_postponed(index, true);
+        } else if let Some(waiter) = &connection.session.blocked {
+            self.deadlines.extend(waiter.deadline_ms.map(|at| (at, waiter.ticket, index)));
+        } else if connection.readable && !connection.is_closing() {
+            self.make_ready(index);
         }
     }
 

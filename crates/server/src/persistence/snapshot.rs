@@ -25,7 +25,7 @@ use super::{Persistence, changes, stop_or_take_writes};
 use crate::config::keys;
 use crate::replication::replica::Resume;
 use crate::server::Server;
-use crate::{alloc, background, clock};
+use crate::{background, clock, memory};
 
 /// A sleep that a test has asked for is looked after so often.
 const NAP_MAX: Duration = Duration::from_millis(10);
@@ -88,7 +88,7 @@ pub fn cut(server: &Server, section: &Section<'_>) -> Cut {
         walk: keyspace.cut(section),
         number,
         contents,
-        facts: facts(server.replication.place()),
+        facts: facts(server, server.replication.place()),
         changes: changes(server),
         path,
         temporary,
@@ -264,13 +264,13 @@ pub fn place(server: &Server, number: u64, temporary: &Path, path: &Path) -> Res
 
 /// The facts about a file that Redis writes too, in its order; `place` is where its data is in the history, if that is of use
 /// to anybody.
-pub fn facts(place: Option<Resume>) -> Vec<(&'static str, Vec<u8>)> {
+pub fn facts(server: &Server, place: Option<Resume>) -> Vec<(&'static str, Vec<u8>)> {
     let number = |number: u64| number.to_string().into_bytes();
     let mut facts = vec![
         ("redis-ver", REDIS_VERSION.into()),
         ("redis-bits", number(usize::BITS.into())),
         ("ctime", number(clock::now_ms() as u64 / 1000)),
-        ("used-mem", number(alloc::used_memory())),
+        ("used-mem", number(memory::used(server))),
     ];
     facts.extend(place.into_iter().flat_map(Resume::facts));
     facts.push(("aof-base", number(0)));

@@ -214,7 +214,7 @@ impl Copies {
         let (number, changes) = (server.persistence.next_cut(), changes(server));
         let db = Some(ring.database()).filter(|db| *db != NO_DB).unwrap_or(0);
         drop(alone);
-        let facts = snapshot::facts(Some(cut.place(db)));
+        let facts = snapshot::facts(server, Some(cut.place(db)));
         let data = Data { walk, number, changes, contents, facts, is_file: !kind.direct };
         let mut queue = self.queue.lock();
         let running = queue.running.as_mut()?;

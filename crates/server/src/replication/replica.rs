@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use commands::blocking::End;
+use commands::blocking::{Awaited, End};
 use commands::client::Client;
 use commands::error::{Error, Result};
 use commands::replication::{Followed, Role};
@@ -20,10 +20,10 @@ use replication::id::Position;
 
 use super::beside::Kept;
 use super::{State, link};
-use crate::clock;
 use crate::config::keys;
 use crate::net::inbox::Message;
 use crate::server::Server;
+use crate::{clock, promptness};
 
 /// What those are told who wait for a key when their server becomes a replica.
 const UNBLOCKED: &str = "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)";
@@ -457,7 +457,10 @@ impl State {
         let Some(server) = self.server.get().and_then(std::sync::Weak::upgrade) else { return };
         let log = server.log.clone();
         let thread = std::thread::Builder::new().name("replica-link".into());
-        if let Err(error) = thread.spawn(move || link::run(&Term { server, primary, term })) {
+        if let Err(error) = thread.spawn(move || {
+            promptness::ask();
+            link::run(&Term { server, primary, term });
+        }) {
             log.warning(&format!("Unable to start the thread that connects to the MASTER: {error}"));
         }
     }
@@ -501,7 +504,11 @@ fn unblock_all(server: &Server) {
         let Some(waiter) = client.waiter.lock().expect("never poisoned").clone() else { continue };
         if server.waiters.end(&waiter, End::Unblocked) {
             let mut reply = waiter.reply();
-            reply.error(&Error::new(UNBLOCKED));
+            match waiter.awaited {
+                // That comes in any case.
+                Some(Awaited::Freed) => reply.ok(),
+                _ => reply.error(&Error::new(UNBLOCKED)),
+            }
             let dismissal = Message::Dismiss { slot: client.slot, id: client.id, reply: Box::new(reply) };
             server.workers[client.worker].inbox.post(dismissal);
         }

@@ -155,9 +155,13 @@ impl Stream {
         }
     }
 
-    /// How much memory the log takes beyond its backlog: it is kept for readers, and goes when they have read it, so it does
-    /// not count against `maxmemory`.
-    pub fn uncounted_bytes(&self) -> u64 {
+    /// How much memory the log takes for its backlog, which counts against `maxmemory`.
+    pub fn backlog_bytes(&self) -> u64 {
+        self.memory_bytes().min(self.keep.load(Relaxed))
+    }
+
+    /// How much it takes beyond that: it is kept for readers, and goes when they have read it, so it does not count.
+    pub fn beyond_backlog_bytes(&self) -> u64 {
         self.memory_bytes().saturating_sub(self.keep.load(Relaxed))
     }
 

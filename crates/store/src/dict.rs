@@ -3,17 +3,20 @@
 //! Extendible hashing (Fagin and others, 1979): a directory, indexed by the highest bits of the hash, names leaves, each
 //! a [`Table`] of at most [`LEAF_MAX`] items. A leaf that is full splits in two; the directory doubles when a leaf that
 //! it names only once splits. So an insert moves at most one leaf, and a value of ten million members never stalls the
-//! server. Leaves and buckets lie in hash order, hence a scan's cursor is a position in hash order and growth between
+//! server. Good hashes fill all leaves alike, so with one limit for all they would also split all at once, under a single
+//! command of a thousand members; therefore they are of several sizes. Leaves and buckets lie in hash order, hence a scan's cursor is a position in hash order and growth between
 //! two steps neither hides nor has to repeat anything.
 //!
 //! Leaves are not merged again while members leave; an empty dictionary starts afresh.
 
 use fastrand::Rng;
 
-use crate::table::{Table, Word};
+use crate::table::{SLOTS, Table, Word};
 
-/// Items in a leaf before it splits: splitting stays in the tens of microseconds.
-const LEAF_MAX: usize = 1024;
+/// Buckets of a leaf: each has one of these sizes, which fill a block of the allocator, for as long as it lives.
+const LEAF_BUCKETS: [usize; 4] = [80, 96, 112, 128];
+/// Items in a leaf at most: splitting stays in the tens of microseconds.
+const LEAF_MAX: usize = LEAF_BUCKETS[3] * SLOTS;
 /// The directory stops growing here; leaves then grow instead. 2^22 leaves hold four thousand million items.
 const BITS_MAX: u8 = 22;
 /// A scan step visits at most this many buckets for each item that was asked for, so that a sparse table cannot stall.
@@ -70,7 +73,7 @@ impl<T: Word> Dict<T> {
         }
         let mut leaf = self.leaf_of(hash);
         // Colliding hashes may fall into one half again; the directory's bound ends the loop.
-        while self.leaves[leaf].len() >= LEAF_MAX && self.leaves[leaf].shift() < BITS_MAX {
+        while self.leaves[leaf].len() >= LEAF_BUCKETS[0] * SLOTS && self.is_to_split(leaf, hash) {
             self.split(leaf, hash, &rehash);
             leaf = self.leaf_of(hash);
         }
@@ -165,18 +168,26 @@ impl<T: Word> Dict<T> {
         if self.bits == 0 { 0 } else { self.directory[(hash >> (64 - self.bits)) as usize] as usize }
     }
 
+    /// Whether a leaf, where a hash belongs, is full.
+    fn is_to_split(&self, leaf: usize, hash: u64) -> bool {
+        let leaf = &self.leaves[leaf];
+        leaf.len() >= leaf_buckets(hash, leaf.shift()) * SLOTS && leaf.shift() < BITS_MAX
+    }
+
     fn split(&mut self, leaf: usize, hash: u64, rehash: &impl Fn(&T) -> u64) {
         let shift = self.leaves[leaf].shift();
+        let low_start = leaf_start(hash, shift);
+        let buckets = [low_start, low_start | 1 << (63 - shift)].map(|start| leaf_buckets(start, shift + 1));
         if shift == self.bits {
             self.double_directory();
         }
-        let (low, high) = std::mem::replace(&mut self.leaves[leaf], Table::new(shift)).split(rehash);
+        let (low, high) = std::mem::replace(&mut self.leaves[leaf], Table::new(shift)).split(buckets, rehash);
         let high_index = self.leaves.len() as u32;
         self.leaves[leaf] = low;
         self.leaves.push(high);
         // The leaf's entries are one aligned run of the directory; its upper half names the new leaf.
         let run = 1usize << (self.bits - shift);
-        let first = (leaf_start(hash, shift) >> (64 - self.bits)) as usize;
+        let first = (low_start >> (64 - self.bits)) as usize;
         self.directory[first + run / 2..first + run].fill(high_index);
     }
 
@@ -187,6 +198,13 @@ impl<T: Word> Dict<T> {
         };
         self.bits += 1;
     }
+}
+
+/// How many buckets a leaf has whose hashes begin with the highest `shift` bits of `position`.
+fn leaf_buckets(position: u64, shift: u8) -> usize {
+    // The leaves' numbers stay distinct under an odd factor, and neighbours differ in its highest bits (Fibonacci hashing).
+    let drawn = leaf_start(position, shift).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 62;
+    LEAF_BUCKETS[drawn as usize]
 }
 
 /// The lowest position in the leaf that holds `position` and is chosen by `shift` bits.
@@ -245,6 +263,23 @@ mod tests {
             assert_eq!(dict.remove(hash(n), |item| value(item) == n, rehash).map(|item| value(&item)), Some(n));
         }
         assert!(dict.is_empty() && dict.leaves.is_empty());
+    }
+
+    /// However large it is, a thousand members more move some thousands.
+    #[test]
+    fn leaves_do_not_split_all_at_once() {
+        let moved = std::cell::Cell::new(0);
+        let (mut dict, mut most) = (Dict::new(), 0);
+        for n in 0..300_000 {
+            if n % 1000 == 0 {
+                most = most.max(moved.take());
+            }
+            dict.insert_unique(hash(n), number(n), |item| {
+                moved.set(moved.get() + 1);
+                rehash(item)
+            });
+        }
+        assert!(most < 10_000, "{most} for a thousand");
     }
 
     #[test]

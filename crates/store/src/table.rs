@@ -32,7 +32,8 @@ use fastrand::Rng;
 /// The type must be `repr(transparent)` over a `NonNull` pointer, so that a reference to the word is a reference to it.
 pub unsafe trait Word: Sized {}
 
-const SLOTS: usize = 7;
+/// Items in a bucket.
+pub(crate) const SLOTS: usize = 7;
 const CHAINED: usize = 7;
 const ITEMS_MASK: u64 = 0x0080_8080_8080_8080;
 /// Items a bucket holds on average before the table grows.
@@ -323,13 +324,13 @@ impl<T: Word> Table<T> {
         std::mem::replace(self, Self::new(self.shift))
     }
 
-    /// Splits into the items whose next hash bit is 0 and those where it is 1; both tables have `shift + 1`.
-    pub fn split(mut self, rehash: impl Fn(&T) -> u64) -> (Self, Self) {
+    /// Splits into the items whose next hash bit is 0 and those where it is 1; both tables have `shift + 1`, and as many buckets
+    /// as is said.
+    pub fn split(mut self, buckets: [usize; 2], rehash: impl Fn(&T) -> u64) -> (Self, Self) {
         let bit = 1u64 << (63 - self.shift);
         let mut halves = (Self::new(self.shift + 1), Self::new(self.shift + 1));
-        let expected = self.len() / (2 * (LOAD_MAX - 1)) + 1;
-        halves.0.reserve_buckets(expected);
-        halves.1.reserve_buckets(expected);
+        halves.0.reserve_buckets(buckets[0]);
+        halves.1.reserve_buckets(buckets[1]);
         self.extract_if(
             |_| true,
             |value| {
@@ -696,7 +697,7 @@ mod tests {
         }
         let seen: BTreeSet<u64> = table.iter().map(Number::value).collect();
         assert_eq!(seen, model);
-        let (low, high) = table.split(rehash);
+        let (low, high) = table.split([1, 7], rehash);
         assert_eq!(low.len() + high.len(), model.len());
         assert!(low.iter().all(|item| hash(item.value()) >> 63 == 0));
         assert!(high.iter().all(|item| hash(item.value()) >> 63 == 1));

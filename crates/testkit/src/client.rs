@@ -47,6 +47,14 @@ impl Stream {
         }
     }
 
+    fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.set_nonblocking(nonblocking),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.set_nonblocking(nonblocking),
+        }
+    }
+
     fn set_timeout(&self, timeout: Duration) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => {
@@ -173,6 +181,27 @@ impl Client {
         } else {
             Err(io::Error::new(io::ErrorKind::InvalidData, format!("unusual spelling: {text:?}")))
         }
+    }
+
+    /// Whether a reply, or a part of one, has come that was not received yet.
+    ///
+    /// # Errors
+    /// As [`receive`](Self::receive).
+    pub fn has_more(&mut self) -> io::Result<bool> {
+        self.stream.set_nonblocking(true)?;
+        let mut buffer = [0; 16 * 1024];
+        let came = self.stream.read(&mut buffer);
+        self.stream.set_nonblocking(false)?;
+        match came {
+            Ok(0) => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection")),
+            Ok(count) => {
+                self.decoder.feed(&buffer[..count]);
+                self.pending.extend_from_slice(&buffer[..count]);
+            }
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(!self.pending.is_empty())
     }
 
     /// One request and its reply.

@@ -4,6 +4,8 @@
 //! `BRINDLE_DEPTH=full`. A server that is not there skips the test, unless `CI=true`.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::Duration;
 
 use testkit::differential::{Campaign, DEFAULT_LIMITS, Fault, Report, SMALL_LIMITS, Sequence, Settings, parse};
 use testkit::grammar::seeds_of_family;
@@ -113,6 +115,14 @@ fn planted_faults_are_found() {
             only(words, "SPOP", reply, Reply::Bulk(b"stranger".to_vec()));
         }),
         ("a time far off", "SET k v EX 1000\nTTL k", |words, reply| only(words, "TTL", reply, Reply::Integer(900))),
+        ("what comes after a pause", "SET k v PX 100\n@sleep 150\nEXISTS k", |words, reply| {
+            only(words, "EXISTS", reply, Reply::Integer(1));
+        }),
+        ("what one gets who was blocked", "@b> BLPOP l 0\n@c> BLPOP l 0\nRPUSH l x y\n@b<\n@c<", |words, reply| {
+            if let (Reply::Array(parts), b"BLPOP") = (reply, words[0].as_slice()) {
+                parts[1] = Reply::Bulk(b"y".to_vec());
+            }
+        }),
         ("a result inside EXEC", "MULTI\nINCR k\nEXEC", |words, reply| {
             only(words, "EXEC", reply, Reply::Array(vec![Reply::Integer(2)]));
         }),
@@ -137,6 +147,27 @@ fn planted_faults_are_found() {
         let clean = with_fault(&reference, sequence, None);
         assert!(clean.findings.is_empty(), "found without a fault: {name}\n{clean}");
     }
+}
+
+/// On a busy machine a run may be late, and then what it shows is not believed: what had expired is gone on one side only.
+/// The same in time is a difference, even if it is never seen again.
+#[test]
+fn what_a_late_run_shows_does_not_count() {
+    fn once(seen: &AtomicBool, words: &Words, reply: &mut Reply, pause: Duration) {
+        if words[0] == b"GET" && !seen.swap(true, SeqCst) {
+            std::thread::sleep(pause);
+            *reply = Reply::NullBulk;
+        }
+    }
+    static LATE: AtomicBool = AtomicBool::new(false);
+    static IN_TIME: AtomicBool = AtomicBool::new(false);
+    let Some(reference) = found(Program::reference(REFERENCE), REFERENCE) else { return };
+    let sequence = "SET other v PX 100\n@sleep 150\nSET k v PX 5000\nGET k";
+    let late: Fault = |words, reply| once(&LATE, words, reply, Duration::from_millis(60));
+    assert_eq!(with_fault(&reference, sequence, Some(late)).findings.len(), 0);
+    assert!(LATE.load(SeqCst));
+    let in_time: Fault = |words, reply| once(&IN_TIME, words, reply, Duration::ZERO);
+    assert_eq!(with_fault(&reference, sequence, Some(in_time)).findings.len(), 1);
 }
 
 /// DUMP of every type and form at one server, RESTORE at the other, in both directions: the digests stay equal. What

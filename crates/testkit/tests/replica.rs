@@ -98,8 +98,9 @@ fn a_broken_link_is_gone_on_with() {
         });
         assert_same(&primary, &replica);
         let stats = section(&mut primary.connect().unwrap(), "stats");
-        assert_eq!(stats["sync_full"], "1", "{}:\n{}", reference.name, replica.log());
-        assert!(stats["sync_partial_ok"].parse::<u32>().unwrap() >= 4, "{}", reference.name);
+        let logs = || format!("{}:\n{}\nreplica:\n{}", reference.name, primary.log(), replica.log());
+        assert_eq!(stats["sync_full"], "1", "{}", logs());
+        assert!(stats["sync_partial_ok"].parse::<u32>().unwrap() >= 4, "{}", logs());
     }
 }
 

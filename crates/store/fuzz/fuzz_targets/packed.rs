@@ -10,7 +10,7 @@ use store::entry::Entry;
 use store::value::hash::{EXPIRY_MAX, Hash};
 use store::value::intset::Intset;
 use store::value::list::{List, NewNode};
-use store::value::listpack::Listpack;
+use store::value::listpack::{Item, Listpack};
 use store::value::set::Set;
 use store::value::zset::SortedSet;
 use store_fuzz::{seeds, values};
@@ -28,7 +28,7 @@ fuzz_target!(
         let entry = match (form & !SMALL_LIMITS) % FORMS {
             0 => return listpack(bytes, at),
             1 => return intset(bytes, at),
-            2 => Intset::from_bytes(bytes.to_vec()).ok().map(|ints| Entry::boxed(b"key", Set::from_intset(ints), None)),
+            2 => Intset::from_bytes(bytes).ok().map(|ints| Entry::boxed(b"key", Set::from_intset(ints), None)),
             3 => elements(bytes).and_then(Set::from_listpack).map(|set| Entry::boxed(b"key", set, None)),
             4 => elements(bytes).and_then(SortedSet::from_listpack).map(|zset| Entry::boxed(b"key", zset, None)),
             5 => elements(bytes)
@@ -48,7 +48,7 @@ fuzz_target!(
 );
 
 fn elements(bytes: &[u8]) -> Option<Listpack> {
-    Listpack::from_bytes(bytes.to_vec()).ok()
+    Listpack::from_bytes(bytes).ok()
 }
 
 /// Listpacks with every encoding of an element, and integers of every width.
@@ -62,12 +62,12 @@ fn start() -> Vec<Vec<u8>> {
     let of = |elements: &[&[u8]]| {
         let mut listpack = Listpack::new();
         elements.iter().for_each(|element| listpack.push_back(element));
-        listpack.into_bytes()
+        listpack.as_bytes().to_vec()
     };
     let mut intset = Intset::new();
     let mut forms = vec![
-        mixed.into_bytes(),
-        Listpack::new().into_bytes(),
+        mixed.as_bytes().to_vec(),
+        Listpack::new().as_bytes().to_vec(),
         of(&[b"a", b"7", b"b"]),
         of(&[b"a", b"-inf", b"b", b"1.5", b"c", b"1e300"]),
         of(&[b"f", b"v", b"5", b"g", b"w", b"9", b"h", b"x", b"0"]),
@@ -103,6 +103,16 @@ fn listpack(bytes: &[u8], at: usize) {
     listpack.push_back(b"last");
     listpack.push_front(b"-1");
     assert_eq!(listpack.len(), forwards + 2);
+    Listpack::validate(listpack.as_bytes(), true).expect("it is still a listpack");
+    // What its owner notes at it stays there, and the room it gives back holds nothing of it.
+    listpack.set_mark(3);
+    listpack.finish();
+    let added: [&[u8]; 3] = [b"", &bytes[..bytes.len().min(at)], b"-32769"];
+    listpack.push_back_items(added.map(Item::parse));
+    let behind = listpack.iter().skip(forwards + 2);
+    assert!(behind.map(|(_, item)| item).eq(added.map(Item::parse)));
+    listpack.remove_range(-3, 3);
+    assert_eq!((listpack.len(), listpack.room().mark()), (forwards + 2, 3));
     Listpack::validate(listpack.as_bytes(), true).expect("it is still a listpack");
 }
 

@@ -12,10 +12,12 @@ use crate::process::Server;
 use crate::reply::{items, show, text};
 use crate::words::Words;
 
-/// How long a reply may take before it counts as none.
-const REPLY_MAX: Duration = Duration::from_secs(5);
-/// How long a command that shall block may take to be seen as blocked.
-const BLOCK_MAX: Duration = Duration::from_millis(500);
+/// How long a reply may take before it counts as none: a busy machine may leave either server alone for seconds.
+pub(super) const REPLY_MAX: Duration = Duration::from_secs(30);
+/// How long a server may take to see that connections were closed, or that one waits.
+const SETTLE_MAX: Duration = Duration::from_secs(20);
+/// From one look to the next.
+const LOOK: Duration = Duration::from_millis(1);
 /// How many replies and pushes one command may cause.
 const CAUSED_MAX: usize = 1000;
 
@@ -40,7 +42,7 @@ impl fmt::Display for Answer {
             Self::Reply(reply) => out.write_str(&show(reply)),
             Self::Several(replies) => out.write_str(&replies.iter().map(show).collect::<Vec<_>>().join(" ; ")),
             Self::Closed => out.write_str("(the connection was closed)"),
-            Self::Silence => write!(out, "(no reply within {REPLY_MAX:?})"),
+            Self::Silence => out.write_str("(no reply)"),
             Self::Garbage(text) => write!(out, "(no valid reply: {text})"),
         }
     }
@@ -69,6 +71,7 @@ pub struct Lane<'s> {
     admin: Client,
     clients: BTreeMap<char, Client>,
     protocol: Protocol,
+    patience: Duration,
     fault: Option<Fault>,
     nonce: u64,
 }
@@ -80,7 +83,8 @@ impl<'s> Lane<'s> {
     /// Those of the connection.
     pub fn new(server: &'s Server) -> io::Result<Self> {
         let admin = server.connect()?;
-        Ok(Self { server, admin, clients: BTreeMap::new(), protocol: Protocol::Resp2, fault: None, nonce: 0 })
+        let (clients, protocol) = (BTreeMap::new(), Protocol::Resp2);
+        Ok(Self { server, admin, clients, protocol, patience: REPLY_MAX, fault: None, nonce: 0 })
     }
 
     /// Lets `fault` change every reply.
@@ -88,13 +92,22 @@ impl<'s> Lane<'s> {
         self.fault = Some(fault);
     }
 
+    /// How long replies may take on the connections that sequences make from now on.
+    pub fn set_patience(&mut self, patience: Duration) {
+        self.patience = patience;
+    }
+
     /// Closes all connections of the last sequence and empties the server.
     ///
     /// # Errors
-    /// Those of the connection: the server is gone.
+    /// Those of the connection: the server is gone; or it keeps a connection that was closed.
     pub fn begin(&mut self, protocol: Protocol) -> io::Result<()> {
         self.clients.clear();
         self.protocol = protocol;
+        // One that is still there for the server would get messages and elements that are for the next sequence's.
+        if !self.until("connected_clients", 1)? {
+            return Err(io::Error::other(format!("closed connections are still counted after {SETTLE_MAX:?}")));
+        }
         self.admin(&["FLUSHALL"]).map(drop)
     }
 
@@ -172,25 +185,44 @@ impl<'s> Lane<'s> {
         Answer::Garbage(format!("more than {CAUSED_MAX} replies to one command"))
     }
 
-    /// Waits until the server has as many blocked clients as `count`, for a while.
-    pub fn wait_blocked(&mut self, count: usize) {
+    /// Waits until each of these connections is served or seen to wait, so that what follows elsewhere follows it.
+    pub fn settle(&mut self, connections: &[char]) {
         let begin = Instant::now();
-        while begin.elapsed() < BLOCK_MAX {
-            let info = self.admin(&["INFO", "clients"]).ok();
-            let said =
-                info.as_ref().and_then(text).map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default();
-            let blocked = said.lines().find_map(|line| line.strip_prefix("blocked_clients:"));
-            if blocked.and_then(|number| number.trim().parse().ok()) >= Some(count) {
+        while begin.elapsed() < SETTLE_MAX {
+            // Before the server is asked: one that is served in between is missed there, and looked at again.
+            let is_served = |name| self.clients.get_mut(name).is_none_or(|client| client.has_more().unwrap_or(true));
+            let unserved = connections.iter().map(is_served).filter(|served| !served).count();
+            let Ok(blocked) = self.clients_that_are("blocked_clients") else { return };
+            if blocked >= unserved {
                 return;
             }
-            std::thread::sleep(Duration::from_millis(1));
+            std::thread::sleep(LOOK);
         }
+    }
+
+    /// Waits until a number of INFO's section `clients` is this one, which it says.
+    fn until(&mut self, name: &str, wanted: usize) -> io::Result<bool> {
+        let begin = Instant::now();
+        while self.clients_that_are(name)? != wanted {
+            if begin.elapsed() > SETTLE_MAX {
+                return Ok(false);
+            }
+            std::thread::sleep(LOOK);
+        }
+        Ok(true)
+    }
+
+    fn clients_that_are(&mut self, name: &str) -> io::Result<usize> {
+        let info = self.admin(&["INFO", "clients"])?;
+        let info = text(&info).map(String::from_utf8_lossy).unwrap_or_default();
+        let number = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')?.trim().parse().ok());
+        number.ok_or_else(|| io::Error::other(format!("INFO does not tell {name}")))
     }
 
     fn client(&mut self, connection: char) -> io::Result<&mut Client> {
         if !self.clients.contains_key(&connection) {
             let mut client = self.server.connect()?;
-            client.set_timeout(REPLY_MAX)?;
+            client.set_timeout(self.patience)?;
             client.speak(self.protocol)?;
             self.clients.insert(connection, client);
         }

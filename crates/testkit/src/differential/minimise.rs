@@ -4,6 +4,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use super::lane;
 use super::pair::{Difference, Pair};
 use super::steps::{Sequence, Step};
 use crate::client::Protocol;
@@ -12,6 +13,8 @@ use crate::client::Protocol;
 const RUNS_MAX: usize = 400;
 /// How long that may take: a server that does not answer costs seconds each time.
 const TIME_MAX: Duration = Duration::from_secs(20);
+/// How long a reply may take meanwhile: much that is left out makes one that is waited for never come.
+const REPLY_MAX: Duration = Duration::from_secs(1);
 
 /// A smaller sequence with a difference of the same signature, and that difference. None if the difference does not
 /// come back when the sequence is run again as it is.
@@ -26,6 +29,7 @@ pub fn minimise(
 ) -> io::Result<Option<(Sequence, Difference)>> {
     let mut search = Search { pair, protocol, signature: &difference.signature, runs: 0, begin: Instant::now() };
     let Some(found) = search.fails(sequence)? else { return Ok(None) };
+    search.pair.set_patience(REPLY_MAX);
     let mut best = (sequence.clone(), found);
     if best.1.step + 1 < best.0.steps.len() {
         best.0.steps.truncate(best.1.step + 1);
@@ -33,6 +37,7 @@ pub fn minimise(
     search.drop_steps(&mut best)?;
     search.drop_words(&mut best)?;
     search.drop_steps(&mut best)?;
+    search.pair.set_patience(lane::REPLY_MAX);
     Ok(Some(best))
 }
 

@@ -10,7 +10,7 @@
 //! @b> BLPOP l 0      sent on b, nothing read: it will block
 //! @b! CLIENT REPLY OFF   sent on b; no reply will come
 //! @b<                the next reply on b is read and compared
-//! @sleep 20          both wait 20 ms
+//! @sleep 150         both wait 150 ms; what shall expire meanwhile has 100, so that it is still there before
 //! # ...              a comment
 //! ```
 

@@ -484,6 +484,24 @@ fn type_15_is_filled_in() {
     assert_eq!(stream.group(b"group1").and_then(Group::entries_read), Some(2));
 }
 
+/// Before 7.0 XSETID could set the last id below a deleted one, and dumps from then hold what followed. Redis 8.0.2 ends
+/// XTRIM MINID at such an entry; a replica must do the same, or it has other entries than its primary.
+#[test]
+fn a_trim_by_id_ends_at_a_deleted_entry_with_a_larger_one() {
+    let limits = Limits::default();
+    let mut before = stream_of([id(1, 1), id(5, 5)], &limits);
+    before.delete(&[id(5, 5)]);
+    let parts = StreamParts { last_id: id(1, 1), counters: None, ..parts_of(&before) };
+    let mut stream = Stream::from_parts(parts).expect("well-formed");
+    for id in [id(1, 2), id(4, 0)] {
+        stream.append(NewId::Exact(id), [(&b"f"[..], &b"v"[..])], 0, &limits).expect("ids ascend");
+    }
+    assert_eq!(stream.trim(&Trim { keep: Keep::From(id(3, 0)), approximate: false, limit: 0 }), 1);
+    assert_eq!((all(&stream), stream.len()), (vec![id(1, 2), id(4, 0)], 2));
+    assert_eq!(stream.trim(&Trim { keep: Keep::From(id(4, 1)), approximate: false, limit: 0 }), 2);
+    assert_eq!((stream.len(), stream.nodes().count()), (0, 0));
+}
+
 #[test]
 fn parts_that_do_not_fit_are_refused() {
     let check = |change: fn(&mut StreamParts), expected| {

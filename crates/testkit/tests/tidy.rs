@@ -51,8 +51,8 @@ const DEPENDENCIES: &[(&str, &[&str], &[&str])] = &[
     (
         "benches",
         &["commands", "persistence", "replication", "rdb", "store", "resp-parser", "server"],
-        // mio: a server that does nothing, as the floor.
-        &["criterion", "clap", "bytes", "dashmap", "crossbeam", "mio"],
+        // mio: a server that does nothing, as the floor. mimalloc: what is timed allocates as in the server.
+        &["criterion", "clap", "bytes", "dashmap", "crossbeam", "mimalloc", "mio"],
     ),
 ];
 

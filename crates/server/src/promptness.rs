@@ -4,6 +4,9 @@
 //! turn before it does not wait for the long turn of another to end (the slices of EEVDF, sched_setattr(2)). An event loop
 //! has little to do at a time and is waited for; a copy beside it on the same core, or another process, is not. Older
 //! kernels take the same call and keep to turns of their own length.
+//!
+//! Those who send the stream to replicas do not ask: beside a busy event loop on one core they would interrupt it for each
+//! record, instead of sending many at once.
 
 // The system call has no safe wrapper.
 #![allow(unsafe_code)]

@@ -25,12 +25,12 @@ use slab::Slab;
 
 use super::inbox::Socket;
 use super::mailbox::Mailbox;
+use crate::clock;
 use crate::config::keys;
 use crate::replication::outgoing::Outgoing;
 use crate::replication::pacing;
 use crate::replication::primary::Start;
 use crate::server::Server;
-use crate::{clock, promptness};
 use link::{Ended, Link};
 
 /// One feeder for so many workers,
@@ -175,10 +175,7 @@ impl Feeder {
             links: Slab::new(),
             paces: false,
         };
-        thread::Builder::new().name(format!("feeder-{index}")).spawn(move || {
-            promptness::ask();
-            feeder.run();
-        })?;
+        thread::Builder::new().name(format!("feeder-{index}")).spawn(move || feeder.run())?;
         Ok(handle)
     }
 

@@ -1,12 +1,12 @@
-//! Threads whose work is long and waited for by nobody in particular: copies and saves.
+//! Threads whose work is long and waited for by nobody in particular: copies, saves, and what brings a file to the disk.
 //!
 //! They run beside event loops that clients do wait for, often on the same core. There the scheduler would give each as much
 //! as the other, in slices of milliseconds; so these threads stand back (setpriority(2), which on Linux is by thread). What
 //! frees memory does not: it has to keep up with those who fill it.
 //!
-//! What changes beside them takes new memory while the old forms are kept. The kernel would give it in huge pages, each of
+//! What changes beside a walk takes new memory while the old forms are kept. The kernel would give it in huge pages, each of
 //! which it clears at once while a client waits: 2 MiB, a fraction of a millisecond at best, and several where a virtual
-//! machine has to ask its host for them. So as long as such a thread runs there are small ones.
+//! machine has to ask its host for them. So as long as such a thread runs there are small ones ([`SmallPages`]).
 
 use std::io;
 use std::sync::Mutex;
@@ -17,13 +17,13 @@ use std::thread::{Builder, JoinHandle};
 const NICE: i32 = 5;
 
 /// Its lock is held with no other, and over a system call or two.
-static RUNNING: Mutex<Running> = Mutex::new(Running { threads: 0, refuse_huge_pages: false });
+static ASKED: Mutex<Asked> = Mutex::new(Asked { count: 0, by_us: false });
 
-struct Running {
-    /// How many of these threads there are.
-    threads: usize,
+struct Asked {
+    /// How many ask for small pages.
+    count: usize,
     /// Huge pages are refused for them; not, if whoever started the process did so.
-    refuse_huge_pages: bool,
+    by_us: bool,
 }
 
 /// Starts such a thread.
@@ -34,30 +34,30 @@ pub fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<Joi
     Builder::new().name(name.into()).spawn(move || {
         // Refused, it is a thread like any other.
         let _ = rustix::process::setpriority_process(None, NICE);
-        let _small = SmallPages::begin();
         work();
     })
 }
 
-/// Keeps the kernel from making huge pages for this process while it lives, beside others of its kind.
-struct SmallPages;
+/// Keeps the kernel from making huge pages for this process while it lives, or another of its kind.
+pub struct SmallPages(());
 
 impl SmallPages {
-    fn begin() -> Self {
-        let mut running = RUNNING.lock().expect("never poisoned");
-        running.threads += 1;
-        if running.threads == 1 {
-            running.refuse_huge_pages = refuse_huge_pages(true);
+    /// From now on.
+    pub fn begin() -> Self {
+        let mut asked = ASKED.lock().expect("never poisoned");
+        asked.count += 1;
+        if asked.count == 1 {
+            asked.by_us = refuse_huge_pages(true);
         }
-        Self
+        Self(())
     }
 }
 
 impl Drop for SmallPages {
     fn drop(&mut self) {
-        let mut running = RUNNING.lock().expect("never poisoned");
-        running.threads -= 1;
-        if running.threads == 0 && running.refuse_huge_pages {
+        let mut asked = ASKED.lock().expect("never poisoned");
+        asked.count -= 1;
+        if asked.count == 0 && asked.by_us {
             refuse_huge_pages(false);
         }
     }

@@ -15,9 +15,9 @@
 #[cfg(target_os = "linux")]
 const SLICE_NS: u64 = 100_000;
 
-/// Asks for it, for the thread that calls. Refused, it is a thread like any other.
+/// Asks for it, for the thread that calls, and says whether that was granted. Refused, it is a thread like any other.
 #[cfg(target_os = "linux")]
-pub fn ask() {
+pub fn ask() -> bool {
     // SAFETY: plain numbers, of which all zeroes are some.
     let mut wanted: libc::sched_attr = unsafe { std::mem::zeroed() };
     let size = size_of_val(&wanted) as libc::c_uint;
@@ -25,23 +25,27 @@ pub fn ask() {
     let known = unsafe { libc::syscall(libc::SYS_sched_getattr, 0, &raw mut wanted, size, 0) };
     // Whoever has been given another policy from outside knows better.
     if known != 0 || wanted.sched_policy != libc::SCHED_OTHER as u32 {
-        return;
+        return false;
     }
     wanted.sched_runtime = SLICE_NS;
     // SAFETY: the kernel reads as many bytes as the first field says, which is the size of the struct.
-    unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const wanted, 0) };
+    unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const wanted, 0) == 0 }
 }
 
 /// Only Linux can be asked.
 #[cfg(not(target_os = "linux"))]
-pub fn ask() {}
+pub fn ask() -> bool {
+    false
+}
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     /// `/proc` tells the slice since the kernel heeds it.
     #[test]
     fn the_slice_is_what_was_asked_for() {
-        super::ask();
+        if !super::ask() {
+            return;
+        }
         let told = std::fs::read_to_string("/proc/thread-self/sched").unwrap_or_default();
         let Some(line) = told.lines().find(|line| line.starts_with("se.slice")) else { return };
         assert!(line.ends_with(" 100000") || !heeds_slices(), "{line}");

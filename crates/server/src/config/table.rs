@@ -43,7 +43,7 @@ const LOADS_ASIDE: &str = "clients are answered by other threads while one loads
 const LAZY: &str = "large values are always freed by a background thread";
 const NO_CHILD: &str = "there is no child process";
 const NO_REHASH: &str = "the keyspace grows one small stripe at a time, so no rehashing is left to do";
-const NO_THP: &str = "without fork, transparent huge pages do no harm";
+const NO_THP: &str = "huge pages are refused while a save or a copy goes on, and do no harm at other times";
 const TITLE: &str = "the process keeps the name it was started with";
 
 const SYSLOG_FACILITIES: &[(&str, u8)] = &[

@@ -138,7 +138,8 @@ pub struct Client {
     pub net_in: Tally,
     pub net_out: Tally,
     pub commands: Tally,
-    /// Position in the command table of the last command; `u16::MAX` before the first.
+    /// Position in the command table of the last command that was executed; `u16::MAX` before the first. Its store releases, so
+    /// whoever acquires it sees what the command has done.
     pub last_command: AtomicU16,
     pub authenticated: AtomicBool,
     /// Set by CLIENT KILL on any thread; honoured before the client's next command.

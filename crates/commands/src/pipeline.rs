@@ -16,7 +16,7 @@ mod waiters;
 #[cfg(test)]
 mod walked_tests;
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Relaxed, Release};
 
 use store::gate::Section;
 use store::guard::{Guard, Key, Live};
@@ -91,15 +91,31 @@ pub fn execute(
     prepared: &Prepared<'_>,
     out: &mut Reply,
 ) -> Flow {
-    let Prepared { args, named, .. } = *prepared;
     let before = out.mark();
-    let command = match admit::find(env, session, named, args) {
+    let command = match admit::find(env, session, prepared.named, prepared.args) {
         Ok(command) => command,
         Err(error) => {
             refuse(env, session, None, &error, out);
             return after(session, out, before);
         }
     };
+    let flow = execute_found(env, gate, now_ms, session, command, prepared, out);
+    // Release: whoever has CLIENT LIST show it sees what the command has done, as where there is one thread.
+    session.client.last_command.store(command.index, Release);
+    flow
+}
+
+fn execute_found(
+    env: &mut Env,
+    gate: &mut GateHold<'_>,
+    now_ms: &dyn Fn() -> i64,
+    session: &mut Session,
+    command: Command,
+    prepared: &Prepared<'_>,
+    out: &mut Reply,
+) -> Flow {
+    let args = prepared.args;
+    let before = out.mark();
     let admission = loop {
         let section = gate.shared(|| env.begin_section(now_ms()));
         match admit::admit(env, section, session, command, args) {

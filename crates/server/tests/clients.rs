@@ -399,6 +399,29 @@ fn who_come_at_once_are_not_mixed_up() {
     assert_eq!(number(&mut sleeper, "EXISTS wrong killed"), 0);
 }
 
+/// CLIENT LIST on one thread shows what another has done, not what it is about to do.
+#[test]
+fn a_command_that_is_shown_has_been_executed() {
+    let server = start(&["--io-threads", "2"]);
+    // Neighbours are on different threads.
+    let (mut one, mut other) = (server.connect().unwrap(), server.connect().unwrap());
+    let list = format!("CLIENT LIST ID {}", number(&mut one, "CLIENT ID"));
+    for round in 0..2000 {
+        one.call(&["SUBSCRIBE", "channel"]).unwrap();
+        one.send(&["UNSUBSCRIBE", "channel"]).unwrap();
+        let began = Instant::now();
+        while !ask(&mut other, &list).contains(" cmd=unsubscribe ") {
+            assert!(began.elapsed() < PATIENCE, "it is not shown");
+        }
+        assert_eq!(ask(&mut other, "PUBLISH channel hello"), ":0", "round {round}");
+        one.receive().unwrap();
+    }
+    // It shows itself all the same, and what it is executed by.
+    assert!(ask(&mut other, "CLIENT INFO").contains(" cmd=client|info "));
+    assert_eq!([ask(&mut other, "MULTI"), ask(&mut other, "CLIENT INFO")], ["+OK", "+QUEUED"]);
+    assert!(ask(&mut other, "EXEC").contains(" cmd=exec "));
+}
+
 #[test]
 fn a_pipeline_may_be_cut_anywhere() {
     let server = start(&["--io-threads", "2"]);

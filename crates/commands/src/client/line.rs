@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 use std::mem::size_of;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use super::Client;
 use crate::session::{Queued, Session};
@@ -13,7 +13,7 @@ impl Client {
     /// what others know of them is in the record.
     pub fn line(&self, now_ms: i64, argv_bytes: Option<usize>) -> String {
         let names = self.names();
-        let command = table::by_index(self.last_command.load(Relaxed)).map_or("NULL", |spec| spec.full_name);
+        let command = table::by_index(self.last_command.load(Acquire)).map_or("NULL", |spec| spec.full_name);
         let argv_bytes = argv_bytes.unwrap_or_else(|| self.argv_bytes.load(Relaxed));
         let (obl, omem) = (self.reply_pending.load(Relaxed), self.reply_list_bytes.load(Relaxed));
         let events = if obl + omem > 0 { "rw" } else { "r" };

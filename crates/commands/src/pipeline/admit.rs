@@ -12,7 +12,7 @@ use crate::error::{DEBUG_NOT_ALLOWED, Error, NO_AUTH, OUT_OF_MEMORY};
 use crate::host::Pause;
 use crate::pubsub;
 use crate::session::{Queued, Session};
-use crate::spec::{Flags, Spec};
+use crate::spec::{Flags, Group, Spec};
 use crate::table::{self, Command};
 
 /// What is to be done with a command.
@@ -54,7 +54,10 @@ pub(super) fn find(env: &Env, session: &mut Session, named: Option<Command>, arg
             .inspect_err(|_| last_command(NO_COMMAND))?,
         _ => command,
     };
-    last_command(command.index);
+    if matches!(command.spec.group, Group::Connection | Group::Transactions) {
+        // CLIENT LIST is to show itself, or the EXEC that it runs in.
+        last_command(command.index);
+    }
     Ok(command)
 }
 

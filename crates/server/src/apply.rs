@@ -318,6 +318,7 @@ mod tests {
     static AT_THE_START: &[usize] = rows![
         ALWAYS_SHOW_LOGO,
         DAEMONIZE,
+        DISABLE_THP,
         DATABASES,
         IO_THREADS,
         KEYSPACE_STRIPES,

@@ -18,6 +18,7 @@ mod ending;
 mod errors;
 mod eviction;
 mod expiry;
+mod huge_pages;
 mod info;
 mod lazy_free;
 mod listening;
@@ -98,6 +99,9 @@ fn start(program: &str, arguments: &[Vec<u8>]) -> Result<(), String> {
 fn serve(config: Config, log: Log, supervisor: Supervisor, background: bool) -> Result<(), String> {
     log.set_role(Role::Primary);
     open_files::fit(&config, &log)?;
+    if config.get(keys::DISABLE_THP) {
+        huge_pages::refuse(&log);
+    }
     let (listening, listeners) = Listening::start(&config, &log)?;
     let pid_file = PidFile::write(&config, background, &log);
     banner::mode(&log, &config);

@@ -135,30 +135,6 @@ fn figures_follow_what_was_saved() {
     assert!((0..10).contains(&(now - last)), "{last} {now}");
 }
 
-/// Only a walk's own time is to be without huge pages: they make lookups quicker.
-#[cfg(target_os = "linux")]
-#[test]
-fn huge_pages_are_refused_while_a_save_goes_on() {
-    let enabled = |pid: &str| {
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-        status.lines().find_map(|line| line.strip_prefix("THP_enabled:")).map(|value| value.trim() == "1")
-    };
-    // Refused to this process, or not told by an old kernel.
-    if enabled("self") != Some(true) {
-        return;
-    }
-    let served = start(&["--save", "", "--rdb-key-save-delay", "300000"]);
-    let (mut client, pid) = (served.client(), served.running.pid().to_string());
-    assert_eq!(enabled(&pid), Some(true));
-    assert_eq!(ask(&mut client, "MSET a 1 b 2"), "OK");
-    assert_eq!(ask(&mut client, "BGSAVE"), "Background saving started");
-    until("huge pages are refused", || enabled(&pid) == Some(false));
-    assert_eq!(info(&mut client, "rdb_bgsave_in_progress"), "1");
-    assert_eq!(ask(&mut client, "CONFIG SET rdb-key-save-delay 0"), "OK");
-    wait_for_save(&mut client);
-    until("huge pages are there again", || enabled(&pid) == Some(true));
-}
-
 #[test]
 fn save_points_save_and_flushall_saves_nothing_at_once() {
     let served = start(&["--save", "1 2", "--hz", "50"]);

@@ -210,3 +210,21 @@ fn protected_mode_serves_this_machine_only_until_there_is_a_password() {
     assert_eq!(ask(&mut inside, "CONFIG SET protected-mode yes requirepass secret"), "OK");
     assert_has(&outside(), "NOAUTH");
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn huge_pages_are_refused_unless_they_are_asked_for() {
+    let enabled = |pid: &str| {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        status.lines().find_map(|line| line.strip_prefix("THP_enabled:")).map(|value| value.trim() == "1")
+    };
+    // Refused to this process already, or not told by an old kernel.
+    if enabled("self") != Some(true) {
+        return;
+    }
+    for (arguments, expected) in [(&[] as &[&str], false), (&["--disable-thp", "no"], true)] {
+        let served = Served::start(arguments);
+        served.client();
+        assert_eq!(enabled(&served.running.pid().to_string()), Some(expected), "{arguments:?}");
+    }
+}

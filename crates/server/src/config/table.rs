@@ -43,7 +43,6 @@ const LOADS_ASIDE: &str = "clients are answered by other threads while one loads
 const LAZY: &str = "large values are always freed by a background thread";
 const NO_CHILD: &str = "there is no child process";
 const NO_REHASH: &str = "the keyspace grows one small stripe at a time, so no rehashing is left to do";
-const NO_THP: &str = "huge pages are refused while a save or a copy goes on, and do no harm at other times";
 const TITLE: &str = "the process keeps the name it was started with";
 
 const SYSLOG_FACILITIES: &[(&str, u8)] = &[
@@ -228,7 +227,7 @@ pub const ROWS: &[Row] = &[
     yes_no("replica-lazy-flush", false).alias("slave-lazy-flush").no_effect(LAZY),
     choice("oom-score-adj", OOM_SCORES, "no"),
     special("oom-score-adj-values", Kind::OomScores),
-    yes_no("disable-thp", true).immutable().no_effect(NO_THP),
+    yes_no("disable-thp", true).immutable(),
     yes_no("activedefrag", false).warned_at_start(DEFRAG),
     memory("active-defrag-ignore-bytes", 1, LONG, 100 * MIB).unsigned().no_effect(DEFRAG),
     integer("active-defrag-threshold-lower", 0, 1000, 10).no_effect(DEFRAG),

@@ -22,11 +22,10 @@ use store::value::stream;
 use store::walk::Walk;
 
 use super::{Persistence, changes, stop_or_take_writes};
-use crate::background::{self, SmallPages};
 use crate::config::keys;
 use crate::replication::replica::Resume;
 use crate::server::Server;
-use crate::{clock, memory};
+use crate::{background, clock, memory};
 
 /// A sleep that a test has asked for is looked after so often.
 const NAP_MAX: Duration = Duration::from_millis(10);
@@ -168,7 +167,6 @@ pub fn start(server: Arc<Server>, jobs: Receiver<Job>) -> std::io::Result<()> {
 }
 
 fn run(server: &Server, Job { mut cut, progress, saved_before }: Job) {
-    let _small = SmallPages::begin();
     let persistence = &server.persistence;
     let outcome = write(server, &mut cut, &progress);
     let took_ms = clock::now_ms() - progress.began_ms;

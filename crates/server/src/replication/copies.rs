@@ -25,13 +25,12 @@ use super::outgoing::{Blocks, Outgoing};
 use super::primary::{Phase, Replica};
 use super::replica::Resume;
 use super::stop_if_asked;
-use crate::background::{self, SmallPages};
-use crate::clock;
 use crate::config::keys;
 use crate::net::feeder::Order;
 use crate::persistence::snapshot::{self, Delay};
 use crate::persistence::{changes, is_volatile};
 use crate::server::Server;
+use crate::{background, clock};
 
 /// Keys between two looks whether anybody still waits for a copy.
 const KEYS_UNASKED: u64 = 256;
@@ -166,7 +165,6 @@ impl Copies {
 
     /// Makes the copy that `running` is for.
     fn make(&self, server: &Arc<Server>, kind: Kind) {
-        let _small = SmallPages::begin();
         let target = if kind.direct { "replicas sockets" } else { "disk" };
         let channel = if kind.channel { " (rdb-channel)" } else { "" };
         server.log.notice(&format!("Starting BGSAVE for SYNC with target: {target}{channel}"));

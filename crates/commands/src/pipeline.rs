@@ -91,10 +91,10 @@ pub fn execute(
     prepared: &Prepared<'_>,
     out: &mut Reply,
 ) -> Flow {
-    let before = out.mark();
     let command = match admit::find(env, session, prepared.named, prepared.args) {
         Ok(command) => command,
         Err(error) => {
+            let before = out.mark();
             refuse(env, session, None, &error, out);
             return after(session, out, before);
         }

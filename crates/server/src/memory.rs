@@ -16,21 +16,18 @@ pub fn memory(server: &Server) -> Memory {
     let of_client = |client: &Client| size_of::<Client>() + info::input_bytes(client) + info::output_bytes(client);
     let is_replica = |client: &Client| client.flags().contains(ClientFlags::REPLICA);
     let stream = &server.replication.stream;
+    let (used, log_beyond_backlog) = (used(server), stream.beyond_backlog_bytes());
     Memory {
-        used: used(server),
-        peak: server.vitals.memory_peak(used(server)),
+        used,
+        peak: server.vitals.memory_peak(used),
         startup: server.vitals.memory_startup(),
         rss: resident(),
         system: *PAGE_BYTES * pages(SysconfVar::_PHYS_PAGES),
         // What waits for replicas lies in the log, once for all.
         clients: clients.iter().filter(|client| !is_replica(client)).map(|client| of_client(client) as u64).sum(),
         log: stream.memory_bytes(),
-        log_beyond_backlog: stream.beyond_backlog_bytes(),
-        log_for_replicas: if server.replication.primary.replicas().is_empty() {
-            0
-        } else {
-            stream.beyond_backlog_bytes()
-        },
+        log_beyond_backlog,
+        log_for_replicas: if server.replication.primary.replicas().is_empty() { 0 } else { log_beyond_backlog },
         full_sync_buffer: server.replication.following.kept.size(),
         client_count: clients.len() as u64,
         lazyfree_pending: server.lazy_free.pending(),

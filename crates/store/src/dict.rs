@@ -4,8 +4,8 @@
 //! a [`Table`] of at most [`LEAF_MAX`] items. A leaf that is full splits in two; the directory doubles when a leaf that
 //! it names only once splits. So an insert moves at most one leaf, and a value of ten million members never stalls the
 //! server. Good hashes fill all leaves alike, so with one limit for all they would also split all at once, under a single
-//! command of a thousand members; therefore they are of several sizes. Leaves and buckets lie in hash order, hence a scan's cursor is a position in hash order and growth between
-//! two steps neither hides nor has to repeat anything.
+//! command of a thousand members; therefore they are of several sizes. Leaves and buckets lie in hash order, hence a
+//! scan's cursor is a position in hash order and growth between two steps neither hides nor has to repeat anything.
 //!
 //! Leaves are not merged again while members leave; an empty dictionary starts afresh.
 
@@ -13,7 +13,8 @@ use fastrand::Rng;
 
 use crate::table::{SLOTS, Table, Word};
 
-/// Buckets of a leaf: each has one of these sizes, which fill a block of the allocator, for as long as it lives.
+/// Buckets of a leaf that has come from a split, one of these sizes, which fill a block of the allocator; with as many items
+/// as they hold it splits.
 const LEAF_BUCKETS: [usize; 4] = [80, 96, 112, 128];
 /// Items in a leaf at most: splitting stays in the tens of microseconds.
 const LEAF_MAX: usize = LEAF_BUCKETS[3] * SLOTS;
@@ -73,7 +74,7 @@ impl<T: Word> Dict<T> {
         }
         let mut leaf = self.leaf_of(hash);
         // Colliding hashes may fall into one half again; the directory's bound ends the loop.
-        while self.leaves[leaf].len() >= LEAF_BUCKETS[0] * SLOTS && self.is_to_split(leaf, hash) {
+        while self.is_to_split(leaf, hash) {
             self.split(leaf, hash, &rehash);
             leaf = self.leaf_of(hash);
         }
@@ -168,10 +169,12 @@ impl<T: Word> Dict<T> {
         if self.bits == 0 { 0 } else { self.directory[(hash >> (64 - self.bits)) as usize] as usize }
     }
 
-    /// Whether a leaf, where a hash belongs, is full.
+    /// Whether a leaf, where a hash belongs, is full. Most have room by the smallest limit already.
+    #[inline]
     fn is_to_split(&self, leaf: usize, hash: u64) -> bool {
         let leaf = &self.leaves[leaf];
-        leaf.len() >= leaf_buckets(hash, leaf.shift()) * SLOTS && leaf.shift() < BITS_MAX
+        let is_full = || leaf.len() >= leaf_buckets(hash, leaf.shift()) * SLOTS;
+        leaf.len() >= LEAF_BUCKETS[0] * SLOTS && is_full() && leaf.shift() < BITS_MAX
     }
 
     fn split(&mut self, leaf: usize, hash: u64, rehash: &impl Fn(&T) -> u64) {

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
 
+use testkit::golden::quote;
 use testkit::process::free_port;
 use testkit::reply::{error, field, integer, items, name, pairs, show, text};
 use testkit::{Client, Program, Reply, Server, words};
@@ -22,8 +23,6 @@ const REFERENCES: [(&str, &str, &str); 3] = [
 ];
 /// How often a file is made until its two listings agree.
 const TRIES: usize = 20;
-/// Strings up to this length stand in a listing as they are.
-const SHOWN_BYTES_MAX: usize = 300;
 /// What the fuzzer takes at most, a byte less than its own limit: its first byte is no part of the file.
 const FILE_BYTES_MAX: usize = 8191;
 
@@ -322,17 +321,6 @@ fn of_reply(reply: &Reply) -> String {
 
 fn quoted(reply: Option<&Reply>) -> String {
     quote(reply.and_then(text).expect("a text"))
-}
-
-/// Long strings by their length and FNV-1a hash.
-fn quote(bytes: &[u8]) -> String {
-    if bytes.len() <= SHOWN_BYTES_MAX {
-        return format!("\"{}\"", bytes.escape_ascii());
-    }
-    let hash = bytes
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    format!("{} bytes {hash:016x}", bytes.len())
 }
 
 /// One field of a text of `name:value` lines.

@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod differential;
+pub mod golden;
 pub mod grammar;
 pub mod linearizable;
 pub mod process;

@@ -127,7 +127,8 @@ macro_rules! keys {
 
 keys! {
     bool: ALWAYS_SHOW_LOGO = "always-show-logo", CRASH_LOG_ENABLED = "crash-log-enabled",
-        DAEMONIZE = "daemonize", DISABLE_THP = "disable-thp", DYNAMIC_HZ = "dynamic-hz", HIDE_USER_DATA_FROM_LOG = "hide-user-data-from-log",
+        DAEMONIZE = "daemonize", DISABLE_THP = "disable-thp", DYNAMIC_HZ = "dynamic-hz",
+        HIDE_USER_DATA_FROM_LOG = "hide-user-data-from-log",
         LATENCY_TRACKING = "latency-tracking", LAZYFREE_LAZY_EVICTION = "lazyfree-lazy-eviction",
         LAZYFREE_LAZY_USER_FLUSH = "lazyfree-lazy-user-flush",
         PROTECTED_MODE = "protected-mode",

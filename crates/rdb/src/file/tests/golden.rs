@@ -9,6 +9,7 @@ use store::value::list::List;
 use store::value::set::Set;
 use store::value::stream::{Stream, StreamId};
 use store::value::zset::SortedSet;
+use testkit::golden::quote;
 
 use super::*;
 
@@ -52,8 +53,6 @@ golden! {
 
 /// Facts about a file that no server answers to.
 const UNLISTED: [&str; 3] = ["ctime", "used-mem", "aof-base"];
-/// Longer strings stand in the listings by their length and FNV-1a hash.
-const SHOWN_BYTES_MAX: usize = 300;
 /// Fields are shown whether they have expired or not.
 const NEVER: u64 = 0;
 
@@ -86,16 +85,6 @@ fn limits() -> Limits {
         zset_max_listpack_entries: 4,
         ..Limits::default()
     }
-}
-
-fn quote(bytes: &[u8]) -> String {
-    if bytes.len() <= SHOWN_BYTES_MAX {
-        return format!("\"{}\"", bytes.escape_ascii());
-    }
-    let hash = bytes
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    format!("{} bytes {hash:016x}", bytes.len())
 }
 
 /// The parts of a file as the listing beside it shows them.

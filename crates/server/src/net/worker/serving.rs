@@ -185,7 +185,7 @@ fn execute_own(core: &mut Core, gate: &mut GateHold<'_>, server: &Server, connec
     connection.query = query;
 }
 
-/// Parses on. Returns how many commands were looked for, and what is wrong behind those that were found.
+/// Parses on, into an empty batch. Returns how many commands were looked for, and what is wrong behind those that were found.
 pub(super) fn parse(
     server: &Server,
     connection: &mut Connection,
@@ -196,7 +196,6 @@ pub(super) fn parse(
     let limits = Limits::new(server.settings.proto_max_bulk_len.load(Relaxed), authenticated);
     // A password lifts limits for what follows it, so nothing is parsed ahead of it.
     let max = if authenticated { BATCH_COMMANDS_MAX } else { 1 };
-    batch.clear();
     (max, connection.parser.parse(bytes, &limits, max, batch).err())
 }
 
@@ -217,6 +216,7 @@ fn execute(
         let pass = match parsed.take() {
             Some(parsed) => parsed,
             None => {
+                batch.clear();
                 let (max, found) = parse(server, connection, bytes, &mut batch);
                 error = found;
                 Parsed { batch: &batch, error: error.as_ref(), max, head: None }

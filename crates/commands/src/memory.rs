@@ -26,6 +26,8 @@ pub struct Memory {
     pub log: u64,
     /// How much of that is kept for readers only, and so does not count against `maxmemory`.
     pub log_beyond_backlog: u64,
+    /// What the log has in files besides.
+    pub log_spilled: u64,
     /// The stream that a replica keeps while it loads a full copy.
     pub full_sync_buffer: u64,
     /// The same while there are replicas to keep it for; without any it is the backlog's, until it is freed.

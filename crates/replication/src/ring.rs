@@ -46,6 +46,11 @@
 //! - *Nothing is freed under a writer.* A writer touches only what it has reserved, and that begins at or above all that
 //!   was ever published, while the trimmer stays below what it has seen published.
 //!
+//! # Segments in files
+//!
+//! What is kept for readers that lag may be moved from memory into files, a segment at a time (`ring/spill.rs`). Nobody
+//! who reads sees the difference: the file takes the memory's place at the same address.
+//!
 //! # Invariants
 //!
 //! 1. freed <= first <= published <= tail, and freed <= every pin that `reader` has handed out.
@@ -67,6 +72,7 @@ mod model;
 mod primitive;
 mod reader;
 mod segment;
+mod spill;
 mod tail;
 #[cfg(all(test, not(loom)))]
 mod tests;
@@ -95,8 +101,24 @@ const DIRECTORY_SLOTS: usize = 1 << 18;
 /// The most bytes that are kept for replicas that come back, whatever is asked for: half of what the table can hold.
 pub const KEEP_MAX: u64 = (SEGMENT_BYTES * DIRECTORY_SLOTS / 2) as u64;
 
-/// How many bytes the segments of some rings take, for one load.
-pub type Footprint = Arc<AtomicU64>;
+/// How many bytes the segments of some rings take.
+#[derive(Debug, Default)]
+pub struct Footprint {
+    memory: std::sync::atomic::AtomicU64,
+    spilled: std::sync::atomic::AtomicU64,
+}
+
+impl Footprint {
+    /// Bytes in memory.
+    pub fn memory(&self) -> u64 {
+        self.memory.load(Relaxed)
+    }
+
+    /// Bytes in files.
+    pub fn spilled(&self) -> u64 {
+        self.spilled.load(Relaxed)
+    }
+}
 
 /// See the file's head. It lasts for one generation of the stream: a full copy from a primary begins another.
 #[derive(Debug)]
@@ -118,6 +140,8 @@ pub struct Ring {
     trimming: AtomicBool,
     /// Bytes to keep for replicas that come back.
     keep: AtomicU64,
+    /// Segments below this number lie in files, if they are still there. Changed by whoever trims.
+    spilled: AtomicU64,
 }
 
 /// The memory that a stream begins with. To make it takes milliseconds, so it is made before anybody waits for the stream.
@@ -126,7 +150,7 @@ pub struct Room(Directory);
 
 impl Room {
     /// Room for a stream whose segments are counted together with those of others.
-    pub fn new(footprint: Footprint) -> Self {
+    pub fn new(footprint: Arc<Footprint>) -> Self {
         let directory = Directory::new(SEGMENT_BYTES, DIRECTORY_SLOTS, footprint);
         directory.prepare();
         Self(directory)
@@ -136,7 +160,7 @@ impl Room {
 impl Ring {
     /// An empty stream that begins at an offset and keeps at least `keep` bytes for those who come back.
     pub fn new(at: u64, keep: u64) -> Arc<Self> {
-        Self::within(at, keep, Room::new(Footprint::default()))
+        Self::within(at, keep, Room::new(Arc::default()))
     }
 
     /// The same, in a room that was made before.
@@ -147,7 +171,7 @@ impl Ring {
     /// With segments and a table of other sizes, both powers of two.
     #[cfg(test)]
     pub(crate) fn with_layout(at: u64, keep: u64, segment_bytes: usize, slots: usize) -> Arc<Self> {
-        Self::with_directory(at, keep, Directory::new(segment_bytes, slots, Footprint::default()))
+        Self::with_directory(at, keep, Directory::new(segment_bytes, slots, Arc::default()))
     }
 
     fn with_directory(at: u64, keep: u64, segments: Directory) -> Arc<Self> {
@@ -161,6 +185,7 @@ impl Ring {
             freed: AtomicU64::new(at),
             trimming: AtomicBool::new(false),
             keep: AtomicU64::new(keep.min(KEEP_MAX)),
+            spilled: AtomicU64::new(0),
         })
     }
 
@@ -222,8 +247,8 @@ impl Ring {
         tail.saturating_sub(self.pins.min())
     }
 
-    /// Bytes allocated for segments, those of the rings included that it is counted with.
-    pub fn memory_bytes(&self) -> u64 {
+    /// What the segments take, those of the rings included that it is counted with.
+    pub fn footprint(&self) -> &Footprint {
         self.segments.footprint()
     }
 }

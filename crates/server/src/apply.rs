@@ -367,6 +367,7 @@ mod tests {
         SHUTDOWN_ON_SIGINT,
         SHUTDOWN_ON_SIGTERM,
         SHUTDOWN_TIMEOUT,
+        SNAPSHOT_BUFFER_LIMIT,
     ];
 
     #[test]

@@ -27,6 +27,7 @@ pub fn memory(server: &Server) -> Memory {
         clients: clients.iter().filter(|client| !is_replica(client)).map(|client| of_client(client) as u64).sum(),
         log: stream.memory_bytes(),
         log_beyond_backlog,
+        log_spilled: stream.spilled_bytes(),
         log_for_replicas: if server.replication.primary.replicas().is_empty() { 0 } else { log_beyond_backlog },
         full_sync_buffer: server.replication.following.kept.size(),
         client_count: clients.len() as u64,

@@ -334,6 +334,16 @@ impl Entry {
         large.then_some(address)
     }
 
+    /// About how many bytes are allocated for the entry and its value, in a moment whatever it is.
+    pub(crate) fn about_memory_bytes(&self) -> usize {
+        /// A member, its node and its place in two indexes.
+        const MEMBER_BYTES: usize = 64;
+        match self.encoding() {
+            Encoding::Skiplist => self.parts() * MEMBER_BYTES,
+            _ => self.memory_bytes(),
+        }
+    }
+
     /// Bytes allocated for the entry and its value.
     pub fn memory_bytes(&self) -> usize {
         let value = match self.kind() {

@@ -67,7 +67,7 @@ use crate::gate::Section;
 use crate::guard::{Guard, Key};
 use crate::keyspace::Keyspace;
 use crate::stripe::Inner;
-use frozen::{Frozen, Hold};
+use frozen::{Frozen, HandedOver, Hold};
 use part::{Part, is_older};
 
 /// Cuts after which a walk sweeps. With the two below the largest distance of two epochs stays below 2^15.
@@ -76,6 +76,8 @@ const SWEEP_AFTER: u16 = 1 << 14;
 const SWEEP_AT_ONCE: u16 = SWEEP_AFTER + (1 << 12);
 /// Cuts that may go over a walk before it fails.
 const OVERTAKEN_AFTER: u16 = 1 << 13;
+/// Entries that were handed over come in pieces of so many, so that they go as they are written out.
+const GIVEN_ENTRIES_MAX: usize = 64;
 const _: () = assert!(SWEEP_AT_ONCE + OVERTAKEN_AFTER < (1 << 15) - 1);
 
 /// A walk over the keyspace as it was at its cut; see the file's head. Dropping it ends it.
@@ -110,12 +112,23 @@ pub struct Piece {
     entries: Vec<Entry>,
     // Behind the entries, so that their values are let go of first.
     _hold: Option<Hold>,
+    _handed_over: Option<HandedOver>,
 }
 
 /// An old form that a writer has handed over. A large one is held until its piece is dropped.
 pub(crate) struct Given {
     entry: Entry,
     hold: Option<Hold>,
+    handed_over: HandedOver,
+}
+
+/// What walks cost everybody else at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pressure {
+    /// Bytes of what has changed since a cut and is kept for a walk.
+    pub handed_over: u64,
+    /// Whether somebody waits until a large value is walked.
+    pub is_awaited: bool,
 }
 
 /// What a walk and the keyspace know of each other.
@@ -175,14 +188,25 @@ impl Walk {
 
     fn take_given(&mut self) {
         let Some(rest) = self.rest.front() else { return };
-        let mut small = Vec::new();
-        for Given { entry, hold } in rest.part.take_given() {
-            match hold {
-                Some(hold) => self.pending.push_back(Piece::large(rest.db, entry, hold)),
-                None => small.push(entry),
+        let (mut small, mut of_small) = (Vec::new(), None::<HandedOver>);
+        for Given { entry, hold, handed_over } in rest.part.take_given() {
+            if let Some(hold) = hold {
+                let piece = Piece::large(rest.db, entry, hold);
+                self.pending.push_back(Piece { _handed_over: Some(handed_over), ..piece });
+                continue;
+            }
+            small.push(entry);
+            match &mut of_small {
+                Some(of_small) => of_small.join(handed_over),
+                None => of_small = Some(handed_over),
+            }
+            if small.len() == GIVEN_ENTRIES_MAX {
+                let piece = Piece::small(rest.db, std::mem::take(&mut small));
+                self.pending.extend(piece.map(|piece| Piece { _handed_over: of_small.take(), ..piece }));
             }
         }
-        self.pending.extend(Piece::small(rest.db, small));
+        let piece = Piece::small(rest.db, small);
+        self.pending.extend(piece.map(|piece| Piece { _handed_over: of_small, ..piece }));
     }
 
     /// Walks a stripe that somebody waits for, if there is any; else the next.
@@ -286,11 +310,11 @@ impl Drop for Walk {
 
 impl Piece {
     fn small(db: u32, entries: Vec<Entry>) -> Option<Self> {
-        (!entries.is_empty()).then_some(Self { db, entries, _hold: None })
+        (!entries.is_empty()).then_some(Self { db, entries, _hold: None, _handed_over: None })
     }
 
     fn large(db: u32, entry: Entry, hold: Hold) -> Self {
-        Self { db, entries: vec![entry], _hold: Some(hold) }
+        Self { db, entries: vec![entry], _hold: Some(hold), _handed_over: None }
     }
 }
 
@@ -319,7 +343,8 @@ impl Walks {
     fn hand_over(&self, stripe: usize, entry: &Entry) {
         for part in self.parts.read().iter().filter(|part| part.awaits(stripe, entry.epoch())) {
             let hold = entry.large_value().map(|address| Hold::new(&self.frozen, address));
-            part.give(Given { entry: entry.share(), hold });
+            let handed_over = HandedOver::new(&self.frozen, entry.about_memory_bytes());
+            part.give(Given { entry: entry.share(), hold, handed_over });
         }
     }
 
@@ -426,6 +451,11 @@ impl Keyspace {
         self.is_walked()
             && (database.walks().await_entry(stripe, entry)
                 || entry.value_address().is_some_and(|address| self.frozen.await_value(address)))
+    }
+
+    /// What walks cost everybody else at the moment: whoever takes pieces slowly should be quicker if it is much.
+    pub fn walk_pressure(&self) -> Pressure {
+        Pressure { handed_over: self.frozen.handed_over(), is_awaited: self.frozen.is_awaited() }
     }
 
     /// What wakes those who were told to wait. It is called by walkers, without any lock; to be set once.

@@ -136,6 +136,34 @@ fn a_copy_that_nobody_waits_for_any_more_says_nothing_about_the_disk() {
 }
 
 #[test]
+fn a_primary_that_ends_in_the_middle_of_a_copy_does_not_complete_it() {
+    for program in both() {
+        // What is left of the copy races with the end of the process.
+        for round in 0..3 {
+            let (first, second, replica) = (start(&program, &[]), start(&program, &[]), start(&program, &[]));
+            let mut of_second = second.connect().unwrap();
+            assert_eq!(text(&mut of_second, "DEBUG POPULATE 10 key 10"), "OK");
+            assert_eq!(text(&mut of_second, "CONFIG SET rdb-key-save-delay 1000000"), "OK");
+            assert_eq!(text(&mut first.connect().unwrap(), "SET a b"), "OK");
+            follow(&replica, first.address());
+            until_up(&replica);
+            assert_same(&first, &replica);
+            follow(&replica, second.address());
+            until_told(&replica, &format!("Connecting to MASTER {}", second.address()));
+            until_told(&replica, "receiving streamed RDB from master with EOF to disk");
+            thread::sleep(Duration::from_millis(100));
+            // It answers nothing.
+            let _ = of_second.call(&["SHUTDOWN", "NOSAVE"]);
+            follow(&replica, first.address());
+            until_up(&replica);
+            assert_same(&first, &replica);
+            let (full, partial) = (stat(&first, "sync_full"), stat(&first, "sync_partial_ok"));
+            assert_eq!((full, partial), (1, 1), "{}, round {round}:\n{}", program.name, replica.log());
+        }
+    }
+}
+
+#[test]
 fn a_replica_whose_disk_is_full_keeps_what_it_has_and_tries_again() {
     let folder = tempfile::tempdir().unwrap();
     for program in both() {

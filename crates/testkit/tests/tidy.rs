@@ -40,8 +40,8 @@ const DEPENDENCIES: &[(&str, &[&str], &[&str])] = &[
     ("commands", &["store", "resp-parser", "rdb"], &["bytes", "num-bigint", "xxhash-rust"]),
     // crossbeam: a queue from the thread that splits a file to those that build its entries.
     ("persistence", &["store", "resp-parser", "rdb"], &["bytes", "crossbeam"]),
-    // memmap2: segments of the log, apart from the allocator's memory.
-    ("replication", &["resp-parser"], &["crossbeam", "bytes", "memmap2"]),
+    // memmap2: segments of the log, apart from the allocator's memory. rustix: a file in the place of a segment's memory.
+    ("replication", &["resp-parser"], &["crossbeam", "bytes", "memmap2", "rustix"]),
     // crc-fast: the checksum of a payload.
     ("rdb", &["store"], &["bytes", "crc-fast"]),
     ("store", &[], &["dashmap", "bytes", "crossbeam"]),
@@ -100,6 +100,7 @@ const UNSAFE_FILES: &[&str] = &[
     "crates/replication/src/ring/marks.rs",
     "crates/replication/src/ring/reader.rs",
     "crates/replication/src/ring/segment.rs",
+    "crates/replication/src/ring/spill.rs",
     "crates/replication/src/ring/trim.rs",
     "crates/server/src/alloc.rs",
     "crates/server/src/daemon.rs",

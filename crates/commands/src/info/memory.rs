@@ -60,6 +60,7 @@ pub(super) fn write(call: &Call<'_>, out: &mut String) {
         "mem_replication_backlog:{}", overhead.backlog();
         "mem_total_replication_buffers:{}", memory.log + memory.full_sync_buffer;
         "mem_replica_full_sync_buffer:{}", memory.full_sync_buffer;
+        "repl_spilled_bytes:{}", memory.log_spilled;
         "mem_clients_slaves:{}", memory.log_for_replicas;
         "mem_clients_normal:{}", memory.clients;
         "mem_cluster_links:0";

@@ -9,7 +9,10 @@
 // The table holds raw pointers: no counting and no lock between a writer and its segment.
 #![allow(unsafe_code)]
 
+use std::fs::File;
+use std::io;
 use std::ptr;
+use std::sync::Arc;
 
 use super::Footprint;
 use super::primitive::{AtomicPtr, Ordering::*};
@@ -25,13 +28,13 @@ pub(super) struct Directory {
     shift: u32,
     slots: Box<[AtomicPtr<Segment>]>,
     spares: [AtomicPtr<Segment>; SPARES],
-    /// Bytes of the segments that exist, spares included, and of whatever else is counted there. A segment is in it from
-    /// before it is allocated until after it is freed, so it is never less than what the allocator has.
-    footprint: Footprint,
+    /// Counts the segments that exist, spares included, and whatever else is counted there. A segment is in it from
+    /// before it is allocated until after it is freed, so it is never less than what the system has given.
+    footprint: Arc<Footprint>,
 }
 
 impl Directory {
-    pub(super) fn new(segment_bytes: usize, slots: usize, footprint: Footprint) -> Self {
+    pub(super) fn new(segment_bytes: usize, slots: usize, footprint: Arc<Footprint>) -> Self {
         assert!(segment_bytes.is_power_of_two() && slots.is_power_of_two());
         let slots = nulls(slots);
         // Two pages, or all of it where pages are huge.
@@ -56,8 +59,8 @@ impl Directory {
         number << self.shift
     }
 
-    pub(super) fn footprint(&self) -> u64 {
-        self.footprint.load(Relaxed)
+    pub(super) fn footprint(&self) -> &Footprint {
+        &self.footprint
     }
 
     /// Puts bytes at an offset, over as many segments as they take.
@@ -99,8 +102,27 @@ impl Directory {
         let segment = self.slot(number).swap(ptr::null_mut(), Acquire);
         if !segment.is_null() {
             // SAFETY: it came from `Box::into_raw`, is out of the table now, and by the caller's promise out of use.
-            self.keep_spare(unsafe { Box::from_raw(segment) });
+            let segment = unsafe { Box::from_raw(segment) };
+            match segment.is_spilled() {
+                true => self.drop_segment(segment),
+                false => self.keep_spare(segment),
+            }
         }
+    }
+
+    /// Moves a segment from memory into an empty file.
+    ///
+    /// # Errors
+    /// Those of the file; then the segment is still in memory.
+    ///
+    /// # Safety
+    /// All its offsets are published, and nobody takes it out or spills it at the same time.
+    pub(super) unsafe fn spill(&self, number: u64, file: &File) -> io::Result<()> {
+        // SAFETY: what is published has been written and is not written again; the caller sees to it that it stays.
+        unsafe { self.segment(number).spill(file)? };
+        self.footprint.spilled.fetch_add(1 << self.shift, Relaxed);
+        self.footprint.memory.fetch_sub(1 << self.shift, Relaxed);
+        Ok(())
     }
 
     /// Puts a segment aside whose memory is mapped, unless there is one. Two who do so at once put two aside.
@@ -162,7 +184,7 @@ impl Directory {
     }
 
     fn new_segment(&self) -> Box<Segment> {
-        self.footprint.fetch_add(1 << self.shift, Relaxed);
+        self.footprint.memory.fetch_add(1 << self.shift, Relaxed);
         Segment::new(0, 1 << self.shift)
     }
 
@@ -174,8 +196,13 @@ impl Directory {
             }
         }
         // SAFETY: it has just come from `Box::into_raw`, and no spare place took it.
-        drop(unsafe { Box::from_raw(segment) });
-        self.footprint.fetch_sub(1 << self.shift, Relaxed);
+        self.drop_segment(unsafe { Box::from_raw(segment) });
+    }
+
+    fn drop_segment(&self, segment: Box<Segment>) {
+        let counted = if segment.is_spilled() { &self.footprint.spilled } else { &self.footprint.memory };
+        drop(segment);
+        counted.fetch_sub(1 << self.shift, Relaxed);
     }
 }
 
@@ -186,8 +213,7 @@ impl Drop for Directory {
             let segment = slot.load(Acquire);
             if !segment.is_null() {
                 // SAFETY: it came from `Box::into_raw`; nobody else has the table any more.
-                drop(unsafe { Box::from_raw(segment) });
-                self.footprint.fetch_sub(1 << self.shift, Relaxed);
+                self.drop_segment(unsafe { Box::from_raw(segment) });
             }
         }
     }

@@ -146,6 +146,33 @@ fn nothing_is_freed_under_a_cloned_reader() {
     });
 }
 
+/// What is moved to a file is there for whoever reads it, and is not freed under either.
+#[test]
+fn a_segment_is_moved_while_it_is_read_and_trimmed() {
+    model(|| {
+        let ring = Ring::with_layout(0, 0, SEGMENT, 8);
+        let mut appender = ring.appender();
+        let mut reader = ring.reader(0).unwrap();
+        appender.append(NO_DB, NO_DB, &[b"abcdef"]);
+        let spiller = {
+            let ring = ring.clone();
+            thread::spawn(move || {
+                ring.spill(tempfile::tempfile).unwrap();
+                ring.trim_spilled();
+            })
+        };
+        let mut seen = Vec::new();
+        drain(&mut reader, &mut seen);
+        // Crosses into the next segment, so it trims, unless something lies in files.
+        appender.append(NO_DB, NO_DB, &[b"ghijk"]);
+        drain(&mut reader, &mut seen);
+        assert_eq!(seen, b"abcdefghijk");
+        spiller.join().unwrap();
+        assert!(!ring.trim_spilled());
+        assert_eq!(ring.footprint().spilled(), 0);
+    });
+}
+
 /// A spare that a reader has put aside is complete when a writer takes it.
 #[test]
 fn a_writer_finds_what_was_prepared() {

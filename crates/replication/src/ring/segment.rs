@@ -7,9 +7,14 @@
 // Disjoint parts are written and read by different threads at the same time; no safe type says that.
 #![allow(unsafe_code)]
 
+use std::fs::File;
+use std::io;
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 
 use memmap2::{MmapMut, MmapRaw};
+
+use super::primitive::{AtomicBool, Ordering::Relaxed};
 
 /// The least that is mapped at once; where pages are larger, a write is in vain.
 const PAGE_BYTES: usize = 4096;
@@ -20,6 +25,8 @@ pub(super) struct Segment {
     /// Which it is: its first offset divided by its size. Only changed while one thread alone has the segment.
     pub(super) number: u64,
     memory: MmapRaw,
+    /// Whether a file has taken the memory's place. Only looked at and changed by whoever trims.
+    spilled: AtomicBool,
     /// A cell for each byte, which tells loom who writes and reads it.
     #[cfg(all(test, loom))]
     shadow: Box<[loom::cell::UnsafeCell<()>]>,
@@ -38,6 +45,7 @@ impl Segment {
         Box::new(Self {
             number,
             memory: memory.into(),
+            spilled: AtomicBool::new(false),
             #[cfg(all(test, loom))]
             shadow: (0..bytes).map(|_| loom::cell::UnsafeCell::new(())).collect(),
         })
@@ -61,6 +69,35 @@ impl Segment {
         self.shadow[from..from + source.len()].iter().for_each(|cell| cell.with_mut(|_| ()));
         // SAFETY: the part lies within the mapping, and the caller sees to it that nobody else touches it.
         unsafe { std::ptr::copy_nonoverlapping(source.as_ptr(), self.memory.as_mut_ptr().add(from), source.len()) };
+    }
+
+    /// Whether it lies in a file.
+    pub(super) fn is_spilled(&self) -> bool {
+        self.spilled.load(Relaxed)
+    }
+
+    /// Puts the bytes into an empty file, and that in the memory's place: at the same address, so that those who read
+    /// meanwhile notice nothing. The kernel changes what stands there in one step, seen from any other thread: a page
+    /// is found in the memory or in the file, and both hold the same. The file lasts as long as the segment.
+    ///
+    /// # Errors
+    /// Those of the file; then everything is as it was.
+    ///
+    /// # Safety
+    /// All of it has been written, that is visible to this thread, and nobody writes it again.
+    pub(super) unsafe fn spill(&self, file: &File) -> io::Result<()> {
+        // SAFETY: the caller's promise.
+        let bytes = unsafe { self.read(0..self.memory.len()) };
+        file.write_all_at(bytes, 0)?;
+        // SAFETY: the range is this mapping's own, and what stands in its place has the same bytes; to end the mapping
+        // ends this one. Without the right to write, since nobody does.
+        unsafe {
+            use rustix::mm::{MapFlags, ProtFlags, mmap};
+            let at = self.memory.as_mut_ptr().cast();
+            mmap(at, bytes.len(), ProtFlags::READ, MapFlags::SHARED | MapFlags::FIXED, file, 0)?;
+        }
+        self.spilled.store(true, Relaxed);
+        Ok(())
     }
 
     /// Lends out a part.

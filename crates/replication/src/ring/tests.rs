@@ -96,23 +96,23 @@ fn what_is_not_there_is_not_read() {
     for _ in 0..1000 {
         appender.append(NO_DB, NO_DB, &[&[b'x'; 7]]);
     }
-    assert!(ring.memory_bytes() <= 64 + 2 * 16 + 4 * 16, "{}", ring.memory_bytes());
+    assert!(ring.footprint().memory() <= 64 + 2 * 16 + 4 * 16, "{}", ring.footprint().memory());
 }
 
 #[test]
 fn rings_are_counted_together_for_as_long_as_they_are_there() {
-    let footprint = Footprint::default();
+    let footprint = Arc::<Footprint>::default();
     let rings = [0, 1 << 40].map(|at| Ring::within(at, 0, Room::new(footprint.clone())));
     for ring in &rings {
         ring.appender().append(NO_DB, NO_DB, &[b"a"]);
     }
     // The first segment of each was made with the room.
-    assert_eq!([rings[0].memory_bytes(), footprint.load(Relaxed)], [2 * SEGMENT_BYTES as u64; 2]);
+    assert_eq!([rings[0].footprint().memory(), footprint.memory()], [2 * SEGMENT_BYTES as u64; 2]);
     let [first, second] = rings;
     drop(first);
-    assert_eq!(second.memory_bytes(), SEGMENT_BYTES as u64);
+    assert_eq!(second.footprint().memory(), SEGMENT_BYTES as u64);
     drop(second);
-    assert_eq!(footprint.load(Relaxed), 0);
+    assert_eq!(footprint.memory(), 0);
 }
 
 #[test]
@@ -121,12 +121,12 @@ fn what_is_prepared_is_the_next_segment() {
     let mut appender = ring.appender();
     let segments = |appender: &mut Appender| {
         appender.append(NO_DB, NO_DB, &[&[b'x'; 16]]);
-        ring.memory_bytes() / 16
+        ring.footprint().memory() / 16
     };
     assert_eq!(segments(&mut appender), 1);
     ring.prepare();
     ring.prepare();
-    assert_eq!(ring.memory_bytes() / 16, 2);
+    assert_eq!(ring.footprint().memory() / 16, 2);
     assert_eq!([segments(&mut appender), segments(&mut appender)], [2, 3]);
 }
 
@@ -147,7 +147,7 @@ fn a_pin_keeps_what_lies_above_it() {
     drop(copy);
     ring.trim();
     assert_eq!((ring.first_offset(), ring.lag_max()), (256, 0));
-    assert!(ring.memory_bytes() <= 5 * 16);
+    assert!(ring.footprint().memory() <= 5 * 16);
 }
 
 #[test]
@@ -155,6 +155,62 @@ fn a_pin_keeps_what_lies_above_it() {
 fn a_stream_longer_than_its_table_stops() {
     let ring = Ring::with_layout(0, 1 << 20, 16, 4);
     ring.appender().append(NO_DB, NO_DB, &[&[0; 65]]);
+}
+
+/// An empty file without a name.
+pub(super) fn nameless_file() -> std::io::Result<std::fs::File> {
+    tempfile::tempfile()
+}
+
+#[test]
+fn what_is_spilled_reads_as_before() {
+    let ring = Ring::with_layout(3, 0, 16, 1024);
+    let mut appender = ring.appender();
+    let (mut slow, mut other) = (ring.reader(3).unwrap(), ring.reader(3).unwrap());
+    let bytes: Vec<u8> = (0..100).collect();
+    appender.append(NO_DB, NO_DB, &[&bytes]);
+    // A slice that was lent out before.
+    let lent = slow.chunk();
+    // Bytes 0 to 103, so six whole segments and a part, which has to stay.
+    assert!((0..6).all(|_| ring.spill(nameless_file).unwrap()));
+    assert!(!ring.spill(|| unreachable!("nothing is left")).unwrap());
+    assert_eq!(lent, &bytes[..13]);
+    assert_eq!((ring.footprint().spilled(), ring.footprint().memory()), (96, 16));
+    assert_eq!(read_all(&mut slow), bytes);
+    // Writers and `trim` leave files alone, but say from where on anybody may still read.
+    appender.append(NO_DB, NO_DB, &[&bytes]);
+    ring.trim();
+    assert_eq!((ring.footprint().spilled(), ring.first_offset()), (96, 3));
+    assert!(ring.trim_spilled(), "nothing is read yet");
+    assert_eq!(read_all(&mut other), [&bytes[..], &bytes].concat());
+    ring.trim();
+    assert_eq!((ring.footprint().spilled(), ring.first_offset()), (96, 103));
+    assert!(!ring.trim_spilled());
+    assert_eq!(ring.footprint().spilled(), 0);
+    assert_eq!(read_all(&mut slow), bytes);
+    assert!(!ring.spill(|| unreachable!("all but the last segment is free")).unwrap());
+    drop((slow, other));
+    // And from here on as if nothing had been.
+    for _ in 0..1000 {
+        appender.append(NO_DB, NO_DB, &[&bytes[..7]]);
+    }
+    assert!(ring.footprint().memory() <= 2 * 16 + 4 * 16, "{:?}", ring.footprint());
+}
+
+#[test]
+fn what_a_disk_refuses_stays() {
+    let ring = Ring::with_layout(0, 0, 16, 1024);
+    let mut reader = ring.reader(0).unwrap();
+    ring.appender().append(NO_DB, NO_DB, &[&[7; 40]]);
+    ring.spill(|| Err(std::io::ErrorKind::StorageFull.into())).unwrap_err();
+    // Cannot be written.
+    ring.spill(|| std::fs::File::open("/dev/null")).unwrap_err();
+    // Can be written, but not mapped.
+    ring.spill(|| std::fs::File::options().read(true).write(true).open("/dev/null")).unwrap_err();
+    assert_eq!((ring.footprint().spilled(), ring.footprint().memory()), (0, 48));
+    assert_eq!(read_all(&mut reader), [7; 40]);
+    ring.trim();
+    assert_eq!(ring.first_offset(), 40);
 }
 
 #[derive(Clone, Debug)]
@@ -396,7 +452,7 @@ fn stress(writers: u64, readers: u64, records: u64, keep: u64) {
     late.into_iter().for_each(|reader| reader.join().unwrap());
     assert!(joined_late.load(Relaxed) > 0, "nobody joined late");
     ring.trim();
-    assert!(ring.memory_bytes() <= keep + 2 * 256 + 4 * 256, "{}", ring.memory_bytes());
+    assert!(ring.footprint().memory() <= keep + 2 * 256 + 4 * 256, "{}", ring.footprint().memory());
 }
 
 #[test]
@@ -407,6 +463,64 @@ fn many_writers_and_many_readers() {
 #[test]
 fn nothing_is_kept_but_for_readers() {
     stress(3, 2, 10_000, 0);
+}
+
+/// Segments go into files while many read them and others trim; every reader sees the same as ever.
+#[test]
+fn segments_go_into_files_under_their_readers() {
+    const SEGMENT: usize = 4096;
+    let ring = Ring::with_layout(0, 0, SEGMENT, 1 << 16);
+    let done = AtomicBool::new(false);
+    let (writers, records) = (2, 30_000);
+    thread::scope(|scope| {
+        let (ring, done) = (&ring, &done);
+        let reading: Vec<_> = (0..3)
+            .map(|speed| {
+                let mut reader = ring.reader(0).unwrap();
+                scope.spawn(move || {
+                    let mut judge = Judge::new(writers);
+                    loop {
+                        let over = done.load(Relaxed);
+                        // The slow ones leave much to be moved.
+                        let lag = reader.lag();
+                        if !over && lag < speed * 16 * SEGMENT as u64 {
+                            thread::yield_now();
+                            continue;
+                        }
+                        let bytes = reader.chunk().len().min(1000);
+                        judge.take(&reader.chunk()[..bytes]);
+                        reader.advance(bytes);
+                        if bytes == 0 && over && reader.lag() == 0 {
+                            return judge;
+                        }
+                    }
+                })
+            })
+            .collect();
+        let spilling = scope.spawn(move || {
+            let mut spilled = 0;
+            while !done.load(Relaxed) || ring.trim_spilled() {
+                spilled += u64::from(ring.spill(nameless_file).unwrap());
+                ring.trim_spilled();
+            }
+            spilled
+        });
+        let writing: Vec<_> = (0..writers)
+            .map(|writer| {
+                let mut appender = ring.appender();
+                scope.spawn(move || write(&mut appender, writer, records))
+            })
+            .collect();
+        writing.into_iter().for_each(|writer| writer.join().unwrap());
+        done.store(true, Relaxed);
+        for reader in reading {
+            let judge = reader.join().unwrap();
+            assert_eq!((judge.records, judge.pending.len()), (writers * records, 0));
+        }
+        let spilled = spilling.join().unwrap();
+        assert!(spilled > 50, "only {spilled} segments went into files");
+        assert_eq!(ring.footprint().spilled(), 0);
+    });
 }
 
 #[test]

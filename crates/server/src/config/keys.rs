@@ -157,6 +157,7 @@ keys! {
     u64: ACTIVE_EXPIRE_EFFORT = "active-expire-effort", HZ = "hz",
         MAXMEMORY = "maxmemory", REPLICA_FULL_SYNC_BUFFER_LIMIT = "replica-full-sync-buffer-limit",
         REPLICA_PRIORITY = "replica-priority", REPL_BACKLOG_SIZE = "repl-backlog-size",
+        SNAPSHOT_BUFFER_LIMIT = "snapshot-buffer-limit",
         REPL_TIMEOUT = "repl-timeout", MIN_REPLICAS_MAX_LAG = "min-replicas-max-lag", REPL_BACKLOG_TTL = "repl-backlog-ttl", SHUTDOWN_TIMEOUT = "shutdown-timeout",
         REPL_DISKLESS_SYNC_DELAY = "repl-diskless-sync-delay", REPL_PING_REPLICA_PERIOD = "repl-ping-replica-period",
         TCP_BACKLOG = "tcp-backlog", TCP_KEEPALIVE = "tcp-keepalive", TIMEOUT = "timeout";

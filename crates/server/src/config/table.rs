@@ -190,6 +190,7 @@ pub const ROWS: &[Row] = &[
     yes_no("repl-disable-tcp-nodelay", false),
     memory("repl-backlog-size", 1, LONG, MIB),
     integer("repl-backlog-ttl", 0, LONG, 3600),
+    memory("snapshot-buffer-limit", 0, LONG, 16 * MIB).hidden(),
     memory("replica-full-sync-buffer-limit", 0, LONG, 0),
     integer("replica-priority", 0, INT, 100).alias("slave-priority"),
     choice("propagation-error-behavior", PROPAGATION_ERRORS, "ignore"),

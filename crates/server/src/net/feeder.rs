@@ -198,6 +198,7 @@ impl Feeder {
             if let Some(ring) = server.replication.stream.ring() {
                 ring.prepare();
             }
+            server.replication.spill.look(&server);
             let tends = now_ms - tended_ms >= TEND.as_millis() as i64;
             if tends {
                 tended_ms = now_ms;

@@ -19,7 +19,7 @@ use rdb::file::{Contents, FileWriter, LastUse};
 use rdb::write::Sink;
 use replication::id::{Position, ReplicationId};
 use replication::ring::{NO_DB, Reader};
-use store::walk::Walk;
+use store::walk::{Pressure, Walk};
 
 use super::outgoing::{Blocks, Outgoing};
 use super::primary::{Phase, Replica};
@@ -257,7 +257,12 @@ impl Copies {
         drop(cut);
         let tell = || feeders.ring();
         stop_if_asked(server, Stop::AfterCut);
-        let mut blocks = Blocks::new(&outgoing, &tell);
+        let hurries = || {
+            let Pressure { handed_over, is_awaited } = server.keyspace.walk_pressure();
+            let limit = server.config.get(keys::SNAPSHOT_BUFFER_LIMIT);
+            is_awaited || (limit > 0 && handed_over > limit)
+        };
+        let mut blocks = Blocks::new(&outgoing, &tell, &hurries);
         let written = data.write(server, &mut blocks).and_then(|()| io::Write::flush(&mut blocks));
         outgoing.end(written.is_ok());
         feeders.look();
@@ -385,9 +390,11 @@ impl Data {
         let preamble = Preamble { contents: self.contents, aux: &self.facts, compress, checksum, last_use: &last_use };
         let (mut delay, mut keys) = (Delay::default(), 0_u64);
         let key = || {
-            delay.pass(&server.live.rdb_key_save_delay, || server.ending.has_begun() || is_abandoned());
+            let ends = || server.ending.has_begun();
+            delay.pass(&server.live.rdb_key_save_delay, || ends() || is_abandoned());
             keys += 1;
-            if keys.is_multiple_of(KEYS_UNASKED) && is_abandoned() {
+            // A replica that found the copy complete would give up for it what it has of another primary.
+            if ends() || (keys.is_multiple_of(KEYS_UNASKED) && is_abandoned()) {
                 return ControlFlow::Break(());
             }
             ControlFlow::Continue(())
@@ -399,6 +406,7 @@ impl Data {
             false => Ok(()),
         });
         saved.map_err(|error| match error.kind() {
+            io::ErrorKind::Interrupted if server.ending.has_begun() => io::Error::new(error.kind(), "the server ends"),
             io::ErrorKind::Interrupted => io::Error::new(error.kind(), "nobody waits for it any more"),
             _ => error,
         })

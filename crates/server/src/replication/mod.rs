@@ -5,7 +5,8 @@
 //!   takes the first copy over, [`apply`] applies the stream behind it; where the copy has a [`channel`] of its own, the
 //!   stream is kept [`beside`] it meanwhile;
 //! - [`primary`]: who follows it; [`copies`] and [`outgoing`] are the full copies that they are sent, and the feeders
-//!   (`net::feeder`) the threads that send; [`pacing`] slows writers down while a replica lags;
+//!   (`net::feeder`) the threads that send; [`pacing`] slows writers down while a replica lags, [`spill`]
+//!   moves to files what memory should not hold for it;
 //! - [`divergence`]: what a replica does that cannot be what its primary is;
 //! - [`failover`]: how the role of the primary goes over to a replica;
 //! - [`stream`]: its own end of the log; [`memory`] is how a restarted process knows where it was;
@@ -29,6 +30,7 @@ mod own_keys;
 pub mod pacing;
 pub mod primary;
 pub mod replica;
+mod spill;
 pub mod stream;
 mod wire;
 
@@ -54,6 +56,7 @@ use own_keys::OwnKeys;
 use pacing::Pacing;
 use primary::Primary;
 use replica::Following;
+use spill::Spill;
 use stream::Stream;
 
 /// See the file's head.
@@ -67,6 +70,8 @@ pub struct State {
     pub feeders: Feeders,
     /// Slows writers down while a replica lags.
     pub pacing: Pacing,
+    /// Moves to files what memory should not hold for it.
+    pub spill: Spill,
     /// The primary's side.
     pub primary: Primary,
     /// The replica's side.
@@ -87,6 +92,7 @@ impl Default for State {
             stream: Stream::default(),
             feeders: Feeders::default(),
             pacing: Pacing::default(),
+            spill: Spill::default(),
             primary: Primary::default(),
             following: Following::default(),
             failover: Failover::default(),

@@ -3,21 +3,27 @@
 //! The thread that makes the copy puts its bytes here in blocks, and each replica takes them at its own pace. The newest
 //! blocks stay in memory; a replica that needs older ones reads them from a file without a name, to which they are written
 //! when they leave memory and somebody is still behind. So the pace is that of the fastest replica: the maker waits only
-//! while all of them have [`AHEAD_MAX`] before them, and a slow one holds back nobody.
+//! while all of them have [`AHEAD_MAX`] before them, and a slow one holds back nobody. Nor does he wait while he is in a
+//! hurry, because what he has not walked yet keeps others waiting, or keeps too much in memory; then the file takes it.
 
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
+
+use super::spill::nameless_file;
 
 /// How far the maker may be ahead of the fastest replica, in bytes.
 const AHEAD_MAX: u64 = 8 << 20;
 /// Bytes that stay in memory for replicas that are slower.
 const WINDOW_MAX: u64 = 16 << 20;
+/// How often a maker who waits looks whether he is in a hurry now.
+const LOOK: Duration = Duration::from_millis(10);
 /// Bytes that are put or taken at once.
 pub const BLOCK_BYTES: usize = 256 << 10;
 
@@ -90,14 +96,14 @@ impl Outgoing {
         }
     }
 
-    /// Adds a block. Waits while every replica is far behind.
+    /// Adds a block. Waits while every replica is far behind, unless the maker `hurries`.
     ///
     /// # Errors
     /// No replica is left, or what a slow one needs cannot be written to the file.
-    pub fn put(&self, block: Bytes) -> io::Result<()> {
+    pub fn put(&self, block: Bytes, hurries: impl Fn() -> bool) -> io::Result<()> {
         let mut inner = self.inner.lock();
-        while inner.fastest().is_some_and(|fastest| inner.end - fastest > AHEAD_MAX) {
-            self.taken.wait(&mut inner);
+        while inner.fastest().is_some_and(|fastest| inner.end - fastest > AHEAD_MAX) && !hurries() {
+            self.taken.wait_for(&mut inner, LOOK);
         }
         if inner.readers.is_empty() {
             return Err(io::ErrorKind::NotConnected.into());
@@ -209,32 +215,20 @@ impl Inner {
     }
 }
 
-/// A file in a folder that nobody can find, and that is gone with its last user.
-fn nameless_file(folder: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true);
-    let unnamed = options.clone().custom_flags(libc::O_TMPFILE).mode(0o600).open(folder);
-    // Some file systems know no files without names.
-    unnamed.or_else(|_| {
-        let path = folder.join(format!("temp-repl-{}.{:x}.rdb", std::process::id(), fastrand::u64(..)));
-        let file = options.create_new(true).mode(0o600).open(&path)?;
-        std::fs::remove_file(&path)?;
-        Ok(file)
-    })
-}
-
 /// Collects small writes into blocks.
 pub struct Blocks<'a> {
     outgoing: &'a Outgoing,
     pending: Vec<u8>,
     /// Called when a block was put.
     put: &'a dyn Fn(),
+    /// Asked whether to wait for replicas.
+    hurries: &'a dyn Fn() -> bool,
 }
 
 impl<'a> Blocks<'a> {
-    /// Puts blocks into a copy; `put` is called after each.
-    pub fn new(outgoing: &'a Outgoing, put: &'a dyn Fn()) -> Self {
-        Self { outgoing, pending: Vec::with_capacity(BLOCK_BYTES), put }
+    /// Puts blocks into a copy; `put` is called after each, `hurries` says whether not to wait for anybody.
+    pub fn new(outgoing: &'a Outgoing, put: &'a dyn Fn(), hurries: &'a dyn Fn() -> bool) -> Self {
+        Self { outgoing, pending: Vec::with_capacity(BLOCK_BYTES), put, hurries }
     }
 }
 
@@ -251,7 +245,7 @@ impl Write for Blocks<'_> {
     fn flush(&mut self) -> io::Result<()> {
         if !self.pending.is_empty() {
             let block = std::mem::replace(&mut self.pending, Vec::with_capacity(BLOCK_BYTES));
-            self.outgoing.put(block.into())?;
+            self.outgoing.put(block.into(), self.hurries)?;
             (self.put)();
         }
         Ok(())
@@ -286,7 +280,7 @@ mod tests {
         // More than memory holds, while the second replica takes nothing at first and then a little.
         for n in 0..200 {
             expected.extend_from_slice(&block(n));
-            outgoing.put(block(n)).unwrap();
+            outgoing.put(block(n), || false).unwrap();
             drain(&outgoing, 1, &mut fast);
             if n > 150
                 && let Taken::Bytes(bytes) = outgoing.take(2)
@@ -305,9 +299,9 @@ mod tests {
     #[test]
     fn nobody_left_ends_the_copy() {
         let outgoing = Outgoing::new([1], &std::env::temp_dir());
-        outgoing.put(block(0)).unwrap();
+        outgoing.put(block(0), || false).unwrap();
         outgoing.leave(1);
-        assert_eq!(outgoing.put(block(1)).unwrap_err().kind(), io::ErrorKind::NotConnected);
+        assert_eq!(outgoing.put(block(1), || false).unwrap_err().kind(), io::ErrorKind::NotConnected);
         assert!(matches!(outgoing.take(1), Taken::Failed));
     }
 
@@ -316,7 +310,7 @@ mod tests {
         let outgoing = Outgoing::new([1, 2], Path::new("/nonexistent"));
         let mut fast = Vec::new();
         let failed = (0..200).find_map(|n| {
-            let put = outgoing.put(block(n));
+            let put = outgoing.put(block(n), || false);
             drain(&outgoing, 1, &mut fast);
             put.err()
         });
@@ -335,11 +329,29 @@ mod tests {
     }
 
     #[test]
+    fn who_hurries_waits_for_nobody() {
+        let outgoing = Outgoing::new([1], &std::env::temp_dir());
+        let (mut read, mut expected) = (Vec::new(), Vec::new());
+        for n in 0..200 {
+            expected.extend_from_slice(&block(n));
+            // At first he does not; it comes over him while he waits.
+            let asked = std::cell::Cell::new(0);
+            let hurries = || asked.replace(asked.get() + 1) > 0;
+            outgoing.put(block(n), hurries).unwrap();
+        }
+        let in_memory: usize = outgoing.inner.lock().window.iter().map(Bytes::len).sum();
+        assert!(in_memory as u64 <= WINDOW_MAX, "{in_memory}");
+        outgoing.end(true);
+        assert!(drain(&outgoing, 1, &mut read));
+        assert!(read == expected);
+    }
+
+    #[test]
     fn the_maker_waits_for_the_fastest() {
         let outgoing = Outgoing::new([1], &std::env::temp_dir());
         std::thread::scope(|scope| {
             let maker = scope.spawn(|| {
-                (0..100).for_each(|n| outgoing.put(block(n)).unwrap());
+                (0..100).for_each(|n| outgoing.put(block(n), || false).unwrap());
                 outgoing.end(true);
             });
             let mut read = Vec::new();

@@ -40,7 +40,7 @@ pub struct Stream {
     /// Where the newest large record begins and ends. Two loads may see parts of two of them, which excuses too little.
     large: [AtomicU64; 2],
     /// What the log takes: this ring, and older ones that somebody still reads.
-    footprint: Footprint,
+    footprint: Arc<Footprint>,
     /// How much of it is kept for replicas that come back.
     keep: AtomicU64,
 }
@@ -54,7 +54,7 @@ impl Default for Stream {
             offset: AtomicU64::new(0),
             asked_at: AtomicU64::new(0),
             large: Default::default(),
-            footprint: Footprint::default(),
+            footprint: Arc::default(),
             keep: AtomicU64::new(0),
         }
     }
@@ -165,9 +165,14 @@ impl Stream {
         self.memory_bytes().saturating_sub(self.keep.load(Relaxed))
     }
 
-    /// Bytes that the log takes.
+    /// Bytes of memory that the log takes.
     pub fn memory_bytes(&self) -> u64 {
-        self.footprint.load(Relaxed)
+        self.footprint.memory()
+    }
+
+    /// Bytes that it has in files.
+    pub fn spilled_bytes(&self) -> u64 {
+        self.footprint.spilled()
     }
 
     /// Asks all replicas how far they are, unless nothing was appended since they were asked last.

@@ -1,4 +1,5 @@
-//! Large values that walkers hold, and who waits for them.
+//! What walks ask of others: large values that walkers hold, and who waits for them; and how much they keep of what has
+//! changed.
 //!
 //! A small value that a walker holds is simply copied by the first writer that changes it. Copying a large one would
 //! stall its stripe, so the command is postponed instead, before it has changed anything, and tried again when the
@@ -10,7 +11,7 @@
 //! word. A value that is still to be walked is awaited in the same way: the word is left while the walk is in the
 //! database's list, and picked up when its stripe is done or the walk has left the list.
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock};
 
 /// See the file's head. One for each keyspace.
@@ -20,6 +21,8 @@ pub(crate) struct Frozen {
     /// Walks that go on, and values that are held: while it is 0 there is nothing to ask for. It rises from 0 under the
     /// exclusive gate only, so whoever is inside a section sees it.
     busy: AtomicUsize,
+    /// Bytes of old forms that were handed over and not dropped yet.
+    handed_over: AtomicU64,
     wake: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
@@ -62,12 +65,45 @@ impl Frozen {
         self.state.lock().expect("never poisoned").awaited = true;
     }
 
+    /// Whether somebody waits.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.state.lock().expect("never poisoned").awaited
+    }
+
+    pub(crate) fn handed_over(&self) -> u64 {
+        self.handed_over.load(Relaxed)
+    }
+
     /// Wakes those who wait, if there is anybody: whatever they wait for may have come about. Called without any lock.
     pub(crate) fn wake_if_awaited(&self) {
         let awaited = std::mem::take(&mut self.state.lock().expect("never poisoned").awaited);
         if awaited && let Some(wake) = self.wake.get() {
             wake();
         }
+    }
+}
+
+/// That old forms were handed over, for as long as they are kept.
+pub(crate) struct HandedOver {
+    frozen: Arc<Frozen>,
+    bytes: u64,
+}
+
+impl HandedOver {
+    pub(crate) fn new(frozen: &Arc<Frozen>, bytes: usize) -> Self {
+        frozen.handed_over.fetch_add(bytes as u64, Relaxed);
+        Self { frozen: frozen.clone(), bytes: bytes as u64 }
+    }
+
+    /// Keeps for as long what another keeps.
+    pub(crate) fn join(&mut self, mut other: Self) {
+        self.bytes += std::mem::take(&mut other.bytes);
+    }
+}
+
+impl Drop for HandedOver {
+    fn drop(&mut self) {
+        self.frozen.handed_over.fetch_sub(self.bytes, Relaxed);
     }
 }
 

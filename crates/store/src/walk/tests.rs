@@ -575,3 +575,48 @@ fn nothing_is_handed_over_without_a_walk() {
     });
     assert!(done.load(SeqCst));
 }
+
+/// What is kept for a walk is counted while it is kept, and is let go of as it is walked.
+#[test]
+fn what_is_handed_over_is_counted() {
+    const KEYS: usize = 5 * GIVEN_ENTRIES_MAX;
+    let one = One::new(Entry::string(b"k", b"v", None));
+    let name = |at: usize| format!("key:{at}");
+    let put = |entry: Entry| {
+        let section = one.keyspace.gate().enter();
+        let hash = hash_bytes(entry.key());
+        let mut guard = one.keyspace.lock_one(&section, 0, hash, Mode::Exclusive);
+        guard.remove(0, Key::new(entry.key()));
+        guard.insert(0, hash, entry);
+    };
+    let overwrite = |value: &[u8]| (0..KEYS).for_each(|at| put(Entry::string(name(at).as_bytes(), value, None)));
+    let pressure = || one.keyspace.walk_pressure();
+    overwrite(&[b'a'; 1000]);
+    let mut walk = one.cut();
+    assert_eq!(pressure(), Pressure { handed_over: 0, is_awaited: false });
+    overwrite(b"b");
+    let all = pressure().handed_over;
+    assert!((KEYS as u64 * 1000..KEYS as u64 * 1200).contains(&all), "{all}");
+    overwrite(b"c");
+    assert_eq!(pressure().handed_over, all, "what is newer than the cut is kept for nobody");
+    let (mut found, mut least_left) = (0, all);
+    for piece in &mut walk {
+        found += piece
+            .entries()
+            .iter()
+            .filter(|entry| entry.as_str().is_some_and(|text| text.to_vec().len() == 1000))
+            .count();
+        drop(piece);
+        let left = pressure().handed_over;
+        assert!(left <= least_left && least_left - left <= GIVEN_ENTRIES_MAX as u64 * 1200, "{least_left} {left}");
+        least_left = left;
+    }
+    assert_eq!((found, least_left), (KEYS, 0));
+    drop(walk);
+    // A walk that ends early lets go of all.
+    let walk = one.cut();
+    overwrite(b"d");
+    assert!(pressure().handed_over > 0);
+    drop(walk);
+    assert_eq!(pressure().handed_over, 0);
+}

@@ -23,7 +23,7 @@ const OTHER_DEFAULTS: [(&str, &str, &str); 1] =
     [("io-threads", "1", "every thread executes commands, so each core gets one")];
 
 /// Directives that are ours alone.
-const OURS: [&str; 2] = ["keyspace-stripes", "repl-pacing-timeout"];
+const OURS: [&str; 3] = ["keyspace-stripes", "repl-pacing-timeout", "snapshot-buffer-limit"];
 
 /// The server's wrapper script, or `None` with a word about it.
 fn reference() -> Option<PathBuf> {

@@ -95,7 +95,7 @@ fn the_copy_comes_over_a_channel_of_its_own_and_the_stream_beside_it() {
             }
             let what = format!("{} has sent the stream to {}", theirs.name, ours.name);
             until(&what, || {
-                let kept: u64 = section(&mut client, "memory")["mem_total_replication_buffers"].parse().unwrap();
+                let kept: u64 = kept_of_stream(&mut client);
                 kept < 7 << 20
             });
             assert_eq!(state(&primary), "send_bulk_and_stream", "the copy was over before anything was seen");

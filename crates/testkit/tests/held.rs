@@ -94,7 +94,7 @@ impl Chain {
             scope.spawn(move || {
                 let mut client = self.middle.connect().unwrap();
                 while !done.load(SeqCst) {
-                    most.fetch_max(kept(&mut client), SeqCst);
+                    most.fetch_max(kept_of_stream(&mut client), SeqCst);
                     thread::sleep(Duration::from_millis(20));
                 }
             });
@@ -112,10 +112,6 @@ impl Chain {
         });
         most.into_inner()
     }
-}
-
-fn kept(client: &mut Client) -> u64 {
-    number(&section(client, "memory"), "mem_total_replication_buffers")
 }
 
 fn full_copies(server: &Server) -> u64 {

@@ -276,8 +276,7 @@ fn a_replica_that_takes_seven_tenths_is_kept_and_holds_back_nobody() {
             let end = offset_of(&primary);
             lag_max.fetch_max(end.saturating_sub(offset_of(&slow)), SeqCst);
             lagged += u64::from(end.saturating_sub(offset_of(&fast)) > 12 << 20);
-            let memory = section(&mut primary.connect().unwrap(), "memory");
-            memory_max = memory["mem_total_replication_buffers"].parse::<u64>().unwrap().max(memory_max);
+            memory_max = memory_max.max(kept_of_stream(&mut primary.connect().unwrap()));
         }
         assert_eq!(lagged, 0, "the fast replica lags as well");
         memory_max
@@ -572,7 +571,8 @@ fn clients_of_a_replica_outlive_a_copy() {
 #[test]
 fn what_the_log_keeps_for_a_slow_replica_evicts_nothing() {
     let Some(subject) = subject() else { return };
-    let primary = start(&subject, &["--maxmemory-policy", "allkeys-random"]);
+    // All of it in memory.
+    let primary = start(&subject, &["--maxmemory-policy", "allkeys-random", "--snapshot-buffer-limit", "0"]);
     let replica = start(&subject, &[]);
     let proxy = Proxy::start(primary.address()).unwrap();
     follow(&replica, proxy.address());

@@ -21,7 +21,7 @@ use super::spill::nameless_file;
 /// How far the maker may be ahead of the fastest replica, in bytes.
 const AHEAD_MAX: u64 = 8 << 20;
 /// Bytes that stay in memory for replicas that are slower.
-const WINDOW_MAX: u64 = 16 << 20;
+const WINDOW_MAX: u64 = AHEAD_MAX;
 /// How often a maker who waits looks whether he is in a hurry now.
 const LOOK: Duration = Duration::from_millis(10);
 /// Bytes that are put or taken at once.

@@ -65,6 +65,15 @@ pub fn stat(server: &Server, name: &str) -> u64 {
     section(&mut server.connect().unwrap(), "stats")[name].parse().unwrap()
 }
 
+/// Bytes of the stream that a server has, in memory and in files.
+pub fn kept_of_stream(client: &mut Client) -> u64 {
+    let memory = section(client, "memory");
+    ["mem_total_replication_buffers", "repl_spilled_bytes"]
+        .iter()
+        .map(|field| memory[*field].parse::<u64>().unwrap())
+        .sum()
+}
+
 /// Ends the writers that look at it, also when the test fails.
 pub struct Stop<'a>(pub &'a AtomicBool);
 

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use replication::*;
-use testkit::{Client, Program, Proxy, Server};
+use testkit::{Program, Proxy, Server};
 
 fn number(info: &std::collections::HashMap<String, String>, field: &str) -> u64 {
     info[field].parse().unwrap()

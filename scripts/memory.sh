@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Measures what data costs: resident memory above the empty server, ours beside Redis 8.0.2,
+# Measures what data costs: resident memory above the empty server (without the pages of
+# files, which are the program and no data; the peak has them), ours beside Redis 8.0.2,
 # Valkey 8.1 and Redis 7.0.15 in the same run.
 #
 #     scripts/memory.sh [--rows TEXT] [--elements N] [--peer NAME=COMMAND]...

@@ -1,4 +1,4 @@
-"""The memory table: resident memory above the empty server, for several servers in one run.
+"""The memory table: resident memory above the empty server, pages of files left out, for several servers in one run.
 
 Started by scripts/memory.sh, which says what it takes. Each row is one data set. Every server gets it afresh, by the
 same commands in the same order, and is measured once its memory has stopped to move.
@@ -137,10 +137,10 @@ def measure_row(name, commands, options):
         with Server(server, command, options.servers_folder) as running, running.connect() as connection:
             # What the first connection costs is no part of the data.
             connection.batch(encode("PING") * 1000)
-            empty = running.settled_resident()
+            empty, empty_resident = running.settled_data(), running.resident()
             for batch in batches:
                 connection.batch(batch)
-            found[server] = (running.settled_resident() - empty, running.resident_peak() - empty)
+            found[server] = (running.settled_data() - empty, running.resident_peak() - empty_resident)
         say(f"   {server:<14} {found[server][0] / MIB:8.1f} MiB, peak {found[server][1] / MIB:8.1f}"
             f"   ({time.monotonic() - started:.0f} s)")
     return found
@@ -153,12 +153,12 @@ def measure_clients(server, command, options):
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, count + 200), hard))
     with Server(server, command, options.servers_folder) as running:
         clients = [running.connect() for _ in range(10)]
-        empty = running.settled_resident()
+        empty, empty_resident = running.settled_data(), running.resident()
         for _ in range(count):
             clients.append(running.connect())
             clients[-1].command("PING")
-        each = (running.settled_resident() - empty) / count
-        peak = (running.resident_peak() - empty) / count
+        each = (running.settled_data() - empty) / count
+        peak = (running.resident_peak() - empty_resident) / count
         for client in clients:
             client.close()
     say(f"   {server:<14} {each:8.0f} bytes a client, peak {peak:8.0f}")

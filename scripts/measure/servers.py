@@ -131,13 +131,26 @@ class Server:
         """The most it ever was, in bytes."""
         return self._status("VmHWM")
 
+    def resident_data(self):
+        """Resident memory without the pages of files: those of the program's text come whenever they are first touched,
+        and are no data."""
+        return self._status("RssAnon") + self._status("RssShmem")
+
     def settled_resident(self):
         """Resident memory once it has stopped to move."""
+        return self._settled(self.resident)
+
+    def settled_data(self):
+        """The same without the pages of files."""
+        return self._settled(self.resident_data)
+
+    @staticmethod
+    def _settled(measure):
         end = time.monotonic() + SETTLE_SECONDS_MAX
-        before = self.resident()
+        before = measure()
         while time.monotonic() < end:
             time.sleep(SETTLED_SECONDS)
-            now = self.resident()
+            now = measure()
             if abs(now - before) <= SETTLED_SHARE * before:
                 return now
             before = now

@@ -7,7 +7,7 @@ use testkit::{Client, Program, Server, found};
 
 const REFERENCE: &str = "redis-8.0.2";
 /// Fields of ours that Redis does not have.
-const OURS: [&str; 2] = ["server_name", "brindle_version"];
+const OURS: [&str; 3] = ["server_name", "brindle_version", "repl_spilled_bytes"];
 /// Fields of the reference that we do not have, by their beginnings: its module.
 const LACKING: [&str; 2] = ["module", "io_thread_"];
 

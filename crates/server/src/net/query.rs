@@ -101,7 +101,8 @@ impl Query {
             if idle_secs > IDLE_SECS {
                 self.resize(self.filled);
             } else if self.bytes.len() > READ_BYTES && self.bytes.len() / 2 > self.peak {
-                self.resize(self.peak.max(expected));
+                // Not to nothing, though nothing may have come since: who is not idle keeps a buffer of its own.
+                self.resize(self.peak.max(expected).max(1));
             }
         }
         self.peak = if self.is_own() { expected } else { 0 };
@@ -167,6 +168,10 @@ mod tests {
         query.consume(100);
         query.tend(0, 0);
         assert_eq!(query.free(), 100);
+        query.room(400_000);
+        query.tend(0, 0);
+        query.tend(1, 0);
+        assert!(query.is_own() && query.free() < 100, "nothing has come in between, but it is not idle");
         query.room(0);
         query.fill(10);
         query.tend(9, 0);

@@ -26,6 +26,8 @@ use crate::{background, clock};
 const STEP: Duration = Duration::from_millis(10);
 /// Segments that are being written or kept to be used again.
 const NOT_WORTH_IT_BYTES: u64 = 8 << 20;
+/// Each segment in a file is a mapping of its own, of which a process may have 65,530 (vm.max_map_count).
+const FILES_BYTES_MAX: u64 = 32 << 30;
 /// How long a disk that has refused is left alone.
 const REFUSED_MS: i64 = 10_000;
 
@@ -57,8 +59,10 @@ impl Spill {
 
     fn is_due(&self, server: &Server) -> bool {
         let limit = server.config.get(keys::SNAPSHOT_BUFFER_LIMIT);
+        let stream = &server.replication.stream;
         limit > 0
-            && server.replication.stream.beyond_backlog_bytes() > limit.max(NOT_WORTH_IT_BYTES)
+            && stream.beyond_backlog_bytes() > limit.max(NOT_WORTH_IT_BYTES)
+            && stream.spilled_bytes() < FILES_BYTES_MAX
             && clock::now_ms() >= self.not_before_ms.load(Relaxed)
     }
 

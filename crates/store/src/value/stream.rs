@@ -1,8 +1,7 @@
 //! Streams: an append-only log of entries, each a list of field and value pairs under an id that only grows.
 //!
 //! Entries stand in nodes of up to `stream-node-max-entries`, each one listpack in Redis's own layout (`node.rs`), in
-//! an ordered tree by the id of the node's first entry. Redis has a radix tree there; with a hundred entries a node
-//! the tree is small, and the standard one does as well.
+//! the order of the ids of the nodes' first entries (`nodes.rs`), where Redis has a radix tree.
 //!
 //! Nothing here reads a clock: who calls says what time it is, in milliseconds since the epoch.
 
@@ -11,6 +10,7 @@ mod entries;
 mod group;
 mod id;
 mod node;
+mod nodes;
 mod restore;
 #[cfg(test)]
 mod tests;
@@ -20,6 +20,7 @@ use std::fmt;
 use std::mem::size_of;
 
 use node::Node;
+use nodes::Nodes;
 
 pub use delivery::{AutoClaim, Claim, ClaimOptions, Claimed, Delivery};
 pub use entries::Entries;
@@ -31,9 +32,6 @@ pub use restore::{ConsumerParts, CountersParts, GroupParts, PendingParts, Stream
 use crate::value::list::Direction;
 use crate::value::listpack::Listpack;
 use crate::value::{Encoding, Limits};
-
-/// The nodes by their master ids.
-type Nodes = BTreeMap<StreamId, Listpack>;
 
 /// A stream value.
 #[derive(Clone, Default)]
@@ -179,17 +177,14 @@ impl Stream {
 
     /// The nodes with their keys, as a dump writes them.
     pub fn nodes(&self) -> impl ExactSizeIterator<Item = (StreamId, &Listpack)> {
-        self.nodes.iter().map(|(master, pack)| (*master, pack))
+        self.nodes.iter()
     }
 
     /// Allocated bytes beyond the `Stream` itself, as near as the trees let us know.
     pub fn memory_bytes(&self) -> usize {
-        let nodes: usize = self.nodes.values().map(Listpack::memory_bytes).sum();
+        let nodes: usize = self.nodes.iter().map(|(_, pack)| pack.memory_bytes()).sum();
         let groups: usize = self.groups.iter().map(|(name, group)| name.len() + group.memory_bytes()).sum();
-        nodes
-            + tree_bytes(self.nodes.len(), size_of::<(StreamId, Listpack)>())
-            + groups
-            + tree_bytes(self.groups.len(), size_of::<(Box<[u8]>, Group)>())
+        nodes + self.nodes.memory_bytes() + groups + tree_bytes(self.groups.len(), size_of::<(Box<[u8]>, Group)>())
     }
 
     /// Adds an entry and returns its id. `fields` are pairs of a field and its value.
@@ -204,13 +199,10 @@ impl Stream {
         if bytes > Listpack::BYTES_MAX {
             return Err(AddError::TooLarge);
         }
-        match self.nodes.last_entry() {
-            Some(mut tail) if has_room(tail.get(), bytes, limits) => {
-                let master = *tail.key();
-                node::append(tail.get_mut(), master, id, fields);
-            }
+        match self.nodes.last_mut() {
+            Some((master, tail)) if has_room(tail, bytes, limits) => node::append(tail, master, id, fields),
             full => {
-                let ahead = full.map(|mut full| full.get_mut().finish());
+                let ahead = full.map(|(_, full)| full.finish());
                 let room = ahead.filter(|_| self.nodes.len() >= Listpack::AHEAD_NODES_MIN).unwrap_or(0);
                 let mut pack = node::create(fields.clone(), room);
                 node::append(&mut pack, id, id, fields);
@@ -223,8 +215,8 @@ impl Stream {
 
     /// The entry `id`.
     pub fn get(&self, id: StreamId) -> Option<Entry<'_>> {
-        let (master, pack) = self.nodes.range(..=id).next_back()?;
-        Node { master: *master, pack }.find(id)
+        let (master, pack) = self.nodes.of(id)?;
+        Node { master, pack }.find(id)
     }
 
     /// The entries from `first` to `last`, both included.
@@ -297,11 +289,10 @@ impl Stream {
     /// Removes old entries and tells how many.
     pub fn trim(&mut self, trim: &Trim) -> u64 {
         let mut removed = 0;
-        while let Some(node) = self.nodes.first_entry() {
+        while let Some((master, pack)) = self.nodes.first_mut() {
             if matches!(trim.keep, Keep::Newest(count) if self.counters.length <= count) {
                 break;
             }
-            let (master, pack) = (*node.key(), node.get());
             let view = Node { master, pack };
             let live = view.header().live;
             // The limit is on whole nodes' worth of work, whether all of a node will go or not.
@@ -313,13 +304,13 @@ impl Stream {
                 Keep::From(id) => view.last_id().unwrap_or(StreamId::MIN) < id,
             };
             if all_goes {
-                node.remove();
+                self.nodes.remove(master);
                 self.counters.length -= live;
                 removed += live;
                 continue;
             }
             if !trim.approximate {
-                let within = trim_within(node.into_mut(), master, trim.keep, self.counters.length);
+                let within = trim_within(pack, master, trim.keep, self.counters.length);
                 self.counters.length -= within;
                 removed += within;
             }
@@ -360,11 +351,11 @@ impl Stream {
 
     /// Flags the entry `id` as deleted; the first id is left to the caller.
     fn remove(&mut self, id: StreamId) -> bool {
-        let Some((&master, pack)) = self.nodes.range_mut(..=id).next_back() else { return false };
+        let Some((master, pack)) = self.nodes.of_mut(id) else { return false };
         let node = Node { master, pack };
         let Some(flags_at) = node.find(id).map(|entry| entry.flags_at) else { return false };
         if node.header().live == 1 {
-            self.nodes.remove(&master);
+            self.nodes.remove(master);
         } else {
             node::flag_deleted(pack, flags_at);
             node::count_deleted(pack, 1);

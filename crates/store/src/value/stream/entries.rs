@@ -1,17 +1,16 @@
 //! Walking over the entries of a stream.
 
-use std::collections::{BTreeMap, btree_map};
 use std::fmt;
 
+use super::StreamId;
 use super::node::{Entry, Node, Walk};
-use super::{Nodes, StreamId};
+use super::nodes::{Nodes, Span};
 use crate::value::list::Direction;
-use crate::value::listpack::Listpack;
 
 /// Entries of a stream between two ids, in one direction; deleted ones are left out.
 #[derive(Clone)]
 pub struct Entries<'a> {
-    nodes: btree_map::Range<'a, StreamId, Listpack>,
+    nodes: Span<'a>,
     walk: Option<Walk<'a>>,
     first: StreamId,
     last: StreamId,
@@ -21,30 +20,19 @@ pub struct Entries<'a> {
 impl<'a> Entries<'a> {
     /// The entries from `first` to `last`, both included; in backward direction the last comes first.
     pub(super) fn new(nodes: &'a Nodes, first: StreamId, last: StreamId, direction: Direction) -> Self {
-        let nodes = match direction {
-            // The node that holds `first` is the last one that begins at it or before.
-            Direction::Forward => {
-                let from = nodes.range(..=first).next_back().map_or(first, |(master, _)| *master);
-                nodes.range(from..)
-            }
-            Direction::Backward => nodes.range(..=last),
-        };
+        let nodes = nodes.from(if direction == Direction::Forward { first } else { last }, direction);
         Self { nodes, walk: None, first, last, direction }
     }
 
     fn next_node(&mut self) -> Option<Walk<'a>> {
-        let (master, pack) = match self.direction {
-            Direction::Forward => self.nodes.next(),
-            Direction::Backward => self.nodes.next_back(),
-        }?;
-        Some(Node { master: *master, pack }.walk(self.direction == Direction::Backward))
+        let (master, pack) = self.nodes.next()?;
+        Some(Node { master, pack }.walk(self.direction == Direction::Backward))
     }
 
     /// Leaves nothing to come.
     fn end(&mut self) {
-        static EMPTY: Nodes = BTreeMap::new();
         self.walk = None;
-        self.nodes = EMPTY.range(..);
+        self.nodes.end();
     }
 }
 

@@ -131,13 +131,13 @@ impl Stream {
 }
 
 fn check_nodes(parts: Vec<(StreamId, Vec<u8>)>) -> Result<Nodes, StreamCorrupt> {
-    let mut nodes = Nodes::new();
+    let mut nodes = Nodes::default();
     for (master, bytes) in parts {
         let pack = Listpack::from_bytes(&bytes).map_err(|corrupt| StreamCorrupt::Listpack(master, corrupt))?;
         if !is_sound(&pack) {
             return Err(StreamCorrupt::Node(master));
         }
-        if nodes.insert(master, pack).is_some() {
+        if !nodes.insert(master, pack) {
             return Err(StreamCorrupt::DoubleNode(master));
         }
     }
@@ -148,10 +148,10 @@ fn check_nodes(parts: Vec<(StreamId, Vec<u8>)>) -> Result<Nodes, StreamCorrupt> 
 fn check_order(nodes: &Nodes, length: u64, last_id: StreamId) -> Result<(), StreamCorrupt> {
     let mut before = None;
     let mut seen = 0;
-    for (master, pack) in nodes {
-        for entry in (Node { master: *master, pack }).walk(false).filter(|entry| !entry.deleted) {
+    for (master, pack) in nodes.iter() {
+        for entry in (Node { master, pack }).walk(false).filter(|entry| !entry.deleted) {
             let id = entry.id();
-            if before.is_some_and(|before| id <= before) || id < *master || id > last_id {
+            if before.is_some_and(|before| id <= before) || id < master || id > last_id {
                 return Err(StreamCorrupt::Order(id));
             }
             before = Some(id);

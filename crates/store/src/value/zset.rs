@@ -90,17 +90,18 @@ impl SortedSet {
         if are_packed(members, member_bytes, limits) { Self::new() } else { Self(Compact::large(General::default())) }
     }
 
-    /// The same for members that are known, with room for them.
+    /// The same for members that are known, with room for them. As in Redis the first of them decides with their number: a
+    /// later one that is too long finds the small form, in which a score of -0 is 0, and turns that into the general one.
     pub fn with_room_for<'a, I>(pairs: I, limits: &Limits) -> Self
     where
         I: ExactSizeIterator<Item = (f64, &'a [u8])> + Clone,
     {
-        let longest = pairs.clone().map(|(_, member)| member.len()).max().unwrap_or(0);
-        if are_packed(pairs.len(), longest, limits) {
-            Self(Compact::small(packed::with_room_for(pairs)))
-        } else {
-            Self(Compact::large(General::default()))
+        let mut lengths = pairs.clone().map(|(_, member)| member.len());
+        let first = lengths.next().unwrap_or(0);
+        if are_packed(pairs.len(), lengths.max().unwrap_or(0).max(first), limits) {
+            return Self(Compact::small(packed::with_room_for(pairs)));
         }
+        Self::with_hint(pairs.len(), first, limits)
     }
 
     /// Takes over a small form from a dump; `None` if it is not one: odd in number, out of order, a member twice, or a score

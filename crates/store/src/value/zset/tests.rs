@@ -236,6 +236,22 @@ fn conversions_follow_the_limits() {
     assert_eq!(set.encoding(), Encoding::Skiplist);
 }
 
+/// What Redis 8.0.2 does with `ZADD key -0 a 1 <long>`, and with the two members the other way round.
+#[test]
+fn the_first_member_decides_on_the_form() {
+    let (limits, long) = (Limits::default(), [b'x'; 65]);
+    for (members, score, encoding) in
+        [([&b"a"[..], &long], 0.0_f64, Encoding::Listpack), ([&long[..], b"a"], -0.0, Encoding::Skiplist)]
+    {
+        let mut set = SortedSet::with_room_for(members.iter().map(|member| (-0.0, *member)), &limits);
+        assert_eq!(set.encoding(), encoding);
+        for member in members {
+            set.add(member, -0.0, AddFlags::default(), &limits);
+        }
+        assert_eq!((set.encoding(), set.score(b"a").map(f64::to_bits)), (Encoding::Skiplist, Some(score.to_bits())));
+    }
+}
+
 #[test]
 fn the_small_form_has_redis_s_bytes() {
     let mut set = SortedSet::new();

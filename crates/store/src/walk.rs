@@ -191,8 +191,7 @@ impl Walk {
         let (mut small, mut of_small) = (Vec::new(), None::<HandedOver>);
         for Given { entry, hold, handed_over } in rest.part.take_given() {
             if let Some(hold) = hold {
-                let piece = Piece::large(rest.db, entry, hold);
-                self.pending.push_back(Piece { _handed_over: Some(handed_over), ..piece });
+                self.pending.push_back(Piece::large(rest.db, entry, hold, Some(handed_over)));
                 continue;
             }
             small.push(entry);
@@ -201,12 +200,10 @@ impl Walk {
                 None => of_small = Some(handed_over),
             }
             if small.len() == GIVEN_ENTRIES_MAX {
-                let piece = Piece::small(rest.db, std::mem::take(&mut small));
-                self.pending.extend(piece.map(|piece| Piece { _handed_over: of_small.take(), ..piece }));
+                self.pending.extend(Piece::small(rest.db, std::mem::take(&mut small), of_small.take()));
             }
         }
-        let piece = Piece::small(rest.db, small);
-        self.pending.extend(piece.map(|piece| Piece { _handed_over: of_small, ..piece }));
+        self.pending.extend(Piece::small(rest.db, small, of_small));
     }
 
     /// Walks a stripe that somebody waits for, if there is any; else the next.
@@ -242,7 +239,7 @@ impl Walk {
                 return;
             }
             match entry.large_value() {
-                Some(address) => large.push(Piece::large(*db, entry.share(), Hold::new(&self.frozen, address))),
+                Some(address) => large.push(Piece::large(*db, entry.share(), Hold::new(&self.frozen, address), None)),
                 None => small.push(entry.share()),
             }
         };
@@ -258,7 +255,7 @@ impl Walk {
             }),
         }
         self.pending.extend(large);
-        self.pending.extend(Piece::small(*db, small));
+        self.pending.extend(Piece::small(*db, small, None));
     }
 
     /// Leaves a database's list.
@@ -309,12 +306,12 @@ impl Drop for Walk {
 }
 
 impl Piece {
-    fn small(db: u32, entries: Vec<Entry>) -> Option<Self> {
-        (!entries.is_empty()).then_some(Self { db, entries, _hold: None, _handed_over: None })
+    fn small(db: u32, entries: Vec<Entry>, handed_over: Option<HandedOver>) -> Option<Self> {
+        (!entries.is_empty()).then_some(Self { db, entries, _hold: None, _handed_over: handed_over })
     }
 
-    fn large(db: u32, entry: Entry, hold: Hold) -> Self {
-        Self { db, entries: vec![entry], _hold: Some(hold), _handed_over: None }
+    fn large(db: u32, entry: Entry, hold: Hold, handed_over: Option<HandedOver>) -> Self {
+        Self { db, entries: vec![entry], _hold: Some(hold), _handed_over: handed_over }
     }
 }
 

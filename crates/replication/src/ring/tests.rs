@@ -157,11 +157,6 @@ fn a_stream_longer_than_its_table_stops() {
     ring.appender().append(NO_DB, NO_DB, &[&[0; 65]]);
 }
 
-/// An empty file without a name.
-pub(super) fn nameless_file() -> std::io::Result<std::fs::File> {
-    tempfile::tempfile()
-}
-
 #[test]
 fn what_is_spilled_reads_as_before() {
     let ring = Ring::with_layout(3, 0, 16, 1024);
@@ -172,7 +167,7 @@ fn what_is_spilled_reads_as_before() {
     // A slice that was lent out before.
     let lent = slow.chunk();
     // Bytes 0 to 103, so six whole segments and a part, which has to stay.
-    assert!((0..6).all(|_| ring.spill(nameless_file).unwrap()));
+    assert!((0..6).all(|_| ring.spill(tempfile::tempfile).unwrap()));
     assert!(!ring.spill(|| unreachable!("nothing is left")).unwrap());
     assert_eq!(lent, &bytes[..13]);
     assert_eq!((ring.footprint().spilled(), ring.footprint().memory()), (96, 16));
@@ -500,7 +495,7 @@ fn segments_go_into_files_under_their_readers() {
         let spilling = scope.spawn(move || {
             let mut spilled = 0;
             while !done.load(Relaxed) || ring.trim_spilled() {
-                spilled += u64::from(ring.spill(nameless_file).unwrap());
+                spilled += u64::from(ring.spill(tempfile::tempfile).unwrap());
                 ring.trim_spilled();
             }
             spilled

@@ -20,7 +20,7 @@ main() {
     RUSTFLAGS='--cfg loom' CARGO_TARGET_DIR=$target_dir/loom \
         cargo test --locked --quiet --package server --bin brindle-server mailbox
     RUSTFLAGS='--cfg loom' CARGO_TARGET_DIR=$target_dir/loom \
-        cargo test --locked --quiet --package store --lib walk::part
+        cargo test --locked --quiet --package store --lib -- walk::part bias::model
     # At full depth the ring's models go through all interleavings with two pre-emptions instead
     # of one, which takes minutes even when it is optimised.
     local opt_level=0
@@ -31,6 +31,7 @@ main() {
     echo '-- thread sanitizer'
     sanitized store keyspace::
     sanitized store walk::tests
+    sanitized store bias::tests
     sanitized replication ring::tests
     echo '-- miri: not part of this toolchain, not run'
 }

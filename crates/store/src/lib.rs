@@ -1,5 +1,6 @@
 //! The keyspace and the value types. See README.md.
 
+mod bias;
 pub mod counter;
 pub mod database;
 pub mod dict;

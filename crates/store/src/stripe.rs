@@ -2,7 +2,7 @@
 //!
 //! **The lock** is `parking_lot`'s raw reader-writer lock. It is fair by task: a reader waits while a writer is waiting,
 //! so readers of a hot key cannot starve its writer. DashMap's lock, the first choice, lets readers pass a waiting
-//! writer; `benches/benches/stripe_lock.rs` shows both.
+//! writer; `benches/benches/stripe_lock.rs` shows both. Where readers crowd at it, they pass it by: see [`crate::bias`].
 //!
 //! **The hint** repeats where the table's buckets lie, so that the bucket of a hash can be prefetched by arithmetic alone,
 //! without the lock. It is written whenever the lock is given back after a change; a reader may find its two halves from
@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering::Relaxed};
 use lock_api::RawRwLock as _;
 use parking_lot::RawRwLock;
 
+use crate::bias::{Bias, seats};
 use crate::entry::Entry;
 use crate::table::{self, Table, prefetch};
 
@@ -36,6 +37,7 @@ pub enum Mode {
 #[repr(align(64))]
 pub(crate) struct Stripe {
     lock: RawRwLock,
+    bias: Bias,
     hint_buckets: AtomicPtr<u8>,
     hint_count: AtomicU32,
     inner: UnsafeCell<Inner>,
@@ -54,9 +56,10 @@ pub(crate) struct Inner {
 unsafe impl Sync for Stripe {}
 
 impl Stripe {
-    pub(crate) const fn new(shift: u8) -> Self {
+    pub(crate) fn new(shift: u8) -> Self {
         Self {
             lock: RawRwLock::INIT,
+            bias: Bias::new(),
             hint_buckets: AtomicPtr::new(std::ptr::null_mut()),
             hint_count: AtomicU32::new(0),
             inner: UnsafeCell::new(Inner { table: Table::new(shift), volatile: 0, timed: 0 }),
@@ -66,27 +69,76 @@ impl Stripe {
     #[inline]
     pub(crate) fn lock(&self, mode: Mode) {
         match mode {
-            Mode::Shared => self.lock.lock_shared(),
-            Mode::Exclusive => self.lock.lock_exclusive(),
+            Mode::Shared => {
+                if self.bias.is_biased() && self.sit() {
+                    return;
+                }
+                if self.lock.is_locked() {
+                    self.lock_beside_others();
+                } else {
+                    self.lock.lock_shared();
+                }
+            }
+            Mode::Exclusive => {
+                if self.bias.is_biased() {
+                    self.bias.announce_end();
+                }
+                self.lock.lock_exclusive();
+                if self.bias.may_be_sat() {
+                    self.bias.end(seats::all());
+                }
+            }
         }
     }
 
+    /// For hints. What many look at is near already, so they pass by a biased stripe.
+    #[inline]
     pub(crate) fn try_lock_shared(&self) -> bool {
-        self.lock.try_lock_shared()
+        !self.bias.is_biased() && self.lock.try_lock_shared()
+    }
+
+    /// Takes the lock shared, and counts for the bias if others have it so.
+    #[cold]
+    fn lock_beside_others(&self) {
+        let crowded = !self.lock.is_locked_exclusive();
+        self.lock.lock_shared();
+        if crowded {
+            self.bias.crowded(seats::meets_again(&self.bias));
+        }
+    }
+
+    #[cold]
+    fn sit(&self) -> bool {
+        seats::own().is_some_and(|seat| self.bias.sit(seat))
+    }
+
+    /// Whether a holder may hold it by a seat.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn is_sat(&self) -> bool {
+        self.bias.may_be_sat()
+    }
+
+    /// Gives a seat back, if it is by its seat that the calling thread holds the lock.
+    #[cold]
+    fn rise(&self) -> bool {
+        seats::own().is_some_and(|seat| self.bias.rise(seat))
     }
 
     /// # Safety
     /// The calling thread holds this lock in this mode, and uses no reference to `inner` afterwards.
     #[inline]
     pub(crate) unsafe fn unlock(&self, mode: Mode) {
-        // SAFETY: by the caller's promise.
-        unsafe {
-            match mode {
-                Mode::Shared => self.lock.unlock_shared(),
-                Mode::Exclusive => {
-                    self.give_hint();
-                    self.lock.unlock_exclusive();
+        match mode {
+            Mode::Shared => {
+                if !(self.bias.may_be_sat() && self.rise()) {
+                    // SAFETY: held by the caller's promise, and not by the seat.
+                    unsafe { self.lock.unlock_shared() };
                 }
+            }
+            Mode::Exclusive => {
+                self.give_hint();
+                // SAFETY: by the caller's promise.
+                unsafe { self.lock.unlock_exclusive() };
             }
         }
     }

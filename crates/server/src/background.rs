@@ -24,7 +24,8 @@
 //! the watch asks for that as well.
 //!
 //! **Back to nice 5 is not for everybody.** From SCHED_IDLE it is a step up, for which a process has to be root, or have
-//! CAP_SYS_NICE, or RLIMIT_NICE (`LimitNICE=+0` for systemd). Without it the threads stay at nice 5 all the time.
+//! CAP_SYS_NICE, or RLIMIT_NICE (`conf/one-primary-many-replicas.md` says how). Without it the threads stay at nice 5 all the
+//! time.
 
 #[cfg(target_os = "linux")]
 mod policy;

@@ -62,8 +62,7 @@ main() {
     valkey=$("$repo_root/scripts/references.sh" --path valkey-8.1)
     release_server
     local paced_load=$target_dir/release/examples/paced_load
-    need_cargo
-    (cd "$repo_root" && cargo build --release --locked --package benches --example paced_load) >&2
+    build_release --package benches --example paced_load
     local python=$out/venv/bin/python
     bring_plots || python=python3
     exec "$python" -B "$repo_root/scripts/measure/$program.py" --ours "$server" --out "$out" \

@@ -219,18 +219,21 @@ impl SortedSet {
     }
 
     /// The ranks of the members in `range`; meaningful where all scores are equal. O(log n).
+    ///
+    /// With mixed scores the answer is nobody's promise, but what Redis always answers then, this does: nothing, unless the
+    /// last member is not below the range and the first not above it; and in the small form, the run that begins at the
+    /// first member not below the range.
     pub fn ranks_by_lex(&self, range: &LexRange<'_>) -> Range<usize> {
+        let reaches = |(member, _): &(Item<'_>, f64)| range.reaches(member.bytes(&mut itoa::Buffer::new()));
+        let is_above = |(member, _): &(Item<'_>, f64)| range.is_above(member.bytes(&mut itoa::Buffer::new()));
+        if !self.iter().next().is_some_and(|first| reaches(&first))
+            || self.iter().next_back().is_none_or(|last| is_above(&last))
+        {
+            return 0..0;
+        }
         let start = self.partition_point(|_, member| range.is_above(member));
         let end = match self.0.view() {
-            // With mixed scores the answer is nobody's promise, but in the small form Redis's is the run that begins at
-            // the first member not below the range.
-            View::Small(_) => {
-                start
-                    + self
-                        .range(start..usize::MAX)
-                        .take_while(|(m, _)| range.reaches(m.bytes(&mut itoa::Buffer::new())))
-                        .count()
-            }
+            View::Small(_) => start + self.range(start..usize::MAX).take_while(reaches).count(),
             View::Large(general) => general.order.partition_point(|_, member| range.reaches(member)),
         };
         start..end.max(start)

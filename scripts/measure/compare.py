@@ -177,7 +177,8 @@ def measure_rounds(servers, options, results):
             say(f"   round {round_number}/{options.rounds} {name}, pipeline {pipeline}: {'; '.join(sorted(line))}"
                 f"   ({left / 60:.0f} min left)")
         results.rounds_done = round_number
-        if not is_filled and round_number < options.rounds:
+        needs_strings = any(holds == "strings" for *_, holds in options.workloads)
+        if not is_filled and needs_strings and round_number < options.rounds:
             for server in servers:
                 flush(server)
                 fill(server)

@@ -90,18 +90,21 @@ impl SortedSet {
         if are_packed(members, member_bytes, limits) { Self::new() } else { Self(Compact::large(General::default())) }
     }
 
-    /// The same for members that are known, with room for them. As in Redis the first of them decides with their number: a
-    /// later one that is too long finds the small form, in which a score of -0 is 0, and turns that into the general one.
-    pub fn with_room_for<'a, I>(pairs: I, limits: &Limits) -> Self
+    /// A sorted set of one member, with room for `later` ones. As in Redis the first one decides on the form with the number of
+    /// all: a later one that is too long finds the small form, in which a score of -0 is 0, and turns that into the general
+    /// one.
+    pub fn starting_with<'a, I>(first: (f64, &'a [u8]), later: I, limits: &Limits) -> Self
     where
         I: ExactSizeIterator<Item = (f64, &'a [u8])> + Clone,
     {
-        let mut lengths = pairs.clone().map(|(_, member)| member.len());
-        let first = lengths.next().unwrap_or(0);
-        if are_packed(pairs.len(), lengths.max().unwrap_or(0).max(first), limits) {
-            return Self(Compact::small(packed::with_room_for(pairs)));
+        let (score, member) = first;
+        let longest = later.clone().map(|(_, member)| member.len()).max().unwrap_or(0).max(member.len());
+        if are_packed(1 + later.len(), longest, limits) && longest <= Listpack::BYTES_MAX / 2 {
+            return Self(Compact::small(packed::starting_with(first, later)));
         }
-        Self::with_hint(pairs.len(), first, limits)
+        let mut set = Self::with_hint(1 + later.len(), member.len(), limits);
+        set.insert_new(member, score, limits);
+        set
     }
 
     /// Takes over a small form from a dump; `None` if it is not one: odd in number, out of order, a member twice, or a score

@@ -136,12 +136,12 @@ impl<'g> Keys<'g> {
     }
 
     /// Gives the guard back, where nothing was noted but counts: to look for more would be a call.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn release(self) {
-        debug_assert!(self.notes.rest.is_none());
-        let Self { guard, notes, .. } = self;
+        let Self { guard, notes: Notes { rest, .. }, .. } = self;
+        debug_assert!(rest.is_none());
         drop(guard);
-        std::mem::forget(notes);
+        std::mem::forget(rest);
     }
 
     /// Sees nothing as expired from now on.

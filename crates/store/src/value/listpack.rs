@@ -91,7 +91,7 @@ impl Listpack {
         let size = size_of_all(&entries);
         let later = later.into_iter().fold(0usize, |sum, item| sum.saturating_add(Entry::new(item).size()));
         let mut listpack = Self::with_capacity(Self::EMPTY_BYTES + size + later.min(Self::BYTES_MAX / 2));
-        listpack.push_entries(&entries);
+        listpack.insert_entries(listpack.end(), &entries);
         listpack
     }
 
@@ -294,7 +294,7 @@ impl Listpack {
 
     /// Adds `items` at the end, which belong together: cheaper than one by one.
     pub fn push_back_items<const N: usize>(&mut self, items: [Item<'_>; N]) {
-        self.push_entries(&items.map(Entry::new));
+        self.insert_entries(self.end(), &items.map(Entry::new));
     }
 
     /// Adds `element` at the front.
@@ -310,6 +310,11 @@ impl Listpack {
     /// Adds `element` before the entry at `position`; the result is where it stands.
     pub fn insert_before(&mut self, position: Position, element: &[u8]) -> Position {
         self.insert_item_before(position, Item::Bytes(element))
+    }
+
+    /// Adds `items` before the entry at `position`, which belong together: cheaper than one by one.
+    pub fn insert_items_before<const N: usize>(&mut self, position: Position, items: [Item<'_>; N]) {
+        self.insert_entries(position.0 as usize, &items.map(Entry::new));
     }
 
     /// Adds `item` before the entry at `position`; the result is where it stands.
@@ -458,8 +463,8 @@ impl Listpack {
         Position(at as u32)
     }
 
-    fn push_entries(&mut self, entries: &[Entry<'_>]) {
-        let mut rest = self.splice(self.end(), 0, size_of_all(entries));
+    fn insert_entries(&mut self, at: usize, entries: &[Entry<'_>]) {
+        let mut rest = self.splice(at, 0, size_of_all(entries));
         for entry in entries {
             let (out, further) = rest.split_at_mut(entry.size());
             entry.write(out);

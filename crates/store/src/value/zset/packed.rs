@@ -64,8 +64,7 @@ pub(super) fn find(listpack: &Listpack, member: &[u8]) -> Option<(Position, f64)
 pub(super) fn insert(listpack: &mut Listpack, score: f64, member: &[u8]) {
     match first_after(listpack, score, member) {
         Some(position) => {
-            let position = listpack.insert_before(position, member);
-            listpack.insert_item_after(position, stored(score, &mut Vec::new()));
+            listpack.insert_items_before(position, [Item::Bytes(member), stored(score, &mut Vec::new())]);
         }
         None => push_back(listpack, score, member),
     }

@@ -253,7 +253,7 @@ def measure_half_load(servers, options, results):
                 continue
             load = PacedLoad(options, server.port, name, statistics.median(rates) / 2, "--probe-us", HALF_LOAD_PROBE_US, spin=True)
             time.sleep(options.half_load_seconds)
-            (reached, *times), = load.result()
+            (reached, *times), = (line[:5] for line in load.result())
             found = HalfLoad(server.name, name, reached, *(us / 1e3 for us in times[:3]))
             results.half_load.append(found)
             say(f"   {name}, {server.name}: {reached:,.0f}/s, p50 {found.p50_ms:.3f} ms, p99 {found.p99_ms:.3f} ms")

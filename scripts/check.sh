@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The quick door: what must be clean before each commit. Formatting, lints with
-# warnings denied, the invariants of the design (tidy), and the unit tests.
+# warnings denied (the fuzz targets', which are no part of the workspace, as well),
+# the invariants of the design (tidy), and the unit tests.
 #
 #     scripts/check.sh [--fix]
 #
@@ -24,6 +25,7 @@ main() {
 
     step 'formatting' "${format[@]}"
     step 'lints' cargo clippy --workspace --all-targets --locked -- -D warnings
+    step 'lints of the fuzz targets' fuzz_targets
     if have shellcheck; then
         step 'scripts' shellcheck -x scripts/*.sh .ci/run
     else
@@ -32,6 +34,16 @@ main() {
     step 'tidy' cargo test --quiet --package testkit --test tidy
     step 'unit tests' cargo test --quiet --workspace --lib --bins
     say "-- clean"
+}
+
+# fuzz_targets: their lints. Nothing is linked, so libFuzzer need not be built, which would take
+# a C++ compiler: its build script is content with any file.
+fuzz_targets() {
+    local manifest
+    for manifest in crates/*/fuzz/Cargo.toml; do
+        CUSTOM_LIBFUZZER_PATH=$repo_root/Cargo.toml cargo clippy --quiet --locked \
+            --manifest-path "$manifest" --target-dir "$target_dir/fuzz/check" -- -D warnings || return
+    done
 }
 
 # step NAME COMMAND...

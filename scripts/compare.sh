@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Compares the server with Redis 8.0.2 and Valkey 8.1 on this machine, side by side.
 #
-#     scripts/compare.sh [--replication | --stalls] [--quick] [--rounds N] [--only TEXT] [--peer NAME=COMMAND]...
+#     scripts/compare.sh [--replication | --stalls] [--quick] [--rounds N] [--only TEXT] [--filled]
+#                        [--peer NAME=COMMAND]...
 #
 #     --replication         replication instead of commands, see below
 #     --stalls              the slowest request, see below; about ten minutes
@@ -10,6 +11,8 @@
 #                           replication 3, about ten minutes
 #     --only TEXT           only the workloads with TEXT in their name (GET, SET, HSET ...); of
 #                           replication the parts copy, fan-out, visible, away
+#     --filled              INCR, LPUSH, SADD, HSET, ZADD and XADD over keys that are there; else they
+#                           begin with an empty keyspace, and most of them create their key
 #     --peer NAME=COMMAND   a further server; `{port}` in COMMAND stands for its port, and
 #                           without it `--port PORT` is added
 #
@@ -48,7 +51,7 @@ main() {
         case $1 in
             --replication) program=replication && shift ;;
             --stalls) program=stalls && shift ;;
-            --quick) options+=("$1") && shift ;;
+            --quick | --filled) options+=("$1") && shift ;;
             --rounds | --only | --peer) options+=("$1" "${2:?$1 needs a value}") && shift 2 ;;
             -h | --help) usage && exit 0 ;;
             *) die "unknown argument '$1' (see --help)" ;;
@@ -62,8 +65,7 @@ main() {
     valkey=$("$repo_root/scripts/references.sh" --path valkey-8.1)
     release_server
     local paced_load=$target_dir/release/examples/paced_load
-    need_cargo
-    (cd "$repo_root" && cargo build --release --locked --package benches --example paced_load) >&2
+    build_release --package benches --example paced_load
     local python=$out/venv/bin/python
     bring_plots || python=python3
     exec "$python" -B "$repo_root/scripts/measure/$program.py" --ours "$server" --out "$out" \

@@ -100,14 +100,20 @@ need_cargo() {
     fi
 }
 
+# build_release ARGUMENTS...: builds in the release profile. Cargo's own output goes to standard
+# error, so that a script's, or a server's, stays clean.
+build_release() {
+    need_cargo
+    (cd "$repo_root" && cargo build --release --locked "$@") >&2
+}
+
 # release_server: sets `server` to our binary in the release profile, built if anything has
 # changed; BRINDLE_SERVER names another.
 release_server() {
     server=${BRINDLE_SERVER:-$target_dir/release/brindle-server}
     if [[ -z ${BRINDLE_SERVER:-} ]]; then
-        need_cargo
         say "building brindle-server in the release profile"
-        (cd "$repo_root" && cargo build --release --locked --package server --bin brindle-server) >&2
+        build_release --package server --bin brindle-server
     fi
     [[ -x $server ]] || die "no server at $server"
     server=$(cd -- "$(dirname -- "$server")" && pwd -P)/${server##*/}

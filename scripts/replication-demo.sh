@@ -6,7 +6,7 @@
 #
 # The test crates/testkit/tests/replication_story.rs plays the same on free
 # ports. BRINDLE_SERVER names the binary; default: target/release/brindle-server,
-# which is built if it is missing. Needs redis-cli: one in the PATH, or that of
+# which is built. Needs redis-cli: one in the PATH, or that of
 # the references that scripts/references.sh brings. Everything it starts, it
 # ends, and nothing stays behind.
 set -euo pipefail
@@ -26,11 +26,7 @@ one=$first_port
 two=$((first_port + 1))
 three=$((first_port + 2))
 
-server=${BRINDLE_SERVER:-$target_dir/release/brindle-server}
-if [[ ! -x $server ]]; then
-    say "building $server"
-    (cd "$repo_root" && cargo build --release --quiet -p server)
-fi
+release_server
 cli=$references_root/redis-8.0.2/redis-cli
 if [[ ! -x $cli ]]; then
     need redis-cli redis-tools

@@ -20,13 +20,11 @@ main() {
         -h | --help) usage && exit 0 ;;
     esac
     need_c_compiler
-    need_cargo
     local binary=$target_dir/release/brindle-server
     if [[ ! -x $binary ]]; then
         say "building brindle-server; the first time this takes two to five minutes on two cores"
     fi
-    # Cargo's own output goes to standard error, so the server's stays clean.
-    (cd "$repo_root" && cargo build --release --locked --package server --bin brindle-server) >&2
+    build_release --package server --bin brindle-server
     exec "$binary" "$@"
 }
 

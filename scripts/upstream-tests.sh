@@ -27,7 +27,7 @@
 # in that the list leaves out.
 #
 # BRINDLE_SERVER names the binary; default: target/release/brindle-server, which
-# is built if it is missing. Needs tclsh. The suite comes from the source package
+# is built. Needs tclsh. The suite comes from the source package
 # that scripts/references.sh brings, and is never committed. Each unit's output is
 # kept in target/upstream/logs.
 set -euo pipefail
@@ -188,13 +188,7 @@ find_subject() {
     if [[ $subject == reference ]]; then
         server=$tools/redis-server
     else
-        server=${BRINDLE_SERVER:-$target_dir/release/brindle-server}
-        if [[ ! -x $server && -z ${BRINDLE_SERVER:-} ]]; then
-            say "building brindle-server in the release profile"
-            (cd "$repo_root" && cargo build --release --package server --bin brindle-server)
-        fi
-        [[ -x $server ]] || die "no server at $server"
-        server=$(cd -- "$(dirname -- "$server")" && pwd -P)/${server##*/}
+        release_server
     fi
     say "server: $server"
     "$server" --version >&2 || die "$server does not start"

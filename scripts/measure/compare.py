@@ -53,6 +53,10 @@ AIMS = {
 REQUESTS = {1: 100_000, 16: 800_000, 128: 1_500_000}
 QUICK_REQUESTS = {1: 30_000, 16: 200_000, 128: 400_000}
 
+# With --filled: requests of a workload ahead of its first run, after which 993 of 1000 keys are there.
+FILLING = 5 * KEYS
+FILLING_PIPELINE = 128
+
 TRACED_REQUESTS = 20_000
 HALF_LOAD_PROBE_US = 300
 
@@ -151,12 +155,14 @@ def measure_rounds(servers, options, results):
     cells = [(workload, pipeline) for workload in options.workloads for pipeline in PIPELINES]
     total, done, started = len(cells) * options.rounds, 0, time.monotonic()
     for round_number in range(1, options.rounds + 1):
-        # The keyspace holds the strings when a round begins; the others start from nothing.
+        # The keyspace holds the strings when a round begins; the others start from nothing, or from their own keys.
         is_filled = True
         for (name, words, divisor, holds), pipeline in cells:
             if holds == "empty" and (is_filled or pipeline == PIPELINES[0]):
                 for server in servers:
                     flush(server)
+                    if options.filled:
+                        benchmark(server, words, FILLING_PIPELINE, FILLING // divisor, options)
                 is_filled = False
             # Who goes first changes, so that nobody always follows the same neighbour.
             first = done % len(servers)
@@ -171,7 +177,8 @@ def measure_rounds(servers, options, results):
             say(f"   round {round_number}/{options.rounds} {name}, pipeline {pipeline}: {'; '.join(sorted(line))}"
                 f"   ({left / 60:.0f} min left)")
         results.rounds_done = round_number
-        if not is_filled and round_number < options.rounds:
+        needs_strings = any(holds == "strings" for *_, holds in options.workloads)
+        if not is_filled and needs_strings and round_number < options.rounds:
             for server in servers:
                 flush(server)
                 fill(server)
@@ -246,7 +253,7 @@ def measure_half_load(servers, options, results):
                 continue
             load = PacedLoad(options, server.port, name, statistics.median(rates) / 2, "--probe-us", HALF_LOAD_PROBE_US, spin=True)
             time.sleep(options.half_load_seconds)
-            (reached, *times), = load.result()
+            (reached, *times), = (line[:5] for line in load.result())
             found = HalfLoad(server.name, name, reached, *(us / 1e3 for us in times[:3]))
             results.half_load.append(found)
             say(f"   {name}, {server.name}: {reached:,.0f}/s, p50 {found.p50_ms:.3f} ms, p99 {found.p99_ms:.3f} ms")
@@ -280,7 +287,8 @@ def markdown(results, summary, options):
     cells = {row[:3]: row[3:] for row in summary}
     lines = ["# Side by side", "", f"{', '.join(f'{name} ({version})' for name, version in results.versions.items())}. "
              f"One core serves (one event loop), one makes the load: redis-benchmark of Redis 8.0.2, {CLIENTS} clients, "
-             f"{KEYS:,} random keys, values of {len(VALUE)} bytes. Medians of {results.rounds_done} interleaved rounds."]
+             f"{KEYS:,} random keys, values of {len(VALUE)} bytes. Medians of {results.rounds_done} interleaved rounds."
+             f"{' Nearly all keys are there before they are measured.' if options.filled else ''}"]
     lines += [""] + [f"- {note}" for note in results.notes] if results.notes else []
     for title, index, show in (
             ("Server CPU a request, microseconds", 4, lambda value: f"{value:.2f}"),

@@ -24,6 +24,7 @@ def arguments():
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--only", default="")
+    parser.add_argument("--filled", action="store_true")
     options = parser.parse_args()
     options.servers_folder = os.path.join(options.out, "servers")
     # One core serves, the last makes the load, and replicas get one of their own if there is a third.

@@ -1,18 +1,16 @@
 """The slowest request while a keyspace grows, expires and is freed, for several servers in one run.
 
 Started by `scripts/compare.sh --stalls`, which says what it takes. A probe times single GETs, one after the other, while
-each phase goes on. Every machine stalls by itself. So two loops that only sleep watch for that, one on the server's core and one on
-the probe's; and the scheduler is asked how long the server's event loop and the probe have waited for a core. A slow request
-is the machine's if these account for at least half of it. What is left is the server's own, or that of a machine too busy for
-this to be told.
+each phase goes on. Every machine stalls by itself: two loops that only sleep watch for that, one on the server's core and one
+on the probe's (machine.py). What is left is the server's own, or that of a machine too busy for this to be told.
 """
 
 import collections
-import glob
 import os
 import time
 
 import script
+from machine import Waits, is_the_machine, timed_sleep
 from script import publish, write_csv
 from servers import Connection, Server, batched, encode, say, wanted_servers
 from workers import Worker, percentile
@@ -116,39 +114,12 @@ PHASES = {"growth": grow, "expiry": expire, "large values": large, "flush": flus
 # --- watching -------------------------------------------------------------------------------------------------------
 
 
-class Waits:
-    """How long a server's event loop and this process have waited for a core, but for what the server's other threads used
-    of it meanwhile: in seconds, since some time."""
-
-    def __init__(self, pid):
-        threads = [path.split("/")[-2] for path in glob.glob(f"/proc/{pid}/task/*/comm")]
-        # The thread that answers: ours is called so, those of others are their first.
-        loop = next((thread for thread in threads if self._name(pid, thread).startswith("worker-")), str(pid))
-        self._waiting = [self._open(f"/proc/{pid}/task/{loop}/schedstat"), self._open("/proc/self/schedstat")]
-        self._others = [self._open(f"/proc/{pid}/task/{thread}/schedstat") for thread in threads if thread != loop]
-
-    @staticmethod
-    def _name(pid, thread):
-        with open(f"/proc/{pid}/task/{thread}/comm") as file:
-            return file.read()
-
-    @staticmethod
-    def _open(path):
-        return os.open(path, os.O_RDONLY)
-
-    def seconds(self):
-        # Nanoseconds on a core, and nanoseconds of waiting for one.
-        waited = sum(int(os.pread(file, 64, 0).split()[1]) for file in self._waiting)
-        used = sum(int(os.pread(file, 64, 0).split()[0]) for file in self._others)
-        return (waited - used) / 1e9
-
-
 def timed_probe(stopped, ready, port, pid):
     """Every request's seconds, sorted, and of those that are worth to be noted begin, end, and the seconds that the event
     loop and this process waited for a core meanwhile."""
     times, noted = [], []
     request = encode("GET", "key:000000000000")
-    waits = Waits(pid)
+    waits = Waits(pid, with_self=True)
     with Connection(port) as connection:
         ready.set()
         before = waits.seconds()
@@ -166,21 +137,8 @@ def timed_probe(stopped, ready, port, pid):
     return sorted(times), noted
 
 
-def timed_sleep(stopped, ready):
-    """When a short sleep was too long: its due end and its real one."""
-    noted = []
-    ready.set()
-    while not stopped.is_set():
-        due = time.perf_counter() + PROBE_PAUSE
-        time.sleep(PROBE_PAUSE)
-        end = time.perf_counter()
-        if (end - due) * 1e3 > NOTED_MS / 2:
-            noted.append((due, end))
-    return noted
-
-
 def watch(server, phase, work, options):
-    sleeps = [Worker(core, timed_sleep) for core in (options.server_core, options.load_core)]
+    sleeps = [Worker(core, timed_sleep, None) for core in (options.server_core, options.load_core)]
     probing = Worker(options.load_core, timed_probe, server.port, server.process.pid)
     probing.until_ready()
     doing = Worker(options.load_core, lambda stopped, ready: work(server, options))
@@ -188,7 +146,7 @@ def watch(server, phase, work, options):
     doing.result(stop=False)
     seconds = time.monotonic() - begin
     times, slow = probing.result()
-    stalls = [stall for sleep in sleeps for stall in sleep.result()]
+    stalls = [stall for sleep in sleeps for stall in sleep.result()[0]]
     own = [end - start for start, end, waited in slow if not is_the_machine(start, end, waited, stalls)]
     over = lambda values: sum(value * 1e3 > AIM_MS for value in values)
     # None is slower than what is not even written down.
@@ -196,12 +154,6 @@ def watch(server, phase, work, options):
     return Found(server.name, phase, len(times), *(percentile(times, share) * 1e3 for share in (0.5, 0.99, 0.999)),
                  times[-1] * 1e3, over(times), max(own, default=fastest_noted) * 1e3, over(own),
                  max((end - due for due, end in stalls), default=0) * 1e3, seconds)
-
-
-def is_the_machine(start, end, waited, stalls):
-    """Whether the machine stalled for at least half of that time."""
-    overslept = sum(max(0, min(end, until) - max(start, due)) for due, until in stalls)
-    return max(overslept, waited) >= (end - start) / 2
 
 
 # --- the report -----------------------------------------------------------------------------------------------------

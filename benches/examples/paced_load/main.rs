@@ -9,8 +9,10 @@
 //! `--spin` it never sleeps: for a core that it has for itself.
 //!
 //! It ends with its standard input, or with the copy. Then it prints one line for the requests: how many were answered a
-//! second and, in microseconds, how long half of the timed ones took, 99 %, 99.9 % and the slowest. With a copy there are two
-//! such lines, for before and during, and a third with the bytes and the seconds of the copy.
+//! second and, in microseconds, how long half of the timed ones took, 99 %, 99.9 % and the slowest. Behind these five numbers
+//! stand three more for each of those that took [`NOTED`], in seconds: when it was sent, since 1970, how long it took, and how
+//! long this thread did not get on meanwhile though it never sleeps, which is nothing that the server did. With a copy there are
+//! two such lines, for before and during, and a third with the bytes and the seconds of the copy.
 
 mod link;
 
@@ -19,7 +21,7 @@ use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use benches::request;
 use clap::Parser;
@@ -34,6 +36,11 @@ const REST: Duration = Duration::from_micros(20);
 const REQUESTS: usize = 80_000;
 /// The first keys of so many, which are timed over and over.
 const PROBES: usize = 1_000;
+
+/// From where on a timed request is told by itself.
+const NOTED: Duration = Duration::from_millis(1);
+/// A turn of this thread does not take so long.
+const TURN_MAX: Duration = Duration::from_micros(250);
 
 #[derive(Parser)]
 struct Options {
@@ -133,6 +140,16 @@ struct Probe {
     asked: usize,
     sent: Instant,
     times: Vec<Duration>,
+    /// How long this thread has not got on since the request was sent.
+    lost: Duration,
+    noted: Vec<Noted>,
+}
+
+/// A request that took long.
+struct Noted {
+    sent: SystemTime,
+    took: Duration,
+    lost: Duration,
 }
 
 impl Probe {
@@ -144,14 +161,21 @@ impl Probe {
             asked: 0,
             sent: Instant::now(),
             times: Vec::new(),
+            lost: Duration::ZERO,
+            noted: Vec::new(),
         })
     }
 
     fn turn(&mut self, buffer: &mut [u8]) -> Result<()> {
         if self.link.take(buffer)? > 0 {
-            self.times.push(self.sent.elapsed());
+            let took = self.sent.elapsed();
+            self.times.push(took);
+            if took >= NOTED {
+                self.noted.push(Noted { sent: SystemTime::now() - took, took, lost: self.lost });
+            }
         } else if self.link.owed == 0 && self.sent.elapsed() >= self.pause {
             self.sent = Instant::now();
+            self.lost = Duration::ZERO;
             self.link.send(&self.requests[self.asked % PROBES], 1)?;
             self.asked += 1;
         }
@@ -161,14 +185,20 @@ impl Probe {
 
 /// Prints what was answered since `began`, and begins anew.
 fn tell(began: Instant, load: &mut Load, probe: Option<&mut Probe>) {
-    let mut times = probe.map_or_else(Vec::new, |probe| mem::take(&mut probe.times));
+    let (mut times, noted) =
+        probe.map_or_else(Default::default, |probe| (mem::take(&mut probe.times), mem::take(&mut probe.noted)));
     times.sort_unstable();
     let share = |share: f64| {
         let at = (times.len() as f64 * share) as usize;
         times.get(at.min(times.len().saturating_sub(1))).map_or(0.0, |time| time.as_secs_f64() * 1e6)
     };
     let rate = mem::take(&mut load.answered) as f64 / began.elapsed().as_secs_f64();
-    println!("{rate:.0} {:.1} {:.1} {:.1} {:.1}", share(0.5), share(0.99), share(0.999), share(1.0));
+    print!("{rate:.0} {:.1} {:.1} {:.1} {:.1}", share(0.5), share(0.99), share(0.999), share(1.0));
+    for Noted { sent, took, lost } in noted {
+        let sent = sent.duration_since(UNIX_EPOCH).unwrap_or_default();
+        print!(" {:.6} {:.6} {:.6}", sent.as_secs_f64(), took.as_secs_f64(), lost.as_secs_f64());
+    }
+    println!();
 }
 
 fn main() -> Result<()> {
@@ -181,7 +211,12 @@ fn main() -> Result<()> {
     let mut buffer = vec![0; READ_BYTES];
     let mut began = Instant::now();
     let mut copy_at = options.copy_after_ms.map(|after| began + Duration::from_millis(after));
+    let mut last = began;
     while !over.load(Relaxed) {
+        let turn = mem::replace(&mut last, Instant::now());
+        if let Some(probe) = probe.as_mut().filter(|_| options.spin && last - turn >= TURN_MAX) {
+            probe.lost += last - turn;
+        }
         load.turn(&mut buffer)?;
         if let Some(probe) = &mut probe {
             probe.turn(&mut buffer)?;

@@ -51,6 +51,15 @@ impl<'a> Args<'a> {
         spans[index.min(spans.len())..].iter().map(move |span| &bytes[span.start as usize..][..span.len as usize])
     }
 
+    /// The arguments from an index on, two and two; what is left at the end is left out.
+    #[inline]
+    pub fn pairs(&self, index: usize) -> impl ExactSizeIterator<Item = (&'a [u8], &'a [u8])> + Clone + use<'a> {
+        let Self { bytes, spans } = *self;
+        let at = move |span: Span| &bytes[span.start as usize..][..span.len as usize];
+        let (pairs, _) = spans[index.min(spans.len())..].as_chunks();
+        pairs.iter().map(move |&[left, right]| (at(left), at(right)))
+    }
+
     /// The arguments from an index on, as a command of their own.
     pub fn tail(&self, index: usize) -> Self {
         Self { bytes: self.bytes, spans: &self.spans[index.min(self.spans.len())..] }
@@ -103,5 +112,19 @@ impl<A: AsRef<[u8]>> FromIterator<A> for OwnedArgs {
         let mut owned = Self::default();
         args.into_iter().for_each(|arg| owned.push(arg.as_ref()));
         owned
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_leave_out_what_is_left() {
+        let args: OwnedArgs = ["HSET", "key", "1", "2", "3", "4", "5"].into_iter().collect();
+        let pairs = |index| args.args().pairs(index).map(|(a, b)| [a, b].concat()).collect::<Vec<_>>();
+        assert_eq!(pairs(1), [&b"key1"[..], b"23", b"45"]);
+        assert_eq!(pairs(2), [b"12", b"34"]);
+        assert!(pairs(6).is_empty() && pairs(7).is_empty() && pairs(100).is_empty());
     }
 }

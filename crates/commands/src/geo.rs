@@ -151,6 +151,8 @@ fn plan_target(args: Args<'_>, db: u32, plan: &mut Plan) {
 }
 
 // What several rows have in common.
+const RADIUS_COMPLEXITY: &str = "O(N+log(M)) where N is the number of elements inside the bounding box of the circular area delimited by center and radius and M is the number of items inside the index.";
+const SEARCH_COMPLEXITY: &str = "O(N+log(M)) where N is the number of elements in the grid-aligned bounding box area around the shape provided as the filter and M is the number of items inside the shape";
 const UNIT: Arg =
     Arg::one_of("unit", &[Arg::word("m", "M"), Arg::word("km", "KM"), Arg::word("ft", "FT"), Arg::word("mi", "MI")]);
 const COUNT: Arg = Arg::integer("count").token("COUNT");
@@ -186,46 +188,36 @@ const STORE: Arg = Arg::one_of(
 /// The family's rows.
 pub(crate) static COMMANDS: &[Spec] = &[
     Spec::new("geoadd", -5, WRITE | DENYOOM, Group::Geo, geoadd)
-        .docs("Adds places to a sorted set, or moves them.", "3.2.0", "O(log(N)) for each item added, where N is the number of elements in the sorted set.")
+        .docs(
+            "Adds places to a sorted set, or moves them.",
+            "3.2.0",
+            "O(log(N)) for each item added, where N is the number of elements in the sorted set.",
+        )
         .keys(&[KeySpec::one(1, &["RW", "update"])])
         .args(&[
             Arg::key("key"),
-            Arg::one_of("condition", &[
-                Arg::word("nx", "NX"),
-                Arg::word("xx", "XX"),
-            ]).optional().since("6.2.0"),
+            Arg::one_of("condition", &[Arg::word("nx", "NX"), Arg::word("xx", "XX")]).optional().since("6.2.0"),
             Arg::word("change", "CH").optional().since("6.2.0"),
-            Arg::block("data", &[
-                Arg::double("longitude"),
-                Arg::double("latitude"),
-                Arg::string("member"),
-            ]).multiple(),
+            Arg::block("data", &[Arg::double("longitude"), Arg::double("latitude"), Arg::string("member")]).multiple(),
         ]),
     Spec::new("geodist", -4, READONLY, Group::Geo, geodist)
         .docs("Returns the distance between two places.", "3.2.0", "O(1)")
         .keys(&[KeySpec::one(1, &["RO", "access"])])
-        .args(&[
-            Arg::key("key"),
-            Arg::string("member1"),
-            Arg::string("member2"),
-            UNIT.optional(),
-        ]),
+        .args(&[Arg::key("key"), Arg::string("member1"), Arg::string("member2"), UNIT.optional()]),
     Spec::new("geohash", -2, READONLY, Group::Geo, geohash)
         .docs("Returns places as geohashes of eleven letters.", "3.2.0", "O(1) for each member requested.")
         .keys(&[KeySpec::one(1, &["RO", "access"])])
-        .args(&[
-            Arg::key("key"),
-            Arg::string("member").multiple().optional(),
-        ]),
+        .args(&[Arg::key("key"), Arg::string("member").multiple().optional()]),
     Spec::new("geopos", -2, READONLY, Group::Geo, geopos)
         .docs("Returns the longitudes and latitudes of places.", "3.2.0", "O(1) for each member requested.")
         .keys(&[KeySpec::one(1, &["RO", "access"])])
-        .args(&[
-            Arg::key("key"),
-            Arg::string("member").multiple().optional(),
-        ]),
+        .args(&[Arg::key("key"), Arg::string("member").multiple().optional()]),
     Spec::new("georadius", -6, WRITE | DENYOOM | MOVABLEKEYS, Group::Geo, georadius)
-        .docs("Finds the places within a distance from a point, and answers or stores them.", "3.2.0", "O(N+log(M)) where N is the number of elements inside the bounding box of the circular area delimited by center and radius and M is the number of items inside the index.")
+        .docs(
+            "Finds the places within a distance from a point, and answers or stores them.",
+            "3.2.0",
+            RADIUS_COMPLEXITY,
+        )
         .deprecated("6.2.0", "`GEOSEARCH` and `GEOSEARCHSTORE` with the `BYRADIUS` argument")
         .keys(&[KeySpec::one(1, &["RO", "access"]), target("STORE", 6), target("STOREDIST", 6)])
         .planner(plan_target)
@@ -243,7 +235,7 @@ pub(crate) static COMMANDS: &[Spec] = &[
             STORE,
         ]),
     Spec::new("georadius_ro", -6, READONLY, Group::Geo, georadius_ro)
-        .docs("Finds the places within a distance from a point.", "3.2.10", "O(N+log(M)) where N is the number of elements inside the bounding box of the circular area delimited by center and radius and M is the number of items inside the index.")
+        .docs("Finds the places within a distance from a point.", "3.2.10", RADIUS_COMPLEXITY)
         .deprecated("6.2.0", "`GEOSEARCH` with the `BYRADIUS` argument")
         .keys(&[KeySpec::one(1, &["RO", "access"])])
         .args(&[
@@ -259,7 +251,11 @@ pub(crate) static COMMANDS: &[Spec] = &[
             ORDER,
         ]),
     Spec::new("georadiusbymember", -5, WRITE | DENYOOM | MOVABLEKEYS, Group::Geo, georadiusbymember)
-        .docs("Finds the places within a distance from one of them, and answers or stores them.", "3.2.0", "O(N+log(M)) where N is the number of elements inside the bounding box of the circular area delimited by center and radius and M is the number of items inside the index.")
+        .docs(
+            "Finds the places within a distance from one of them, and answers or stores them.",
+            "3.2.0",
+            RADIUS_COMPLEXITY,
+        )
         .deprecated("6.2.0", "`GEOSEARCH` and `GEOSEARCHSTORE` with the `BYRADIUS` and `FROMMEMBER` arguments")
         .keys(&[KeySpec::one(1, &["RO", "access"]), target("STORE", 5), target("STOREDIST", 5)])
         .planner(plan_target)
@@ -276,7 +272,7 @@ pub(crate) static COMMANDS: &[Spec] = &[
             STORE,
         ]),
     Spec::new("georadiusbymember_ro", -5, READONLY, Group::Geo, georadiusbymember_ro)
-        .docs("Finds the places within a distance from one of them.", "3.2.10", "O(N+log(M)) where N is the number of elements inside the bounding box of the circular area delimited by center and radius and M is the number of items inside the index.")
+        .docs("Finds the places within a distance from one of them.", "3.2.10", RADIUS_COMPLEXITY)
         .deprecated("6.2.0", "`GEOSEARCH` with the `BYRADIUS` and `FROMMEMBER` arguments")
         .keys(&[KeySpec::one(1, &["RO", "access"])])
         .args(&[
@@ -291,20 +287,11 @@ pub(crate) static COMMANDS: &[Spec] = &[
             ORDER,
         ]),
     Spec::new("geosearch", -7, READONLY, Group::Geo, geosearch)
-        .docs("Finds the places within a circle or a box.", "6.2.0", "O(N+log(M)) where N is the number of elements in the grid-aligned bounding box area around the shape provided as the filter and M is the number of items inside the shape")
+        .docs("Finds the places within a circle or a box.", "6.2.0", SEARCH_COMPLEXITY)
         .keys(&[KeySpec::one(1, &["RO", "access"])])
-        .args(&[
-            Arg::key("key"),
-            FROM,
-            BY,
-            ORDER,
-            COUNT_ANY,
-            WITH_COORD,
-            WITH_DIST,
-            WITH_HASH,
-        ]),
+        .args(&[Arg::key("key"), FROM, BY, ORDER, COUNT_ANY, WITH_COORD, WITH_DIST, WITH_HASH]),
     Spec::new("geosearchstore", -8, WRITE | DENYOOM, Group::Geo, geosearchstore)
-        .docs("Stores the places within a circle or a box.", "6.2.0", "O(N+log(M)) where N is the number of elements in the grid-aligned bounding box area around the shape provided as the filter and M is the number of items inside the shape")
+        .docs("Stores the places within a circle or a box.", "6.2.0", SEARCH_COMPLEXITY)
         .keys(&[KeySpec::one(1, &["OW", "update"]), KeySpec::one(2, &["RO", "access"])])
         .args(&[
             Arg::key("destination"),

@@ -79,23 +79,19 @@ fn set_all(call: &mut Call<'_>) -> Result<usize> {
         return Err(call.wrong_arity());
     }
     let (key, args, limits) = (call.arg(1), call.args, &*call.env.limits);
-    let pairs = args.from(2).step_by(2).zip(args.from(3).step_by(2));
+    let pairs = args.pairs(2);
     let count = pairs.len();
-    let set = |hash: &mut Hash| {
-        let is_new = |(field, value): &(&[u8], &[u8])| hash.set(field, value, OldExpiry::Clear, limits);
-        pairs.filter(is_new).count()
-    };
-    let created = if let Some(mut hash) = call.keys.hash_mut(key, args.from(2).step_by(2))? {
+    let created = if let Some(mut hash) = call.keys.hash_mut(key, pairs.clone().map(|(field, _)| field))? {
         hash.prepare(count, args.from(2).map(<[u8]>::len).max().unwrap_or(0), limits);
-        set(&mut hash)
+        pairs.filter(|(field, value)| hash.set(field, value, OldExpiry::Clear, limits)).count()
     } else {
-        let mut hash = Hash::with_room_for(args.from(2), limits);
-        let created = set(&mut hash);
+        let hash = Hash::of(pairs, limits);
+        let created = hash.len();
         call.keys.insert(key, Entry::boxed(key, hash, None));
         created
     };
     call.keys.changed(key, Class::HASH, "hset");
-    call.keys.add_dirty(args.len() as u64 / 2 - 2);
+    call.keys.add_dirty(count as u64 - 1);
     Ok(created)
 }
 

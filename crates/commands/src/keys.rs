@@ -136,12 +136,12 @@ impl<'g> Keys<'g> {
     }
 
     /// Gives the guard back, where nothing was noted but counts: to look for more would be a call.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn release(self) {
-        debug_assert!(self.notes.rest.is_none());
-        let Self { guard, notes, .. } = self;
+        let Self { guard, notes: Notes { rest, .. }, .. } = self;
+        debug_assert!(rest.is_none());
         drop(guard);
-        std::mem::forget(notes);
+        std::mem::forget(rest);
     }
 
     /// Sees nothing as expired from now on.
@@ -325,6 +325,13 @@ impl<'g> Keys<'g> {
         }
     }
 
+    /// The same for a command that shows what it finds as well (GETEX, SET with GET): a hit or a miss.
+    pub fn read_to_write(&mut self, key: &[u8]) -> Option<EntryMut<'_>> {
+        let found = self.guard.get(self.db, self.key(key)).filter(|entry| !entry.is_expired(self.judged_ms));
+        self.notes.looked(found, self.db, key, self.observed);
+        self.write(key)
+    }
+
     /// Values of one of the boxed types for reading, all at hand together; `None` where a key is missing. Expired keys are
     /// taken out if the command is a write, and hidden if it is not.
     pub fn values<'k, T: Boxed>(
@@ -334,7 +341,7 @@ impl<'g> Keys<'g> {
     ) -> Result<Vec<Option<&T>>> {
         for key in keys.clone() {
             let wrong = if write {
-                self.write(key).is_some_and(|entry| entry.get::<T>().is_none())
+                self.read_to_write(key).is_some_and(|entry| entry.get::<T>().is_none())
             } else {
                 self.read(key).is_some_and(|entry| entry.get::<T>().is_none())
             };

@@ -354,36 +354,53 @@ fn until_nul(text: &[u8]) -> &[u8] {
     text.split(|&byte| byte == 0).next().unwrap_or_default()
 }
 
+// What both rows have in common, or what would make them hard to read.
+const CATEGORIES: &[&str] = &["@set", "@sortedset", "@list", "@dangerous"];
+const COMPLEXITY: &str = "O(N+M*log(M)) where N is the number of elements in the list or set to sort, and M the number of returned elements. When the elements are not sorted, complexity is O(N).";
+const SOURCE: KeySpec = KeySpec::one(1, &["RO", "access"]);
+const NAMED_BY_ELEMENTS: KeySpec = unknown(
+    &["RO", "access"],
+    "For the optional BY/GET keyword. It is marked 'unknown' because the key names derive from the content of the key we sort",
+);
+const DESTINATION: KeySpec = unknown(
+    &["OW", "update"],
+    "For the optional STORE keyword. It is marked 'unknown' because the keyword can appear anywhere in the argument array",
+);
+const BY: Arg = pattern_arg("by-pattern", "BY").optional();
+const GET: Arg = pattern_arg("get-pattern", "GET").multiple_token().optional();
+const ALPHA: Arg = Arg::word("sorting", "ALPHA").optional();
+
+const fn unknown(flags: &'static [&'static str], notes: &'static str) -> KeySpec {
+    KeySpec { begin: Begin::Unknown, find: Find::Unknown, flags, notes }
+}
+
+const fn pattern_arg(name: &'static str, token: &'static str) -> Arg {
+    Arg::new(name, ArgKind::Pattern).key_spec(1).token(token).display("pattern")
+}
+
 /// The family's rows.
 pub(crate) static COMMANDS: &[Spec] = &[
     Spec::new("sort", -2, WRITE | DENYOOM | MOVABLEKEYS, Group::Generic, sort)
-        .docs("Sorts the elements of a list, a set or a sorted set; can answer with or store what other keys say of them.", "1.0.0", "O(N+M*log(M)) where N is the number of elements in the list or set to sort, and M the number of returned elements. When the elements are not sorted, complexity is O(N).")
-        .categories(&["@set", "@sortedset", "@list", "@dangerous"])
-        .keys(&[KeySpec::one(1, &["RO", "access"]), KeySpec { begin: Begin::Unknown, find: Find::Unknown, flags: &["RO", "access"], notes: "For the optional BY/GET keyword. It is marked 'unknown' because the key names derive from the content of the key we sort" }, KeySpec { begin: Begin::Unknown, find: Find::Unknown, flags: &["OW", "update"], notes: "For the optional STORE keyword. It is marked 'unknown' because the keyword can appear anywhere in the argument array" }])
+        .docs("Sorts the elements of a list, a set or a sorted set; can answer with or store what other keys say of them.", "1.0.0", COMPLEXITY)
+        .categories(CATEGORIES)
+        .keys(&[SOURCE, NAMED_BY_ELEMENTS, DESTINATION])
         .planner(plan_destination)
         .finder(crate::finders::sort)
         .alone_if(alone_if)
         .args(&[
             Arg::key("key"),
-            Arg::new("by-pattern", ArgKind::Pattern).key_spec(1).token("BY").display("pattern").optional(),
+            BY,
             LIMIT,
-            Arg::new("get-pattern", ArgKind::Pattern).key_spec(1).token("GET").display("pattern").multiple_token().optional(),
+            GET,
             ORDER,
-            Arg::word("sorting", "ALPHA").optional(),
+            ALPHA,
             Arg::key("destination").key_spec(2).token("STORE").optional(),
         ]),
     Spec::new("sort_ro", -2, READONLY | MOVABLEKEYS, Group::Generic, sort_ro)
-        .docs("Sorts the elements of a list, a set or a sorted set without storing anything.", "7.0.0", "O(N+M*log(M)) where N is the number of elements in the list or set to sort, and M the number of returned elements. When the elements are not sorted, complexity is O(N).")
-        .categories(&["@set", "@sortedset", "@list", "@dangerous"])
-        .keys(&[KeySpec::one(1, &["RO", "access"]), KeySpec { begin: Begin::Unknown, find: Find::Unknown, flags: &["RO", "access"], notes: "For the optional BY/GET keyword. It is marked 'unknown' because the key names derive from the content of the key we sort" }])
+        .docs("Sorts the elements of a list, a set or a sorted set without storing anything.", "7.0.0", COMPLEXITY)
+        .categories(CATEGORIES)
+        .keys(&[SOURCE, NAMED_BY_ELEMENTS])
         .finder(crate::finders::sort_ro)
         .alone_if(alone_if)
-        .args(&[
-            Arg::key("key"),
-            Arg::new("by-pattern", ArgKind::Pattern).key_spec(1).token("BY").display("pattern").optional(),
-            LIMIT,
-            Arg::new("get-pattern", ArgKind::Pattern).key_spec(1).token("GET").display("pattern").multiple_token().optional(),
-            ORDER,
-            Arg::word("sorting", "ALPHA").optional(),
-        ]),
+        .args(&[Arg::key("key"), BY, LIMIT, GET, ORDER, ALPHA]),
 ];

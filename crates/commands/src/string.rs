@@ -132,7 +132,7 @@ fn apply_set(call: &mut Call<'_>, key: &[u8], value: &[u8], options: &SetOptions
 
 /// Whether what the key holds lets it be set; answers GET.
 fn judge(call: &mut Call<'_>, key: &[u8], options: &SetOptions<'_>) -> Result<bool> {
-    let existing = call.keys.write(key);
+    let existing = if options.get { call.keys.read_to_write(key) } else { call.keys.write(key) };
     if options.get {
         match existing.as_ref().map(|entry| entry.as_str()) {
             None => call.out.null(),
@@ -222,7 +222,7 @@ fn getset(call: &mut Call<'_>) -> Result<Effect> {
 
 fn getdel(call: &mut Call<'_>) -> Result<Effect> {
     let key = call.arg(1);
-    match call.keys.write(key) {
+    match call.keys.read_to_write(key) {
         None => {
             call.out.null();
             return Ok(Effect::None);
@@ -263,7 +263,7 @@ impl<'a> GetExTtl<'a> {
 fn getex(call: &mut Call<'_>) -> Result<Effect> {
     let ttl = GetExTtl::parse(call.args)?;
     let (spec, key, now_ms, judged_ms) = (call.spec, call.arg(1), call.keys.now_ms, call.keys.judged_ms());
-    let Some(mut entry) = call.keys.write(key) else {
+    let Some(mut entry) = call.keys.read_to_write(key) else {
         call.out.null();
         return Ok(Effect::None);
     };

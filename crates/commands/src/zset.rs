@@ -83,20 +83,24 @@ impl<'a> Addition<'a> {
             return Err(Error::new("ERR INCR option supports a single increment-element pair"));
         }
         let mut pairs = SmallVec::with_capacity(rest / 2);
-        for (score, member) in args.from(index).step_by(2).zip(args.from(index + 1).step_by(2)) {
+        for (score, member) in args.pairs(index) {
             pairs.push((number::parse_f64(score).ok_or(NOT_FLOAT)?, member));
         }
         Ok(Self { flags, count_changes, pairs })
     }
 
-    /// The smallest sorted set that the members would make, if they were all new.
-    fn empty(&self, limits: &Limits) -> SortedSet {
-        SortedSet::with_room_for(self.pairs.iter().copied(), limits)
+    /// Makes a sorted set of it, where there is none; no condition forbids that.
+    fn create(&self, limits: &Limits) -> Result<(SortedSet, Tally)> {
+        let (first, later) = self.pairs.split_first().ok_or(SYNTAX)?;
+        let mut zset = SortedSet::starting_with(*first, later.iter().copied(), limits);
+        let tally = Tally { added: 1, updated: 0, score: Some(first.0) };
+        let tally = self.apply(later, &mut zset, tally, limits)?;
+        Ok((zset, tally))
     }
 
-    fn apply(&self, zset: &mut SortedSet, limits: &Limits) -> Result<Tally> {
-        let mut tally = Tally::default();
-        for (score, member) in &self.pairs {
+    /// Adds some of the members to those that are counted already.
+    fn apply(&self, pairs: &[(f64, &[u8])], zset: &mut SortedSet, mut tally: Tally, limits: &Limits) -> Result<Tally> {
+        for (score, member) in pairs {
             match zset.add(member, *score, self.flags, limits) {
                 Added::New(score) => (tally.added, tally.score) = (tally.added + 1, Some(score)),
                 Added::Updated(score) => (tally.updated, tally.score) = (tally.updated + 1, Some(score)),
@@ -136,12 +140,11 @@ pub(crate) fn add(call: &mut Call<'_>, addition: &Addition<'_>) -> Result<bool> 
         Some(entry) => {
             let mut zset = entry.into_value::<SortedSet>().ok_or(WRONG_TYPE)?;
             zset.prepare(addition.pairs.len(), limits);
-            addition.apply(&mut zset, limits)?
+            addition.apply(&addition.pairs, &mut zset, Tally::default(), limits)?
         }
         None if addition.flags.contains(AddFlags::XX) => Tally::default(),
         None => {
-            let mut zset = addition.empty(limits);
-            let tally = addition.apply(&mut zset, limits)?;
+            let (zset, tally) = addition.create(limits)?;
             call.keys.insert(key, Entry::boxed(key, zset, None));
             tally
         }

@@ -1,8 +1,9 @@
 //! mimalloc, with the memory in use counted by thread, so that `used_memory` costs no shared cache line.
 //!
-//! A thread takes a slot of its own at its first allocation; when all are taken, threads share. The sum of all slots is
-//! exact whenever nobody allocates, since memory freed by another thread than the one that allocated it is counted
-//! down in the freeing thread's slot.
+//! A thread takes a slot of its own at its first allocation, to which it adds plainly: a locked addition costs as much as the
+//! allocation itself. The first threads of the process, and so its workers, have such a slot; those that come later share
+//! the others. The sum of all slots is exact whenever nobody allocates, since memory freed by another thread than the one
+//! that allocated it is counted down in the freeing thread's slot.
 //!
 //! Summing reads a cache line of every thread, which is too much to ask before each command of a server that is full. So
 //! a slot whose count has moved by [`STEP_BYTES`] publishes what it has moved in one shared sum, which is thus behind by
@@ -19,6 +20,10 @@ use crossbeam::utils::CachePadded;
 use mimalloc::MiMalloc;
 
 const SLOTS: usize = 64;
+/// Slots below this belong to one thread each.
+const OWN: usize = 48;
+/// Where a thread counts that is ending and has no thread-local any more.
+const LAST: usize = SLOTS - 1;
 const NO_SLOT: usize = usize::MAX;
 /// How far a slot may be from what it has published.
 const STEP_BYTES: u64 = 4096;
@@ -38,9 +43,16 @@ impl Slot {
         Self { bytes: AtomicI64::new(0), published: AtomicI64::new(0) }
     }
 
+    /// Counts; nobody else counts in the slot if it is `owned`.
     #[inline]
-    fn count(&self, change: i64) {
-        let bytes = self.bytes.fetch_add(change, Relaxed) + change;
+    fn count(&self, change: i64, owned: bool) {
+        let bytes = if owned {
+            let bytes = self.bytes.load(Relaxed) + change;
+            self.bytes.store(bytes, Relaxed);
+            bytes
+        } else {
+            self.bytes.fetch_add(change, Relaxed) + change
+        };
         let published = self.published.load(Relaxed);
         if bytes.abs_diff(published) >= STEP_BYTES {
             self.publish(published, bytes);
@@ -71,7 +83,7 @@ pub fn used_memory() -> u64 {
 /// About as much, for one load (and one more of the calling thread's own slot, which is up to date).
 #[inline]
 pub fn used_memory_about() -> u64 {
-    let slot = own_slot();
+    let slot = &USED[slot()];
     let own = slot.bytes.load(Relaxed) - slot.published.load(Relaxed);
     (PUBLISHED.load(Relaxed) + own).max(0) as u64
 }
@@ -119,19 +131,25 @@ pub fn purge() {
 
 #[inline]
 fn count(bytes: i64) {
-    own_slot().count(bytes);
+    let slot = slot();
+    USED[slot].count(bytes, slot < OWN);
 }
 
+/// The calling thread's slot.
 #[inline]
-fn own_slot() -> &'static Slot {
-    // A thread that is ending has no thread-local any more; its last frees go to slot 0.
+fn slot() -> usize {
     let slot = SLOT.try_with(|slot| {
         if slot.get() == NO_SLOT {
-            slot.set(NEXT.fetch_add(1, Relaxed) % SLOTS);
+            slot.set(slot_of(NEXT.fetch_add(1, Relaxed)));
         }
         slot.get()
     });
-    &USED[slot.unwrap_or(0)]
+    slot.unwrap_or(LAST)
+}
+
+/// The slot of the thread that has come as the `n`th.
+const fn slot_of(n: usize) -> usize {
+    if n < OWN { n } else { OWN + n % (SLOTS - OWN) }
 }
 
 /// What every block of mimalloc is aligned to, if it is as large (`MI_MAX_ALIGN_SIZE`).
@@ -258,17 +276,26 @@ mod tests {
     }
 
     #[test]
+    fn the_first_threads_share_with_nobody() {
+        let slots: Vec<usize> = (0..200).map(slot_of).collect();
+        let used_by = |slot: usize| slots.iter().filter(|other| **other == slot).count();
+        assert!((0..OWN).all(|slot| used_by(slot) == 1) && (OWN..SLOTS).all(|slot| used_by(slot) > 1));
+        const { assert!(OWN <= LAST && LAST < SLOTS) };
+    }
+
+    #[test]
     fn a_slot_is_never_further_behind_than_its_step() {
         let slot = Slot::new();
         let behind = |slot: &Slot| slot.bytes.load(Relaxed).abs_diff(slot.published.load(Relaxed));
         let before = PUBLISHED.load(Relaxed);
-        for change in [1000, 3000, 96, -50, -5000, 4095, 1, i64::from(i32::MAX)] {
-            slot.count(change);
+        for (at, change) in [1000, 3000, 96, -50, -5000, 4095, 1, i64::from(i32::MAX)].into_iter().enumerate() {
+            slot.count(change, at % 2 == 0);
             assert!(behind(&slot) < STEP_BYTES);
         }
         let bytes = slot.bytes.load(Relaxed);
+        assert_eq!(bytes, 3142 + i64::from(i32::MAX));
         // What this test has put into the shared sum is taken out again.
-        slot.count(-bytes);
+        slot.count(-bytes, true);
         slot.publish(slot.published.load(Relaxed), 0);
         assert!(PUBLISHED.load(Relaxed).abs_diff(before) < u64::from(u32::MAX));
         assert_eq!(behind(&slot), 0);

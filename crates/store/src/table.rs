@@ -12,6 +12,11 @@
 //!
 //! **Which sizes.** Those that fill a block of the allocator ([`grown`]): 12 buckets cost what 11 would.
 //!
+//! **Which tags.** A byte of the hash, by which nearly all other items of a bucket are told apart without a look at them. In
+//! a large table it is the lowest one. In a small one ([`SMALL_MAX`]) it is the highest byte of the position, whose first
+//! bits say which bucket the item belongs to once there are twice as many; so a small table doubles without hashing its
+//! items anew, each of which would be a wait for memory. The price are one or two bits that all items of a bucket share.
+//!
 //! **Invariants.**
 //! 1. `tags[i] == 0` means that slot `i` holds no item; a tag of an item is never 0.
 //! 2. `tags[7] != 0` means that slot 6 holds a pointer to a further bucket, owned by this one; then `tags[6] == 0`.
@@ -29,7 +34,8 @@ use fastrand::Rng;
 /// An owned item that is exactly one pointer wide.
 ///
 /// # Safety
-/// The type must be `repr(transparent)` over a `NonNull` pointer, so that a reference to the word is a reference to it.
+/// The type must be `repr(transparent)` over a `NonNull` pointer, so that a reference to the word is a reference to it. It may
+/// keep marks in the pointer's upper 16 bits.
 pub unsafe trait Word: Sized {}
 
 /// Items in a bucket.
@@ -38,6 +44,8 @@ const CHAINED: usize = 7;
 const ITEMS_MASK: u64 = 0x0080_8080_8080_8080;
 /// Items a bucket holds on average before the table grows.
 const LOAD_MAX: usize = SLOTS;
+/// Buckets of a small table, at most; see the file's head.
+const SMALL_MAX: u32 = 4;
 /// See [`Table::prefetch_items`].
 const BUCKETS_AHEAD: usize = 2;
 
@@ -179,12 +187,15 @@ impl<T: Word> Table<T> {
             let Some(bucket) = here else { break };
             // SAFETY: buckets of a chain live as long as the table.
             let bucket = unsafe { bucket.as_ref() };
-            let found = bucket.matches(tag_of(hash));
+            let mut found = bucket.matches(self.tag(hash));
             if found != 0 {
-                let item = bucket.slots[found.trailing_zeros() as usize / 8].cast_const();
-                // What an item begins with lies in its first line, and all of it in two if it is small.
-                prefetch(item);
-                prefetch(item.wrapping_add(size_of::<Bucket>()));
+                while found != 0 {
+                    let item = address(bucket.slots[found.trailing_zeros() as usize / 8]);
+                    // What an item begins with lies in its first line, and all of it in two if it is small.
+                    prefetch(item);
+                    prefetch(item.wrapping_add(size_of::<Bucket>()));
+                    found &= found - 1;
+                }
                 return Sighting::Item;
             }
             here = bucket.next();
@@ -202,7 +213,7 @@ impl<T: Word> Table<T> {
         }
         let home = NonNull::new(self.bucket_at(self.home(hash)))?;
         // SAFETY: buckets of a chain live as long as the table.
-        let found = unsafe { home.as_ref() }.matches(tag_of(hash));
+        let found = unsafe { home.as_ref() }.matches(self.tag(hash));
         // SAFETY: a matching tag is not 0, so the slot holds an item.
         (found != 0).then(|| unsafe { item(home, found.trailing_zeros() as usize / 8) })
     }
@@ -354,6 +365,19 @@ impl<T: Word> Table<T> {
     }
 
     #[inline]
+    fn tag(&self, hash: u64) -> u8 {
+        let tag = if self.count <= SMALL_MAX { hash << self.shift >> 56 } else { hash } as u8;
+        // 0 says that there is no item; 1 leads to the same buckets.
+        if tag == 0 { 1 } else { tag }
+    }
+
+    /// Whether the tags tell where items belong.
+    #[inline]
+    const fn is_told_by_tags(&self) -> bool {
+        self.count.is_power_of_two() && self.count <= SMALL_MAX
+    }
+
+    #[inline]
     fn bucket_at(&self, home: usize) -> *mut Bucket {
         debug_assert!(home < self.count as usize);
         // SAFETY: callers pass a home below `count`.
@@ -365,7 +389,7 @@ impl<T: Word> Table<T> {
         if self.count == 0 {
             return None;
         }
-        let tag = tag_of(hash);
+        let tag = self.tag(hash);
         let mut next = NonNull::new(self.bucket_at(self.home(hash)));
         while let Some(here) = next {
             // SAFETY: buckets of a chain live as long as the table.
@@ -384,13 +408,18 @@ impl<T: Word> Table<T> {
         None
     }
 
+    #[inline]
     fn place(&mut self, hash: u64, word: *mut u8) -> &mut T {
-        let mut bucket = self.bucket_at(self.home(hash));
+        self.place_at(self.home(hash), self.tag(hash), word)
+    }
+
+    fn place_at(&mut self, home: usize, tag: u8, word: *mut u8) -> &mut T {
+        let mut bucket = self.bucket_at(home);
         loop {
             // SAFETY: the chain belongs to us, and `self` is borrowed exclusively.
             let here = unsafe { &mut *bucket };
             if let Some(slot) = here.free_slot() {
-                here.tags[slot] = tag_of(hash);
+                here.tags[slot] = tag;
                 here.slots[slot] = word;
                 // SAFETY: the slot was just filled with an item's word.
                 return unsafe { &mut *(&raw mut here.slots[slot]).cast::<T>() };
@@ -418,12 +447,19 @@ impl<T: Word> Table<T> {
         let old = std::mem::replace(self, Self::new(self.shift));
         self.reserve_buckets(count);
         self.len = old.len;
-        old.for_each_word(|word| {
-            // SAFETY: the word stands for an item that `old` owned and gives up here.
-            let value = unsafe { from_word::<T>(word) };
-            let hash = rehash(&value);
-            self.place(hash, into_word(value));
-        });
+        if old.is_told_by_tags() && self.is_told_by_tags() {
+            old.for_each_word(|tag, word| {
+                let home = (usize::from(tag) * count) >> 8;
+                self.place_at(home, tag, word);
+            });
+        } else {
+            old.for_each_near_word(|word| {
+                // SAFETY: the word stands for an item that `old` owned and gives up here.
+                let value = unsafe { from_word::<T>(word) };
+                let hash = rehash(&value);
+                self.place(hash, into_word(value));
+            });
+        }
         old.free_buckets();
         std::mem::forget(old);
     }
@@ -487,23 +523,34 @@ impl<T: Word> Table<T> {
         }
         // SAFETY: the home is below `count`.
         let bucket = unsafe { &*self.bucket_at(home) };
-        bucket.items().for_each(|slot| prefetch(bucket.slots[slot]));
+        bucket.items().for_each(|slot| prefetch(address(bucket.slots[slot])));
         if let Some(next) = bucket.next() {
             prefetch(next.as_ptr().cast());
         }
     }
 
-    fn for_each_word(&self, mut visit: impl FnMut(*mut u8)) {
+    /// Visits all words with their tags.
+    fn for_each_word(&self, mut visit: impl FnMut(u8, *mut u8)) {
+        (0..self.count as usize).for_each(|home| self.for_each_word_of(home, &mut visit));
+    }
+
+    /// Visits all words of items that the visitor looks at.
+    fn for_each_near_word(&self, mut visit: impl FnMut(*mut u8)) {
         (0..BUCKETS_AHEAD).for_each(|home| self.prefetch_items(home));
         for home in 0..self.count as usize {
             self.prefetch_items(home + BUCKETS_AHEAD);
-            let mut next = NonNull::new(self.bucket_at(home));
-            while let Some(here) = next {
-                // SAFETY: buckets of a chain live as long as the table.
-                let bucket = unsafe { here.as_ref() };
-                bucket.items().for_each(|slot| visit(bucket.slots[slot]));
-                next = bucket.next();
-            }
+            self.for_each_word_of(home, &mut |_, word| visit(word));
+        }
+    }
+
+    #[inline]
+    fn for_each_word_of(&self, home: usize, visit: &mut impl FnMut(u8, *mut u8)) {
+        let mut next = NonNull::new(self.bucket_at(home));
+        while let Some(here) = next {
+            // SAFETY: buckets of a chain live as long as the table.
+            let bucket = unsafe { here.as_ref() };
+            bucket.items().for_each(|slot| visit(bucket.tags[slot], bucket.slots[slot]));
+            next = bucket.next();
         }
     }
 
@@ -528,7 +575,7 @@ impl<T: Word> Table<T> {
 impl<T: Word> Drop for Table<T> {
     fn drop(&mut self) {
         // SAFETY: each word stands for one owned item, and the table is never used again.
-        self.for_each_word(|word| drop(unsafe { from_word::<T>(word) }));
+        self.for_each_near_word(|word| drop(unsafe { from_word::<T>(word) }));
         self.free_buckets();
     }
 }
@@ -599,10 +646,10 @@ pub fn prefetch(address: *const u8) {
     let _ = address;
 }
 
+/// Where the item of a word lies, for a hint: without the marks that the word may carry.
 #[inline]
-const fn tag_of(hash: u64) -> u8 {
-    let tag = hash as u8;
-    if tag == 0 { 1 } else { tag }
+fn address(word: *mut u8) -> *const u8 {
+    word.map_addr(|address| address & (u64::MAX >> 16) as usize).cast_const()
 }
 
 /// # Safety
@@ -746,6 +793,24 @@ mod tests {
         // With 1 and 2 buckets it is behind; from 4 on it fills up first.
         assert_eq!(grew, [(0, 0), (3, 1), (7, 2), (28, 4), (49, 7), (84, 12)]);
         assert!((0..100).all(|n| table.find(hash(n), |item| item.value() == n).is_some()));
+    }
+
+    #[test]
+    fn a_small_table_doubles_without_a_look_at_its_items() {
+        for shift in [0, 14] {
+            let mut table = Table::<Number>::new(shift);
+            let grows_blindly = |_: &Number| -> u64 { panic!("an item was hashed anew") };
+            let count = SMALL_MAX as usize * SLOTS;
+            for n in 0..count as u64 {
+                table.insert_unique(hash(n), Number::new(n), grows_blindly);
+                assert!((0..=n).all(|n| table.find(hash(n), |item| item.value() == n).is_some()));
+            }
+            assert_eq!(table.home_slots(), count);
+            // What is beyond is found where the hash says, too.
+            table.insert_unique(hash(1000), Number::new(1000), |item| hash(item.value()));
+            assert!(table.home_slots() > count);
+            assert!((0..count as u64).all(|n| table.find(hash(n), |item| item.value() == n).is_some()));
+        }
     }
 
     #[test]

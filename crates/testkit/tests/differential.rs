@@ -33,7 +33,10 @@ fn brindle_is_as_the_reference() {
     .run()
     .expect("both servers start");
     println!("{report}");
-    std::fs::write(target_folder().join("differential.txt"), report.to_string()).expect("the report is written");
+    // Under the name of its seed, so that runs beside each other keep a report each.
+    let reports = target_folder().join("differential");
+    std::fs::create_dir_all(&reports).expect("a folder for reports");
+    std::fs::write(reports.join(format!("{}.txt", report.seeds.1)), report.to_string()).expect("the report is written");
     assert!(report.is_good(), "see the report above");
 }
 

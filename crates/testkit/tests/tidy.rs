@@ -105,6 +105,7 @@ const UNSAFE_FILES: &[&str] = &[
     "crates/replication/src/ring/spill.rs",
     "crates/replication/src/ring/trim.rs",
     "crates/server/src/alloc.rs",
+    "crates/server/src/background/policy.rs",
     "crates/server/src/daemon.rs",
     "crates/server/src/promptness.rs",
     "crates/server/src/signals.rs",

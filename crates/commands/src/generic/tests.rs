@@ -21,6 +21,35 @@ fn keys_are_deleted_counted_and_typed() {
     assert_eq!((client.env.stats.dirty.get(), client.env.stats.hits.get(), client.env.stats.misses.get()), (6, 6, 3));
 }
 
+/// Writes that show what was there, or make something of it, are looks at it as reads are.
+#[test]
+fn a_write_that_reads_hits_or_misses() {
+    for (line, hits, misses) in [
+        ("GETDEL a", 1, 0),
+        ("GETDEL nokey", 0, 1),
+        ("GETEX a", 1, 0),
+        ("GETEX nokey EX 10", 0, 1),
+        ("GETSET a 2", 1, 0),
+        ("SET nokey 2 GET", 0, 1),
+        ("SET nokey 2 XX GET", 0, 1),
+        ("SET a 2 XX", 0, 0),
+        ("SINTERSTORE d s nokey", 1, 1),
+        ("SUNIONSTORE d s nokey", 1, 1),
+        ("SDIFFSTORE d nokey s", 1, 1),
+        ("GETDEL old", 0, 1),
+    ] {
+        let server = Server::new();
+        let mut client = server.client();
+        client.all(&["SET a 1", "SADD s x", "SET old 1 PX 10"]);
+        server.advance_ms(10);
+        server.forget();
+        client.all(&[line]);
+        assert_eq!((client.env.stats.hits.get(), client.env.stats.misses.get()), (hits, misses), "{line}");
+        let missed = server.events().iter().filter(|event| event.contains(" keymiss ")).count();
+        assert_eq!(missed as u64, misses, "{line}");
+    }
+}
+
 #[test]
 fn an_expired_key_is_not_deleted_but_expires() {
     let server = Server::new();

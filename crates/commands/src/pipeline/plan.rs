@@ -8,7 +8,6 @@ use store::hash::hash_bytes;
 use store::keyspace::Keyspace;
 use store::stripe::Mode;
 
-use super::waiters;
 use crate::args::Args;
 use crate::blocking::WaitQueues;
 use crate::host::Host;
@@ -83,7 +82,7 @@ pub(super) fn lock_all<'s>(
         for &(spec, args, db) in commands {
             let mut keys = VecDeque::new();
             keys_of(spec, args, |index, _| keys.push_back(args.get(index).into()));
-            missing |= waiters::extend(queues, guard, db, keys, further);
+            missing |= extend(queues, guard, db, keys, further);
         }
         missing
     })
@@ -100,7 +99,7 @@ pub(super) fn lock_named<'s>(
     let wish = |plan: &mut Plan| keys.iter().for_each(|key| plan.add(db, hash_bytes(key), Mode::Exclusive));
     lock_with_waiters(queues, keyspace, section, wish, |guard, further| {
         let waited = keys.iter().map(|key| Box::from(*key)).collect();
-        waiters::extend(queues, guard, db, waited, further)
+        extend(queues, guard, db, waited, further)
     })
 }
 
@@ -123,6 +122,26 @@ fn lock_with_waiters<'s>(
             return guard;
         }
     }
+}
+
+/// Adds to a plan what those need who may be served when these keys change, and says whether that was anything new.
+/// Called with the guard of the plan so far: while a key is held exclusively nobody can begin to wait for it, so a guard
+/// that needs no extension stays sufficient.
+fn extend(queues: &WaitQueues, guard: &Guard<'_>, db: u32, mut keys: VecDeque<Box<[u8]>>, plan: &mut Plan) -> bool {
+    let mut seen = keys.clone();
+    let mut missing = false;
+    while let Some(key) = keys.pop_front() {
+        for further in queues.further_keys(db, &key) {
+            if seen.contains(&further) {
+                continue;
+            }
+            missing |= !guard.holds(db, hash_bytes(&further));
+            plan.add(db, hash_bytes(&further), Mode::Exclusive);
+            seen.push_back(further.clone());
+            keys.push_back(further);
+        }
+    }
+    missing
 }
 
 /// Whether one of the commands would change a large value in place that a walk needs. All of them are asked for, so that the

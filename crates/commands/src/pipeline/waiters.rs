@@ -5,18 +5,15 @@
 //! (BLMOVE), so this goes on until nothing is ready. Each effect is logged behind its cause.
 //!
 //! A waiter that changes a further key can only be served if that key's stripe is held too. So before a command runs,
-//! its plan is extended by the further keys of those who wait for its keys; see [`extend`].
+//! its plan is extended by the further keys of those who wait for its keys; see `plan.rs`.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use store::gate::Section;
-use store::guard::{Guard, Plan};
-use store::hash::hash_bytes;
-use store::stripe::Mode;
 
-use crate::blocking::{Awaited, Block, Served, Serving, WaitQueues, Waiter};
+use crate::blocking::{Awaited, Block, Served, Serving, Waiter};
 use crate::call::Call;
 use crate::client::ClientFlags;
 use crate::effect::Effect;
@@ -46,32 +43,6 @@ pub(super) fn park(call: &mut Call<'_>, command: Command, mut block: Block) {
     if waiter.awaited.is_some() {
         call.env.host.await_event(&waiter);
     }
-}
-
-/// Adds to a plan what those need who may be served when these keys change, and says whether that was anything new.
-/// Called with the guard of the plan so far: while a key is held exclusively nobody can begin to wait for it, so a guard
-/// that needs no extension stays sufficient.
-pub(super) fn extend(
-    queues: &WaitQueues,
-    guard: &Guard<'_>,
-    db: u32,
-    mut keys: VecDeque<Box<[u8]>>,
-    plan: &mut Plan,
-) -> bool {
-    let mut seen = keys.clone();
-    let mut missing = false;
-    while let Some(key) = keys.pop_front() {
-        for further in queues.further_keys(db, &key) {
-            if seen.contains(&further) {
-                continue;
-            }
-            missing |= !guard.holds(db, hash_bytes(&further));
-            plan.add(db, hash_bytes(&further), Mode::Exclusive);
-            seen.push_back(further.clone());
-            keys.push_back(further);
-        }
-    }
-    missing
 }
 
 /// Serves everybody who waits for one of the keys that were changed.

@@ -19,7 +19,7 @@ use rdb::file::{Contents, LastUse};
 use store::entry::Entry;
 use store::gate::Section;
 use store::value::stream;
-use store::walk::Walk;
+use store::walk::{Pressure, Walk};
 
 use super::{Persistence, changes, stop_or_take_writes};
 use crate::config::keys;
@@ -102,6 +102,13 @@ pub fn contents(server: &Server, section: &Section<'_>, consumer_times: bool) ->
     Contents { field_expiries: databases.any(|database| database.timed_len() > 0), consumer_times }
 }
 
+/// Whether a walk should be quicker: somebody waits for a large value of it, or it keeps too much of what has changed.
+pub fn hurries(server: &Server) -> bool {
+    let Pressure { handed_over, is_awaited } = server.keyspace.walk_pressure();
+    let limit = server.config.get(keys::SNAPSHOT_BUFFER_LIMIT);
+    is_awaited || (limit > 0 && handed_over > limit)
+}
+
 /// The file: `dbfilename` in `dir`.
 pub fn path(server: &Server) -> PathBuf {
     folder(server).join(OsStr::from_bytes(&server.config.get(keys::DBFILENAME)))
@@ -168,7 +175,7 @@ pub fn start(server: Arc<Server>, jobs: Receiver<Job>) -> std::io::Result<()> {
 
 fn run(server: &Server, Job { mut cut, progress, saved_before }: Job) {
     let persistence = &server.persistence;
-    let outcome = write(server, &mut cut, &progress);
+    let outcome = background::stand_back(&|| hurries(server), || write(server, &mut cut, &progress));
     let took_ms = clock::now_ms() - progress.began_ms;
     persistence.last_took_s.store(took_ms.max(0) / 1000, Relaxed);
     match &outcome {

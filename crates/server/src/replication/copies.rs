@@ -19,7 +19,7 @@ use rdb::file::{Contents, FileWriter, LastUse};
 use rdb::write::Sink;
 use replication::id::{Position, ReplicationId};
 use replication::ring::{NO_DB, Reader};
-use store::walk::{Pressure, Walk};
+use store::walk::Walk;
 
 use super::outgoing::{Blocks, Outgoing};
 use super::primary::{Phase, Replica};
@@ -257,13 +257,11 @@ impl Copies {
         drop(cut);
         let tell = || feeders.ring();
         stop_if_asked(server, Stop::AfterCut);
-        let hurries = || {
-            let Pressure { handed_over, is_awaited } = server.keyspace.walk_pressure();
-            let limit = server.config.get(keys::SNAPSHOT_BUFFER_LIMIT);
-            is_awaited || (limit > 0 && handed_over > limit)
-        };
-        let mut blocks = Blocks::new(&outgoing, &tell, &hurries);
-        let written = data.write(server, &mut blocks).and_then(|()| io::Write::flush(&mut blocks));
+        let hurries = || snapshot::hurries(server);
+        let written = background::stand_back(&hurries, || {
+            let mut blocks = Blocks::new(&outgoing, &tell, &hurries);
+            data.write(server, &mut blocks).and_then(|()| io::Write::flush(&mut blocks))
+        });
         outgoing.end(written.is_ok());
         feeders.look();
         written
@@ -275,7 +273,10 @@ impl Copies {
         let temporary = path.with_file_name(format!("temp-repl-{}.rdb", std::process::id()));
         let incremental = server.config.get(keys::RDB_SAVE_INCREMENTAL_FSYNC);
         let (number, changes) = (data.number, data.changes);
-        snapshot_file::write(&temporary, incremental, |out| data.write(server, out))?;
+        let hurries = || snapshot::hurries(server);
+        snapshot_file::write(&temporary, incremental, |out| {
+            background::stand_back(&hurries, || data.write(server, out))
+        })?;
         // Opened before it gets its name: under that name there may be another save's file a moment later. It stays
         // readable whatever becomes of its name.
         let unreadable = |error| FileError { step: Step::Open, path: temporary.clone(), error };

@@ -256,11 +256,15 @@ fn hash(hash: &mut Hash, limits: &Limits, rng: &mut Rng) {
             4 | 5 => {
                 let at = *rng.choice(&[1, 5, 1 << 40, EXPIRY_MAX]).expect("some");
                 hash.set_expiry(&field, at, ExpiryCondition::Always, NEVER);
-                model.get_mut(&field).map(|model| model.1 = Some(at));
+                if let Some(model) = model.get_mut(&field) {
+                    model.1 = Some(at);
+                }
             }
             6 => {
                 hash.persist(&field, NEVER);
-                model.get_mut(&field).map(|model| model.1 = None);
+                if let Some(model) = model.get_mut(&field) {
+                    model.1 = None;
+                }
             }
             _ => {
                 let removed = hash.remove_expired(6, 1);

@@ -121,17 +121,20 @@ impl Hash {
         Self(Compact::small(Packed::new()))
     }
 
-    /// An empty hash for these fields and values, in the form that [`Hash::prepare`] would give it, with room for them.
-    pub fn with_room_for<'a, I>(elements: I, limits: &Limits) -> Self
+    /// A hash of these fields and values, as [`Hash::prepare`] and [`Hash::set`] would make it of an empty one.
+    pub fn of<'a, I>(pairs: I, limits: &Limits) -> Self
     where
-        I: ExactSizeIterator<Item = &'a [u8]> + Clone,
+        I: ExactSizeIterator<Item = (&'a [u8], &'a [u8])> + Clone,
     {
-        let longest = elements.clone().map(<[u8]>::len).max().unwrap_or(0);
-        Self(if exceeds(elements.len() / 2, longest, limits) {
-            Compact::large(Table::default())
-        } else {
-            Compact::small(Packed::with_room_for(elements))
-        })
+        let longest = pairs.clone().map(|(field, value)| field.len().max(value.len())).max().unwrap_or(0);
+        let is_small = !exceeds(pairs.len(), longest, limits);
+        let fits = || longest.saturating_mul(2 * pairs.len()) <= Listpack::BYTES_MAX;
+        if is_small && fits() && are_distinct(pairs.clone().map(|(field, _)| field)) {
+            return Self(Compact::small(Packed::of(pairs)));
+        }
+        let mut hash = if is_small { Self::new() } else { Self(Compact::large(Table::default())) };
+        pairs.for_each(|(field, value)| _ = hash.set(field, value, OldExpiry::Clear, limits));
+        hash
     }
 
     /// Takes over a small form from a dump: field, value; with `timed` field, value, expiry. `None` if it is not one: elements
@@ -422,6 +425,12 @@ impl Hash {
             self.0 = Compact::large(table);
         }
     }
+}
+
+/// Whether no name comes twice. They are few enough for a small form, which compares them one by one as well.
+fn are_distinct<'a>(mut names: impl Iterator<Item = &'a [u8]> + Clone) -> bool {
+    std::iter::from_fn(|| Some((names.next()?, names.clone())))
+        .all(|(name, mut later)| later.all(|other| other != name))
 }
 
 /// Whether so many fields, the longest element of which has so many bytes, are too much for the small form.

@@ -86,7 +86,7 @@ impl List {
     /// A list of `elements` that were pushed one after the other at `side`.
     pub fn pushed<'a, I>(side: Side, elements: I, limits: &Limits) -> Self
     where
-        I: Iterator<Item = &'a [u8]> + Clone,
+        I: DoubleEndedIterator<Item = &'a [u8]> + Clone,
     {
         let (bytes, count) = weight_of(elements.clone());
         if node_limit(limits).exceeded(Listpack::EMPTY_BYTES + bytes, count) {
@@ -95,9 +95,12 @@ impl List {
             return list;
         }
         let items = elements.map(Item::Bytes);
-        let mut listpack = Listpack::with_room_for(items.clone());
-        items.for_each(|item| push(&mut listpack, side, item));
-        Self { form: Compact::small(listpack) }
+        Self {
+            form: Compact::small(match side {
+                Side::Left => Listpack::of(items.rev()),
+                Side::Right => Listpack::of(items),
+            }),
+        }
     }
 
     /// A list of whole nodes, as a dump brings them, in the form that their size asks for. Empty nodes are left out.

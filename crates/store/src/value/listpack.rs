@@ -15,6 +15,8 @@ mod tests;
 
 use std::fmt;
 
+use smallvec::SmallVec;
+
 use super::room::Room;
 
 use entry::{END, Entry, backlen, body_size, decode, with_backlen};
@@ -45,6 +47,8 @@ pub enum Corrupt {
 }
 
 const HEADER: usize = 6;
+/// So many elements are encoded on the stack before their room is allocated.
+const ENTRIES_INLINE: usize = 8;
 const COUNT_UNKNOWN: usize = u16::MAX as usize;
 /// The most capacity that is taken ahead, whatever the node before has: that may be one element of any size. With the head of
 /// the room it is a block of 8 KiB, which is what a node of a list may have.
@@ -73,9 +77,22 @@ impl Listpack {
         Self(room)
     }
 
-    /// An empty listpack with room for these elements: they go in without a further allocation.
-    pub fn with_room_for<'a>(elements: impl Iterator<Item = Item<'a>>) -> Self {
-        Self::with_capacity(Self::EMPTY_BYTES + elements.map(|element| Entry::new(element).size()).sum::<usize>())
+    /// A listpack of these elements, in one allocation.
+    pub fn of<'a>(elements: impl IntoIterator<Item = Item<'a>>) -> Self {
+        Self::with_room_for(elements, None)
+    }
+
+    /// The same with room for `later` elements, which go in without a further allocation.
+    pub fn with_room_for<'a, 'l>(
+        elements: impl IntoIterator<Item = Item<'a>>,
+        later: impl IntoIterator<Item = Item<'l>>,
+    ) -> Self {
+        let entries: SmallVec<[Entry<'a>; ENTRIES_INLINE]> = elements.into_iter().map(Entry::new).collect();
+        let size = size_of_all(&entries);
+        let later = later.into_iter().fold(0usize, |sum, item| sum.saturating_add(Entry::new(item).size()));
+        let mut listpack = Self::with_capacity(Self::EMPTY_BYTES + size + later.min(Self::BYTES_MAX / 2));
+        listpack.insert_entries(listpack.end(), &entries);
+        listpack
     }
 
     /// Takes bytes of unknown origin, after checking every one of them.
@@ -277,15 +294,7 @@ impl Listpack {
 
     /// Adds `items` at the end, which belong together: cheaper than one by one.
     pub fn push_back_items<const N: usize>(&mut self, items: [Item<'_>; N]) {
-        let entries = items.map(Entry::new);
-        let size = entries.iter().map(Entry::size).sum();
-        let mut rest = self.splice(self.end(), 0, size);
-        for entry in &entries {
-            let (out, further) = rest.split_at_mut(entry.size());
-            entry.write(out);
-            rest = further;
-        }
-        self.set_count_field((self.count_field() + N).min(COUNT_UNKNOWN));
+        self.insert_entries(self.end(), &items.map(Entry::new));
     }
 
     /// Adds `element` at the front.
@@ -301,6 +310,11 @@ impl Listpack {
     /// Adds `element` before the entry at `position`; the result is where it stands.
     pub fn insert_before(&mut self, position: Position, element: &[u8]) -> Position {
         self.insert_item_before(position, Item::Bytes(element))
+    }
+
+    /// Adds `items` before the entry at `position`, which belong together: cheaper than one by one.
+    pub fn insert_items_before<const N: usize>(&mut self, position: Position, items: [Item<'_>; N]) {
+        self.insert_entries(position.0 as usize, &items.map(Entry::new));
     }
 
     /// Adds `item` before the entry at `position`; the result is where it stands.
@@ -449,6 +463,16 @@ impl Listpack {
         Position(at as u32)
     }
 
+    fn insert_entries(&mut self, at: usize, entries: &[Entry<'_>]) {
+        let mut rest = self.splice(at, 0, size_of_all(entries));
+        for entry in entries {
+            let (out, further) = rest.split_at_mut(entry.size());
+            entry.write(out);
+            rest = further;
+        }
+        self.set_count_field((self.count_field() + entries.len()).min(COUNT_UNKNOWN));
+    }
+
     /// Makes the `removed` bytes at `at` into `inserted` bytes, which are left to the caller to write, as is the count.
     fn splice(&mut self, at: usize, removed: usize, inserted: usize) -> &mut [u8] {
         if inserted != removed {
@@ -551,6 +575,10 @@ impl DoubleEndedIterator for Iter<'_> {
         self.back = position.0 as usize;
         Some((position, self.listpack.at(position)))
     }
+}
+
+fn size_of_all(entries: &[Entry<'_>]) -> usize {
+    entries.iter().map(Entry::size).sum()
 }
 
 fn total_field(bytes: &[u8]) -> u32 {

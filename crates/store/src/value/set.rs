@@ -68,7 +68,7 @@ impl Set {
             ints(Intset::new())
         } else if members <= limits.set_max_listpack_entries {
             let short = Some(first).filter(|first| first.len() <= limits.set_max_listpack_value);
-            packed(Listpack::with_room_for(short.into_iter().map(Item::Bytes)))
+            packed(Listpack::with_room_for(None, short.map(Item::Bytes)))
         } else {
             table(Dict::default())
         })

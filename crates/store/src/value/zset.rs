@@ -90,18 +90,21 @@ impl SortedSet {
         if are_packed(members, member_bytes, limits) { Self::new() } else { Self(Compact::large(General::default())) }
     }
 
-    /// The same for members that are known, with room for them. As in Redis the first of them decides with their number: a
-    /// later one that is too long finds the small form, in which a score of -0 is 0, and turns that into the general one.
-    pub fn with_room_for<'a, I>(pairs: I, limits: &Limits) -> Self
+    /// A sorted set of one member, with room for `later` ones. As in Redis the first one decides on the form with the number of
+    /// all: a later one that is too long finds the small form, in which a score of -0 is 0, and turns that into the general
+    /// one.
+    pub fn starting_with<'a, I>(first: (f64, &'a [u8]), later: I, limits: &Limits) -> Self
     where
         I: ExactSizeIterator<Item = (f64, &'a [u8])> + Clone,
     {
-        let mut lengths = pairs.clone().map(|(_, member)| member.len());
-        let first = lengths.next().unwrap_or(0);
-        if are_packed(pairs.len(), lengths.max().unwrap_or(0).max(first), limits) {
-            return Self(Compact::small(packed::with_room_for(pairs)));
+        let (score, member) = first;
+        let longest = later.clone().map(|(_, member)| member.len()).max().unwrap_or(0).max(member.len());
+        if are_packed(1 + later.len(), longest, limits) && longest <= Listpack::BYTES_MAX / 2 {
+            return Self(Compact::small(packed::starting_with(first, later)));
         }
-        Self::with_hint(pairs.len(), first, limits)
+        let mut set = Self::with_hint(1 + later.len(), member.len(), limits);
+        set.insert_new(member, score, limits);
+        set
     }
 
     /// Takes over a small form from a dump; `None` if it is not one: odd in number, out of order, a member twice, or a score
@@ -216,18 +219,21 @@ impl SortedSet {
     }
 
     /// The ranks of the members in `range`; meaningful where all scores are equal. O(log n).
+    ///
+    /// With mixed scores the answer is nobody's promise, but what Redis always answers then, this does: nothing, unless the
+    /// last member is not below the range and the first not above it; and in the small form, the run that begins at the
+    /// first member not below the range.
     pub fn ranks_by_lex(&self, range: &LexRange<'_>) -> Range<usize> {
+        let reaches = |(member, _): &(Item<'_>, f64)| range.reaches(member.bytes(&mut itoa::Buffer::new()));
+        let is_above = |(member, _): &(Item<'_>, f64)| range.is_above(member.bytes(&mut itoa::Buffer::new()));
+        if !self.iter().next().is_some_and(|first| reaches(&first))
+            || self.iter().next_back().is_none_or(|last| is_above(&last))
+        {
+            return 0..0;
+        }
         let start = self.partition_point(|_, member| range.is_above(member));
         let end = match self.0.view() {
-            // With mixed scores the answer is nobody's promise, but in the small form Redis's is the run that begins at
-            // the first member not below the range.
-            View::Small(_) => {
-                start
-                    + self
-                        .range(start..usize::MAX)
-                        .take_while(|(m, _)| range.reaches(m.bytes(&mut itoa::Buffer::new())))
-                        .count()
-            }
+            View::Small(_) => start + self.range(start..usize::MAX).take_while(reaches).count(),
             View::Large(general) => general.order.partition_point(|_, member| range.reaches(member)),
         };
         start..end.max(start)

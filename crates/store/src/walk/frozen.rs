@@ -65,9 +65,10 @@ impl Frozen {
         self.state.lock().expect("never poisoned").awaited = true;
     }
 
-    /// Whether somebody waits.
+    /// Whether somebody waits. Whoever asks this looks after walkers, so he does not wait for one that has stopped in the middle
+    /// of this: it is as if nobody waited yet.
     pub(crate) fn is_awaited(&self) -> bool {
-        self.state.lock().expect("never poisoned").awaited
+        self.state.try_lock().is_ok_and(|state| state.awaited)
     }
 
     pub(crate) fn handed_over(&self) -> u64 {

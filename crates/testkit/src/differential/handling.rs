@@ -56,6 +56,7 @@ pub const NEVER_RANDOM: &[(&str, &str)] = &[
     ("CLIENT TRACKING", "invalidations come in between; has its own tests"),
     ("CLIENT CACHING", "only with CLIENT TRACKING"),
     ("QUIT", "ends the connection; written sequences have it"),
+    ("OBJECT IDLETIME", "Redis shares small integers, and with them the moment of their last use"),
     ("SAVE", "a snapshot for each call; has its own tests"),
     ("BGSAVE", "the reply depends on whether another one is running"),
     ("BGREWRITEAOF", "the reply depends on whether another one is running"),

@@ -21,8 +21,9 @@ impl Packed {
         Self(Listpack::new())
     }
 
-    pub(super) fn with_room_for<'a>(elements: impl Iterator<Item = &'a [u8]>) -> Self {
-        Self(Listpack::with_room_for(elements.map(Item::Bytes)))
+    /// Fields, no two of which have the same name, with their values.
+    pub(super) fn of<'a>(pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Self {
+        Self(Listpack::of(pairs.flat_map(|(field, value)| [Item::Bytes(field), Item::Bytes(value)])))
     }
 
     /// Takes over a listpack from a dump. `None` if elements are missing or a field comes twice, and with `timed` if an expiry

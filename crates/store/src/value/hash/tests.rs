@@ -315,3 +315,30 @@ fn damaged_dumps_never_panic() {
     }
     assert!(accepted > 100, "{accepted}");
 }
+
+/// A hash that comes to be at once is the one that its fields would make one by one, with bytes in the same order.
+#[test]
+fn fields_at_once_are_fields_one_by_one() {
+    let mut rng = Rng::with_seed(17);
+    let limits = Limits { hash_max_listpack_entries: 6, hash_max_listpack_value: 20, ..Limits::default() };
+    let mut twice = 0;
+    for _ in 0..2000 {
+        let lengths = 0..if rng.u8(..) < 20 { 30 } else { 20 };
+        let text = |rng: &mut Rng, names: u8| {
+            let name = rng.u8(0..names);
+            if rng.bool() { name.to_string().into_bytes() } else { vec![b'a' + name % 26; rng.usize(lengths.clone())] }
+        };
+        let pairs: Vec<_> = (0..rng.usize(1..9)).map(|_| (text(&mut rng, 40), text(&mut rng, 200))).collect();
+        let pairs = || pairs.iter().map(|(field, value)| (&field[..], &value[..]));
+        let at_once = Hash::of(pairs(), &limits);
+        let mut one_by_one = Hash::new();
+        let longest = pairs().map(|(field, value)| field.len().max(value.len())).max().unwrap();
+        one_by_one.prepare(pairs().len(), longest, &limits);
+        let created = pairs().filter(|(field, value)| one_by_one.set(field, value, OldExpiry::Clear, &limits)).count();
+        twice += usize::from(created < pairs().len());
+        assert_eq!((at_once.len(), at_once.encoding()), (created, one_by_one.encoding()));
+        assert_eq!(at_once.as_listpack(), one_by_one.as_listpack());
+        assert_eq!(contents(&at_once, 0), contents(&one_by_one, 0));
+    }
+    assert!(twice > 100, "only {twice} times a field came twice");
+}

@@ -34,7 +34,7 @@ pub(super) struct Entry<'a> {
     /// What follows it of a length or an integer, little-endian.
     rest: u64,
     /// How many bytes of `rest` count.
-    rest_len: usize,
+    rest_len: u8,
     data: &'a [u8],
 }
 
@@ -80,11 +80,13 @@ impl<'a> Entry<'a> {
     /// Writes the entry over `out`, which is exactly `size` bytes.
     pub(super) fn write(&self, out: &mut [u8]) {
         let (body, backlen) = out.split_at_mut(self.body_len());
-        let (head, data) = body.split_at_mut(1 + self.rest_len);
+        let (head, data) = body.split_at_mut(1 + usize::from(self.rest_len));
         head[0] = self.first;
-        // Nearly every head is one byte, for which a copy of any length would be a call.
-        if self.rest_len > 0 {
-            head[1..].copy_from_slice(&self.rest.to_le_bytes()[..self.rest_len]);
+        // Nearly every head is one byte or two, for which a copy of any length would be a call.
+        match &mut head[1..] {
+            [] => {}
+            [byte] => *byte = self.rest as u8,
+            rest => rest.copy_from_slice(&self.rest.to_le_bytes()[..usize::from(self.rest_len)]),
         }
         data.copy_from_slice(self.data);
         write_backlen(body.len(), backlen);
@@ -92,7 +94,7 @@ impl<'a> Entry<'a> {
 
     #[inline]
     fn body_len(&self) -> usize {
-        1 + self.rest_len + self.data.len()
+        1 + usize::from(self.rest_len) + self.data.len()
     }
 }
 

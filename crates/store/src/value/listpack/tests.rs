@@ -28,17 +28,24 @@ fn bytes_are_those_of_redis() {
 #[test]
 fn elements_that_are_known_take_one_allocation() {
     let long = vec![b'x'; 5000];
-    let elements: [&[u8]; 6] = [b"one", b"12", b"-70000", &long[..70], &long, b""];
+    let long: &'static [u8] = long.leak();
+    let elements: [&'static [u8]; 6] = [b"one", b"12", b"-70000", &long[..70], long, b""];
     let mut one_by_one = Listpack::new();
     elements.iter().for_each(|element| one_by_one.push_back(element));
-    let mut together = Listpack::with_room_for(elements.into_iter().map(Item::Bytes));
-    let room = together.memory_bytes();
-    for pair in elements.chunks(2) {
-        together.push_back_items([Item::Bytes(pair[0]), Item::Bytes(pair[1])]);
+    let room = one_by_one.memory_bytes();
+    for at_once in [0, 2, 4, 6] {
+        let (first, later) = elements.split_at(at_once);
+        let items = |elements: &[&'static [u8]]| elements.iter().copied().map(Item::Bytes).collect::<Vec<_>>();
+        let mut together = Listpack::with_room_for(items(first), items(later));
+        // Neither more than is needed, nor less.
+        assert_eq!(together.memory_bytes(), room);
+        for pair in later.chunks(2) {
+            together.push_back_items([Item::Bytes(pair[0]), Item::Bytes(pair[1])]);
+        }
+        assert_eq!((together.as_bytes(), together.memory_bytes()), (one_by_one.as_bytes(), room));
     }
-    assert_eq!(together.as_bytes(), one_by_one.as_bytes());
-    // Neither more than was needed, nor less.
-    assert_eq!([together.memory_bytes(), one_by_one.memory_bytes()], [room; 2]);
+    let many: Vec<_> = (0..70_000).map(Item::Int).collect();
+    assert_eq!(Listpack::of(many.clone()).iter().map(|(_, item)| item).collect::<Vec<_>>(), many);
 }
 
 #[test]

@@ -64,8 +64,7 @@ pub(super) fn find(listpack: &Listpack, member: &[u8]) -> Option<(Position, f64)
 pub(super) fn insert(listpack: &mut Listpack, score: f64, member: &[u8]) {
     match first_after(listpack, score, member) {
         Some(position) => {
-            let position = listpack.insert_before(position, member);
-            listpack.insert_item_after(position, stored(score, &mut Vec::new()));
+            listpack.insert_items_before(position, [Item::Bytes(member), stored(score, &mut Vec::new())]);
         }
         None => push_back(listpack, score, member),
     }
@@ -76,10 +75,13 @@ pub(super) fn push_back(listpack: &mut Listpack, score: f64, member: &[u8]) {
     listpack.push_back_items([Item::Bytes(member), stored(score, &mut Vec::new())]);
 }
 
-/// An empty listpack with room for these members; not for scores that are no integers, whose text is not known yet.
-pub(super) fn with_room_for<'a>(pairs: impl Iterator<Item = (f64, &'a [u8])>) -> Listpack {
-    let items = pairs.flat_map(|(score, member)| [Some(Item::Bytes(member)), integral(score).map(Item::Int)]);
-    Listpack::with_room_for(items.flatten())
+/// A listpack of one member with room for `later` ones; not for their scores that are no integers, whose text is not known yet.
+pub(super) fn starting_with<'l>(
+    (score, member): (f64, &[u8]),
+    later: impl Iterator<Item = (f64, &'l [u8])>,
+) -> Listpack {
+    let later = later.flat_map(|(score, member)| [Some(Item::Bytes(member)), integral(score).map(Item::Int)]);
+    Listpack::with_room_for([Item::Bytes(member), stored(score, &mut Vec::new())], later.flatten())
 }
 
 /// Checks what a dump may have got wrong: pairs, scores that are numbers, strict order, no member twice.

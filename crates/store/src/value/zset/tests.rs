@@ -243,11 +243,10 @@ fn the_first_member_decides_on_the_form() {
     for (members, score, encoding) in
         [([&b"a"[..], &long], 0.0_f64, Encoding::Listpack), ([&long[..], b"a"], -0.0, Encoding::Skiplist)]
     {
-        let mut set = SortedSet::with_room_for(members.iter().map(|member| (-0.0, *member)), &limits);
-        assert_eq!(set.encoding(), encoding);
-        for member in members {
-            set.add(member, -0.0, AddFlags::default(), &limits);
-        }
+        let [first, later] = members;
+        let mut set = SortedSet::starting_with((-0.0, first), [(-0.0, later)].into_iter(), &limits);
+        assert_eq!((set.encoding(), set.len()), (encoding, 1));
+        set.add(later, -0.0, AddFlags::default(), &limits);
         assert_eq!((set.encoding(), set.score(b"a").map(f64::to_bits)), (Encoding::Skiplist, Some(score.to_bits())));
     }
 }

@@ -30,8 +30,9 @@ impl Ring {
 impl<'a> Turn<'a> {
     pub(super) fn take(ring: &'a Ring) -> Option<Self> {
         // Acquire and release: one trimmer's changes of `first`, `freed` and `spilled` come before the next one's.
+        // Not a swap: whoever comes in vain writes nothing (nor would loom have such a write come before the turn's end).
         // Not `then_some`: a turn that is made ends, and with it the one of whoever has it.
-        (!ring.trimming.swap(true, Acquire)).then(|| Self(ring))
+        ring.trimming.compare_exchange(false, true, Acquire, Relaxed).is_ok().then(|| Self(ring))
     }
 
     /// Frees up to some segments; `spilled` ones only if the caller may wait for the file system.

@@ -29,6 +29,8 @@ use crate::{background, clock, memory};
 
 /// A sleep that a test has asked for is looked after so often.
 const NAP_MAX: Duration = Duration::from_millis(10);
+/// The part of what a walk may keep with which it no longer stands back. Half as much were kept again before that took effect.
+const FORWARD_AT: u64 = 8;
 
 /// What a save begins with: the data of one instant, and the facts of that instant.
 pub struct Cut {
@@ -104,9 +106,19 @@ pub fn contents(server: &Server, section: &Section<'_>, consumer_times: bool) ->
 
 /// Whether a walk should be quicker: somebody waits for a large value of it, or it keeps too much of what has changed.
 pub fn hurries(server: &Server) -> bool {
+    presses(server, 1)
+}
+
+/// Whether it should not stand back behind everybody else: sooner, for then it would soon have to hurry.
+pub fn comes_forward(server: &Server) -> bool {
+    presses(server, FORWARD_AT)
+}
+
+/// Whether somebody waits for a walk, or it keeps more than this part of what it may.
+fn presses(server: &Server, part: u64) -> bool {
     let Pressure { handed_over, is_awaited } = server.keyspace.walk_pressure();
     let limit = server.config.get(keys::SNAPSHOT_BUFFER_LIMIT);
-    is_awaited || (limit > 0 && handed_over > limit)
+    is_awaited || (limit > 0 && handed_over > limit / part)
 }
 
 /// The file: `dbfilename` in `dir`.
@@ -175,7 +187,7 @@ pub fn start(server: Arc<Server>, jobs: Receiver<Job>) -> std::io::Result<()> {
 
 fn run(server: &Server, Job { mut cut, progress, saved_before }: Job) {
     let persistence = &server.persistence;
-    let outcome = background::stand_back(&|| hurries(server), || write(server, &mut cut, &progress));
+    let outcome = background::stand_back(&|| comes_forward(server), || write(server, &mut cut, &progress));
     let took_ms = clock::now_ms() - progress.began_ms;
     persistence.last_took_s.store(took_ms.max(0) / 1000, Relaxed);
     match &outcome {

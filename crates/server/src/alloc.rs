@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering::Relaxed};
 
 use crossbeam::utils::CachePadded;
 use mimalloc::MiMalloc;
+use store::counter::slot_of;
 
 const SLOTS: usize = 64;
 /// Slots below this belong to one thread each.
@@ -140,16 +141,11 @@ fn count(bytes: i64) {
 fn slot() -> usize {
     let slot = SLOT.try_with(|slot| {
         if slot.get() == NO_SLOT {
-            slot.set(slot_of(NEXT.fetch_add(1, Relaxed)));
+            slot.set(slot_of(NEXT.fetch_add(1, Relaxed), OWN, SLOTS));
         }
         slot.get()
     });
     slot.unwrap_or(LAST)
-}
-
-/// The slot of the thread that has come as the `n`th.
-const fn slot_of(n: usize) -> usize {
-    if n < OWN { n } else { OWN + n % (SLOTS - OWN) }
 }
 
 /// What every block of mimalloc is aligned to, if it is as large (`MI_MAX_ALIGN_SIZE`).
@@ -277,7 +273,7 @@ mod tests {
 
     #[test]
     fn the_first_threads_share_with_nobody() {
-        let slots: Vec<usize> = (0..200).map(slot_of).collect();
+        let slots: Vec<usize> = (0..200).map(|n| slot_of(n, OWN, SLOTS)).collect();
         let used_by = |slot: usize| slots.iter().filter(|other| **other == slot).count();
         assert!((0..OWN).all(|slot| used_by(slot) == 1) && (OWN..SLOTS).all(|slot| used_by(slot) > 1));
         const { assert!(OWN <= LAST && LAST < SLOTS) };

@@ -4,7 +4,7 @@
 //! memory with its stripe's lock goes from core to core for each command, and many cores read less than one does. So a lock
 //! that readers crowd at becomes *biased*: each thread has a seat of its own, in a line of its own, and a reader of a biased
 //! lock only says there which one it holds. Writing costs more then, for a writer ends the bias, and waits until no seat
-//! names his lock. It comes back when readers have crowded [`CROWD`] times more, so a key that is also written pays for
+//! names his lock. It comes back when readers have met there as often again ([`CROWD`]), so a key that is also written pays for
 //! little more than the reading of the seats once in a while. After Dice and Kogan, "BRAVO: Biased Locking for Reader-Writer
 //! Locks" (USENIX ATC 2019); the crowd in place of their clock is ours.
 //!

@@ -12,12 +12,13 @@ pub(crate) const SLOTS: usize = 2 * OWN;
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
-    static SLOT: usize = slot_of(THREADS.fetch_add(1, Relaxed));
+    static SLOT: usize = slot_of(THREADS.fetch_add(1, Relaxed), OWN, SLOTS);
 }
 
-/// The slot of the thread that has come as the `n`th.
-const fn slot_of(n: usize) -> usize {
-    if n < OWN { n } else { OWN + n % (SLOTS - OWN) }
+/// The slot of the thread that has come as the `n`th: the first `own` have one each, and later ones share the rest of all
+/// `slots`.
+pub const fn slot_of(n: usize, own: usize, slots: usize) -> usize {
+    if n < own { n } else { own + n % (slots - own) }
 }
 
 /// The calling thread's slot, below [`SLOTS`].
@@ -80,7 +81,7 @@ mod tests {
 
     #[test]
     fn the_first_threads_share_with_nobody() {
-        let slots: Vec<usize> = (0..200).map(slot_of).collect();
+        let slots: Vec<usize> = (0..200).map(|n| slot_of(n, OWN, SLOTS)).collect();
         let owned = |slot: usize| slots.iter().filter(|other| **other == slot).count();
         assert!((0..OWN).all(|slot| owned(slot) == 1) && (OWN..SLOTS).all(|slot| owned(slot) > 1));
     }

@@ -29,7 +29,7 @@ use crate::{background, clock, memory};
 
 /// A sleep that a test has asked for is looked after so often.
 const NAP_MAX: Duration = Duration::from_millis(10);
-/// The part of what a walk may keep with which it no longer stands back. Half as much were kept again before that took effect.
+/// The part of what a walk may keep from which on it no longer stands back.
 const FORWARD_AT: u64 = 8;
 
 /// What a save begins with: the data of one instant, and the facts of that instant.
@@ -109,9 +109,9 @@ pub fn hurries(server: &Server) -> bool {
     presses(server, 1)
 }
 
-/// Whether it should not stand back behind everybody else: sooner, for then it would soon have to hurry.
-pub fn comes_forward(server: &Server) -> bool {
-    presses(server, FORWARD_AT)
+/// Does the long part of a walk's work, standing back behind everybody else until it would soon have to hurry.
+pub fn stand_back<T>(server: &Server, work: impl FnOnce() -> T) -> T {
+    background::stand_back(&|| presses(server, FORWARD_AT), work)
 }
 
 /// Whether somebody waits for a walk, or it keeps more than this part of what it may.
@@ -187,7 +187,7 @@ pub fn start(server: Arc<Server>, jobs: Receiver<Job>) -> std::io::Result<()> {
 
 fn run(server: &Server, Job { mut cut, progress, saved_before }: Job) {
     let persistence = &server.persistence;
-    let outcome = background::stand_back(&|| comes_forward(server), || write(server, &mut cut, &progress));
+    let outcome = stand_back(server, || write(server, &mut cut, &progress));
     let took_ms = clock::now_ms() - progress.began_ms;
     persistence.last_took_s.store(took_ms.max(0) / 1000, Relaxed);
     match &outcome {

@@ -258,7 +258,7 @@ impl Copies {
         let tell = || feeders.ring();
         stop_if_asked(server, Stop::AfterCut);
         let hurries = || snapshot::hurries(server);
-        let written = background::stand_back(&|| snapshot::comes_forward(server), || {
+        let written = snapshot::stand_back(server, || {
             let mut blocks = Blocks::new(&outgoing, &tell, &hurries);
             data.write(server, &mut blocks).and_then(|()| io::Write::flush(&mut blocks))
         });
@@ -273,9 +273,7 @@ impl Copies {
         let temporary = path.with_file_name(format!("temp-repl-{}.rdb", std::process::id()));
         let incremental = server.config.get(keys::RDB_SAVE_INCREMENTAL_FSYNC);
         let (number, changes) = (data.number, data.changes);
-        snapshot_file::write(&temporary, incremental, |out| {
-            background::stand_back(&|| snapshot::comes_forward(server), || data.write(server, out))
-        })?;
+        snapshot_file::write(&temporary, incremental, |out| snapshot::stand_back(server, || data.write(server, out)))?;
         // Opened before it gets its name: under that name there may be another save's file a moment later. It stays
         // readable whatever becomes of its name.
         let unreadable = |error| FileError { step: Step::Open, path: temporary.clone(), error };
